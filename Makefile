@@ -1,0 +1,58 @@
+# Everything runs in a private .venv that honours uv.lock; Python >= 3.11, make and git are all it needs.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+
+.PHONY: help demo test check format lock bench fuzz wheel clean
+
+help:
+	@echo "make demo    the main job on a sample organisation"
+	@echo "make test    all tests, with coverage"
+	@echo "make check   lint, types, migrations"
+	@echo "make bench   the benchmarks (minutes)"
+	@echo "make fuzz    the junk-rule codec under fire (SECONDS=60)"
+
+demo: $(VENV)/.ready
+	$(RUN)/safelist demo
+
+test: $(VENV)/.ready
+	$(RUN)/coverage erase
+	$(RUN)/coverage run -m pytest
+	$(RUN)/coverage combine --quiet
+	$(RUN)/coverage report
+
+check: $(VENV)/.ready
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/alembic check
+
+format: $(VENV)/.ready
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+lock: $(VENV)/.ready
+	$(RUN)/uv lock --upgrade
+
+bench: $(VENV)/.ready
+	for script in benchmarks/*.py; do $(RUN)/python $$script || exit 1; done
+
+SECONDS := 60
+fuzz: $(VENV)/.ready
+	$(RUN)/python fuzz/junkrule.py --seconds $(SECONDS)
+
+wheel: $(VENV)/.ready
+	$(RUN)/uv build --quiet --wheel --out-dir dist
+
+clean:
+	rm -rf $(VENV) dist build
+
+$(VENV)/.ready: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "safelist needs Python 3.11 or later: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+	  { echo "this Python has no venv module: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(RUN)/uv sync --locked --inexact --quiet
+	touch $@
