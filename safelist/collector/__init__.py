@@ -1,0 +1,1 @@
+"""The collector: mailboxes in, their Junk E-mail Rules out."""

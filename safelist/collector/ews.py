@@ -1,0 +1,328 @@
+"""Fetches Junk E-mail Rules from Exchange over EWS; the only importer of exchangelib.
+
+exchangelib supplies authentication and sessions. FindItem, GetItem and ExpandDL are our own (``soap``), since version
+5.6.0 reads answers byte by byte, its session pool locks itself up under throttling, and its FaultTolerance puts every
+thread to sleep for one thread's fault: so neither its services, nor its pool, nor its retry policies are used here.
+"""
+
+import hashlib
+import logging
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from exchangelib import BASIC, GSSAPI, NTLM, OAUTH2, Configuration, Credentials, OAuth2Credentials
+from exchangelib.autodiscover import AutodiscoverProtocol
+from exchangelib.errors import EWSError, UnauthorizedError
+from exchangelib.protocol import BaseProtocol
+from exchangelib.transport import AUTH_TYPE_MAP
+from oauthlib.oauth2 import OAuth2Error  # type: ignore[import-untyped]
+from requests.utils import get_environ_proxies
+
+from safelist.collector import outage, soap
+from safelist.collector.asking import Asker, Lines
+from safelist.collector.failure import Asked, FetchError, Reason, TransientError
+from safelist.collector.itemid import owner
+from safelist.collector.line import Line, TlsAdapter, tls_context
+from safelist.collector.patience import Patience
+from safelist.collector.soap import Member, MemberKind
+from safelist.config import Exchange as ExchangeSettings
+from safelist.errors import ConfigError
+
+__all__ = ["Exchange", "FetchError", "Member", "MemberKind", "Patience", "Reason", "Rule", "Unchanged", "owner"]
+
+MAX_PAGES = 100
+"""FindItem's list is followed for this many parts; an Inbox has a handful of extended rules."""
+
+logging.getLogger("exchangelib").addHandler(logging.NullHandler())  # what goes wrong is said once, by us
+
+_AUTHENTICATION: Final = {"basic": BASIC, "ntlm": NTLM, "kerberos": GSSAPI, "oauth": OAUTH2}
+
+Answer = TypeVar("Answer")
+
+
+class Unchanged(Enum):
+    """The rule is the one that the caller knows."""
+
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A Junk E-mail Rule as Exchange holds it.
+
+    ``change_key`` identifies this version of every such rule in the mailbox; ``condition`` is
+    PidTagExtendedRuleMessageCondition, ``state`` PidTagRuleMessageState (bit 0x01: enabled), ``include_contacts``
+    PidTagJunkIncludeContacts. ``duplicates`` further rules were found; the most recently modified one counts.
+    """
+
+    rule_id: str
+    change_key: str
+    condition: bytes
+    state: int | None
+    include_contacts: bool | None
+    duplicates: int
+
+
+class Exchange:
+    """An Exchange server, to be asked by many threads at once; each has its own authenticated connection.
+
+    Nothing is sent before the first question. Raises ConfigError for settings that cannot work. ``patience`` bounds
+    the tries of each request; ``pause`` waits for that many seconds.
+    """
+
+    def __init__(
+        self, settings: ExchangeSettings, secret: str | None, *,
+        patience: Patience | None = None, pause: Callable[[float], object] | None = None,
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        switchboard = _Switchboard(settings, secret)
+        lines = Lines(switchboard.dial, switchboard.forget_token_of)
+        self._asker = Asker(lines, settings.timeout, patience or Patience(), pause)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up every line; requests in flight end as failed."""
+        self._asker.close()
+
+    def fetch(self, address: str, change_key: str | None) -> Rule | Unchanged | None:
+        """The mailbox's Junk E-mail Rule, UNCHANGED when ``change_key`` still holds, None when it has none.
+
+        One request when unchanged or none, else two. Raises FetchError.
+        """
+        rule = self._fetch(address, change_key)
+        if isinstance(rule, FetchError):  # replaced between the two requests
+            rule = self._fetch(address, change_key)
+        if isinstance(rule, FetchError):
+            raise rule
+        return rule
+
+    def expand(self, group: str) -> list[Member]:
+        """The direct members of a distribution group. Raises FetchError."""
+        _refuse_unwritable(group)
+        asked = self._asked(group)._replace(is_group=True)
+        return self._asker.ask(soap.expand_group(group), None, soap.read_members, asked)
+
+    def _fetch(self, address: str, change_key: str | None) -> Rule | Unchanged | FetchError | None:
+        _refuse_unwritable(address)
+        rows = self._find(address)
+        if not rows:
+            return None
+        version = _version_of(rows)
+        if version == change_key:
+            return Unchanged.UNCHANGED
+        newest = max(rows, key=lambda row: (row.modified, row.item_id))
+        body = soap.get_rule(address, newest.item_id, impersonate=self._impersonates)
+        try:
+            item = self._ask(body, address, soap.read_item)
+        except FetchError as error:
+            if error.code == "ErrorItemNotFound":
+                return error
+            raise
+        if item.item_id != newest.item_id:
+            raise _wrong_mailbox("the answer is about another item than the one asked for")
+        return Rule(item.item_id, version, item.condition, item.state, item.include_contacts, len(rows) - 1)
+
+    def _find(self, address: str) -> list[soap.Row]:
+        """The rows of every Junk E-mail Rule in the mailbox."""
+        rows: list[soap.Row] = []
+        offset = 0
+        for _ in range(MAX_PAGES):
+            body = soap.find_rules(address, impersonate=self._impersonates, offset=offset)
+            page = self._ask(body, address, soap.read_page)
+            rows += page.rows
+            if page.following is None:
+                break
+            if page.following <= offset:
+                raise outage.unreadable("FindItem's list begins again instead of going on")
+            offset = page.following
+        else:
+            raise outage.unreadable(f"FindItem's list does not end after {MAX_PAGES} parts")
+        if len({owner(row.item_id) for row in rows}) > 1:
+            raise _wrong_mailbox("the answer holds items of several mailboxes")
+        return [row for row in rows if row.provider.casefold() == soap.PROVIDER]
+
+    @property
+    def _impersonates(self) -> bool:
+        return self._settings.access == "impersonation"
+
+    def _ask(self, body: bytes, address: str, read: Callable[[bytes], Answer]) -> Answer:
+        return self._asker.ask(body, address if self._impersonates else None, read, self._asked(address))
+
+    def _asked(self, address: str) -> Asked:
+        settings = self._settings
+        account = settings.username or settings.client_id or ""
+        return Asked(address, settings.access, account, authentication=settings.authentication)
+
+
+def _version_of(rows: list[soap.Row]) -> str:
+    seen = "\n".join(sorted(f"{row.item_id} {row.change_key}" for row in rows))
+    return hashlib.sha256(seen.encode()).hexdigest()
+
+
+def _wrong_mailbox(what: str) -> FetchError:
+    return FetchError(
+        Reason.WRONG_MAILBOX,
+        f"{what}; nothing was taken from it; if it stays so, lower exchange.workers to 1 and report it",
+    )
+
+
+def _refuse_unwritable(address: str) -> None:
+    if not address.isprintable() or not soap.is_writable(address):
+        raise FetchError(
+            Reason.NOT_FOUND, "the address holds characters that no address has; correct it in [mailboxes]"
+        )
+
+
+class _Switchboard:
+    """Opens authenticated lines; discovers Exchange's address first where the settings ask for it."""
+
+    def __init__(self, settings: ExchangeSettings, secret: str | None) -> None:
+        self._settings = settings
+        self._context = tls_context(settings.ca_file)
+        self._credentials = credentials_of(settings, secret)
+        self._endpoint = settings.endpoint
+        self._proxies: dict[str, str] = {}
+
+    def dial(self) -> Line:
+        """A line with a session of its own; never called by two threads at once. Raises FetchError."""
+        if self._endpoint is None:
+            self._endpoint = discover(self._settings, self._credentials, self._context)
+        if not self._proxies:
+            self._proxies = get_environ_proxies(self._endpoint, no_proxy=None)
+        session = _Protocol(self._settings, self._endpoint, self._credentials, self._context).open_session()
+        return Line(session, self._endpoint, self._proxies)
+
+    def forget_token_of(self, line: Line) -> None:
+        """The next line asks for a new token, unless another thread got one since."""
+        token = getattr(self._credentials, "access_token", None)
+        if line.bearer is not None and token is not None and token["access_token"] == line.bearer:
+            self._credentials.access_token = None
+
+
+class _Verifying:
+    """Mixed into exchangelib's protocols: its sessions, with our TLS context for every address."""
+
+    USERAGENT = "safelist"
+
+    def __init__(self, settings: ExchangeSettings, endpoint: str, credentials: Any, context: ssl.SSLContext) -> None:
+        self._context = context
+        self.TIMEOUT = settings.timeout
+        kind = _AUTHENTICATION[settings.authentication]
+        super().__init__(Configuration(credentials=credentials, service_endpoint=endpoint, auth_type=kind))  # type: ignore[call-arg]
+
+    def raw_session(self, prefix: str, **kwargs: Any) -> Any:
+        session = super().raw_session(prefix, **kwargs)  # type: ignore[misc]
+        session.adapters.clear()
+        session.mount("https://", TlsAdapter(self._context))
+        session.mount("http://", TlsAdapter(self._context))
+        return session
+
+
+class _Protocol(_Verifying, BaseProtocol):  # type: ignore[misc] # exchangelib has no types
+    """Makes sessions. Not exchangelib's ``Protocol``, which is cached for ever."""
+
+    def open_session(self) -> requests.Session:
+        """An authenticated session; with OAuth this fetches a token if there is none. Raises FetchError."""
+        token_url = getattr(self.credentials, "token_url", "")
+        try:
+            session: requests.Session = self.create_session()
+        except OAuth2Error as error:
+            code = error.error if str(error.error).replace("_", "").isalpha() else "error"
+            raise FetchError(
+                Reason.CREDENTIALS,
+                f"{token_url} gives no token ({code}); check exchange.client_id, tenant_id and the secret",
+            ) from None
+        except (*outage.LINE_ERRORS, Warning) as error:
+            raise _no_token(error, token_url, self.TIMEOUT) from None
+        return session
+
+
+def _no_token(error: Exception, token_url: str, timeout: float) -> FetchError:
+    if isinstance(error, Warning | requests.exceptions.JSONDecodeError):
+        return FetchError(Reason.CREDENTIALS, f"{token_url} gives no usable token; check exchange.token_url")
+    failure = outage.of_line(error, token_url, timeout, answered_before=False)
+    return failure.failure if isinstance(failure, TransientError) else failure
+
+
+class _TokenCredentials(OAuth2Credentials):  # type: ignore[misc] # exchangelib has no types
+    """OAuth client credentials with another place to ask for tokens."""
+
+    def __init__(self, token_endpoint: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.token_endpoint = token_endpoint
+
+    @property
+    def token_url(self) -> str:
+        return self.token_endpoint
+
+
+def credentials_of(settings: ExchangeSettings, secret: str | None) -> Any:
+    """exchangelib's credentials; None for Kerberos, which takes the ticket of kinit. Raises ConfigError."""
+    if settings.authentication == "kerberos":
+        if GSSAPI not in AUTH_TYPE_MAP:
+            raise ConfigError(
+                "exchange.authentication: kerberos needs one more package: pip install 'safelist[kerberos]'"
+            )
+        return None
+    if not secret:
+        raise ConfigError(f"exchange.authentication: {settings.authentication} needs a secret, and it is empty")
+    if settings.authentication != "oauth":
+        return Credentials(settings.username or "", secret)
+    values = {"client_id": settings.client_id, "client_secret": secret, "tenant_id": settings.tenant_id}
+    if settings.token_url is None:
+        return OAuth2Credentials(**values)
+    return _TokenCredentials(settings.token_url, **values)
+
+
+class _AutodiscoverProtocol(_Verifying, AutodiscoverProtocol):  # type: ignore[misc] # exchangelib has no types
+    """Asks SOAP autodiscover, one request."""
+
+
+def discover(
+    settings: ExchangeSettings, credentials: Any, context: ssl.SSLContext, urls: tuple[str, ...] | None = None
+) -> str:
+    """The EWS address that autodiscover names for the mailbox ``settings.autodiscover``. Raises FetchError.
+
+    Not exchangelib's own search: it keeps a pickle in /tmp, guesses the authentication, and takes plain HTTP's word on
+    where to send the password. Here only HTTPS at autodiscover.DOMAIN and at DOMAIN is asked (MS-OXDISCO 3.1.5).
+    """
+    user = settings.autodiscover or ""
+    domain = user.rpartition("@")[2]
+    urls = urls or tuple(f"https://{host}/autodiscover/autodiscover.svc" for host in (f"autodiscover.{domain}", domain))
+    rejected = None
+    for url in urls:
+        try:
+            found = _AutodiscoverProtocol(settings, url, credentials, context).get_user_settings(user, _EWS_URLS)
+        except UnauthorizedError:
+            rejected = url
+            continue
+        except (EWSError, OAuth2Error, *outage.LINE_ERRORS):
+            continue
+        names = found.user_settings or {}
+        endpoint = names.get(_EWS_URLS[0]) or names.get(_EWS_URLS[1])
+        if endpoint and urlsplit(endpoint).scheme == "https":
+            return str(endpoint)
+    if rejected is not None:
+        raise FetchError(
+            Reason.CREDENTIALS, f"{rejected} rejects the log-in; check exchange.username, its secret and authentication"
+        )
+    raise FetchError(
+        Reason.UNREACHABLE,
+        f"autodiscover finds no EWS address for {user} at {' or '.join(urls)}; write exchange.endpoint",
+    )
+
+
+_EWS_URLS = ("external_ews_url", "internal_ews_url")

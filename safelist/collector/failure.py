@@ -1,0 +1,132 @@
+"""Why a mailbox could not be read: stable reasons, and what each of Exchange's response codes means for people."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from safelist.errors import UnavailableError
+
+
+class Reason(StrEnum):
+    """A stable code; the README has a heading for each."""
+
+    DENIED = "denied"
+    NOT_FOUND = "not-found"
+    THROTTLED = "throttled"
+    UNREADABLE = "unreadable"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    CREDENTIALS = "credentials"
+    UNAVAILABLE = "unavailable"
+    WRONG_MAILBOX = "wrong-mailbox"
+    REDIRECT = "redirect"
+    SERVER_ERROR = "server-error"
+
+
+class FetchError(UnavailableError):
+    """One mailbox or group was not read. ``message``: what happened and what to do, one sentence, never a secret.
+
+    ``code`` is Exchange's response code where it gave one.
+    """
+
+    def __init__(self, reason: Reason, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.code = code
+
+
+class TransientError(Exception):
+    """A failure that another try may cure. ``after``: the seconds that the server asked everybody to wait for.
+
+    ``failure`` is what to report when patience ends.
+    """
+
+    def __init__(self, failure: FetchError, *, after: float | None = None, at_once: bool = False) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.after = after
+        self.at_once = at_once
+
+
+class Asked(NamedTuple):
+    """Whom the request was about and how, for the advice in messages."""
+
+    address: str
+    access: str
+    account: str
+    is_group: bool = False
+    authentication: str = ""
+
+
+BUSY_CODES = frozenset({
+    "ErrorServerBusy", "ErrorExceededConnectionCount", "ErrorExceededFindCountLimit", "ErrorTooManyObjectsOpened",
+    "ErrorTimeoutExpired", "ErrorInternalServerTransientError", "ErrorConnectionFailed", "ErrorADUnavailable",
+    "ErrorConnectionFailedTransientError", "ErrorInsufficientResources", "ErrorNotEnoughMemory", "ErrorRequestAborted",
+    "ErrorBatchProcessingStopped",
+})  # fmt: skip
+"""Response codes that another try may cure (EWS throttling, tables 3 and 4)."""
+
+_DENIED_CODES = frozenset({
+    "ErrorImpersonateUserDenied", "ErrorImpersonationDenied", "ErrorImpersonationFailed", "ErrorAccessDenied",
+    "ErrorInvalidExchangeImpersonationHeaderData", "ErrorCallerIsInvalidADAccount", "ErrorMailboxLogonFailed",
+})  # fmt: skip
+_NOT_FOUND_CODES = frozenset({
+    "ErrorNonExistentMailbox", "ErrorMailboxNotFound", "ErrorRecipientNotFound", "ErrorInvalidSmtpAddress",
+    "ErrorCannotFindUser", "ErrorMissingExchangePrincipal", "ErrorNameResolutionNoResults", "ErrorInvalidMailbox",
+    "ErrorNameResolutionNoMailbox", "ErrorMailRecipientNotFound", "ErrorFolderNotFound",
+    "ErrorNameResolutionMultipleResults",
+})  # fmt: skip
+_UNAVAILABLE_CODES = frozenset({
+    "ErrorMailboxMoveInProgress", "ErrorMailboxStoreUnavailable", "ErrorMailboxFailover", "ErrorServiceUnavailable",
+    "ErrorLocalServerObjectNotFound", "ErrorMailboxConfiguration", "ErrorNoRespondingCASInDestinationSite",
+    "ErrorProxyCallFailed", "ErrorProxyRequestProcessingFailed",
+})  # fmt: skip
+_CREDENTIALS_CODES = frozenset({"ErrorPasswordExpired", "ErrorPasswordChangeRequired", "ErrorAccountDisabled"})
+_VERSION_CODES = frozenset({"ErrorInvalidSchemaVersionForMailboxVersion", "ErrorInvalidServerVersion"})
+
+
+def explain(code: str, asked: Asked) -> FetchError:
+    """The failure that Exchange's response ``code`` means."""
+    if code in _DENIED_CODES:
+        return _denied(code, asked)
+    if code in BUSY_CODES:
+        return FetchError(Reason.THROTTLED, f"Exchange stayed busy ({code}); lower exchange.workers or run again later")
+    if code in _NOT_FOUND_CODES:
+        return _not_found(code, asked)
+    if code == "ErrorNonPrimarySmtpAddress":
+        return FetchError(Reason.NOT_FOUND, f"not the primary address of a mailbox ({code}); write the primary address")
+    if code in _UNAVAILABLE_CODES:
+        return FetchError(
+            Reason.UNAVAILABLE, f"the mailbox is being moved or its database is not mounted ({code}); run again later"
+        )
+    if code in _CREDENTIALS_CODES:
+        return FetchError(
+            Reason.CREDENTIALS, f"Exchange refuses the service account ({code}); enable it or renew its password"
+        )
+    if code == "ErrorItemNotFound":
+        return FetchError(Reason.UNAVAILABLE, "the rule was replaced while it was being read; run again", code)
+    if code in _VERSION_CODES:
+        return FetchError(Reason.SERVER_ERROR, f"the server is older than Exchange 2013 ({code}); move the mailbox")
+    return FetchError(
+        Reason.SERVER_ERROR, f"Exchange answered {code}; look that code up, and at the server's event log, or run again"
+    )
+
+
+def _denied(code: str, asked: Asked) -> FetchError:
+    account = asked.account or "the service account"
+    if asked.is_group:
+        right = f"let {account} see the group in the address book, or name its mailboxes in mailboxes.file"
+    elif asked.access == "delegate":
+        right = f"give it full access: Add-MailboxPermission {asked.address} -User {account} -AccessRights FullAccess"
+    else:
+        right = (
+            "give it the role, with a scope that covers this mailbox: "
+            f"New-ManagementRoleAssignment -Role ApplicationImpersonation -User {account}"
+        )
+    return FetchError(Reason.DENIED, f"{account} may not open it ({code}); {right}")
+
+
+def _not_found(code: str, asked: Asked) -> FetchError:
+    kind = "group" if asked.is_group else "mailbox"
+    advice = "remove it from mailboxes" if asked.is_group else "correct the address or take it out of [mailboxes]"
+    return FetchError(Reason.NOT_FOUND, f"Exchange has no such {kind} ({code}); {advice}")

@@ -1,0 +1,70 @@
+"""When to ask again: the one retry layer of the collector."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from safelist.collector.failure import TransientError
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often and how long one request is tried again; all times in seconds."""
+
+    attempts: int = 8
+    first: float = 0.15
+    """The first wait of our own choice; it doubles, with jitter, up to ``longest``."""
+    longest: float = 20.0
+    longest_asked: float = 300.0
+    """A server may ask for no more than this (Exchange's own budget is counted in windows of five minutes)."""
+    total: float = 900.0
+
+
+class Gate:
+    """The moment before which no worker may send: set where a server asked for a pause, and only there."""
+
+    def __init__(self, pause: Callable[[float], object]) -> None:
+        self._pause = pause
+        self._not_before = 0.0
+        self._lock = threading.Lock()
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody through for that long."""
+        with self._lock:
+            self._not_before = max(self._not_before, time.monotonic() + seconds)
+
+    def wait(self) -> None:
+        """Return when it is allowed to send."""
+        while (left := self._not_before - time.monotonic()) > 0:
+            self._pause(left)
+
+
+@dataclass(slots=True)
+class Trial:
+    """The tries of one request."""
+
+    patience: Patience
+    gate: Gate
+    tries: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    def pause_after(self, error: TransientError) -> float:
+        """Seconds that this request alone has to wait; a pause that the server asked for is held by the gate instead.
+
+        Raises the FetchError inside ``error`` when patience ends.
+        """
+        self.tries += 1
+        asked = min(error.after, self.patience.longest_asked) if error.after and error.after > 0 else 0.0
+        own = 0.0 if asked or (error.at_once and self.tries == 1) else self._own_pause()
+        elapsed = time.monotonic() - self.began
+        if self.tries >= self.patience.attempts or elapsed + asked + own > self.patience.total:
+            raise error.failure from None
+        if asked:
+            self.gate.hold(asked)
+        return own
+
+    def _own_pause(self) -> float:
+        longest = min(self.patience.longest, self.patience.first * 2 ** (self.tries - 1))
+        return float(longest * random.uniform(0.7, 1.3))  # noqa: S311 (no secret depends on it)

@@ -1,0 +1,69 @@
+"""The secret that the configuration names: a password, or an OAuth client secret; it never stands in a message."""
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+from safelist.config import MAX_BYTES, Exchange
+from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
+
+
+def read_secret(exchange: Exchange) -> str | None:
+    """The password or client secret from wherever the configuration says it is; None for Kerberos.
+
+    Raises ConfigError, PermissionDeniedError or UnavailableError; no message ever holds the secret.
+    """
+    if exchange.secret is not None:
+        return exchange.secret.get_secret_value()
+    if exchange.secret_env is not None:
+        if not (value := os.environ.get(exchange.secret_env)):
+            raise ConfigError(f"exchange.secret_env: the environment variable {exchange.secret_env} is not set")
+        return value
+    if exchange.secret_command is not None:
+        return _first_line(_output_of(exchange.secret_command), "exchange.secret_command: the command printed nothing")
+    if exchange.secret_credential is not None:
+        directory = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not directory:
+            raise ConfigError(
+                "exchange.secret_credential: systemd passed no credentials ($CREDENTIALS_DIRECTORY is not set); "
+                "run it as a unit with LoadCredential=, or use secret_file"
+            )
+        return _secret_in_file(Path(directory) / Path(exchange.secret_credential).name, "exchange.secret_credential")
+    return _secret_in_file(exchange.secret_file, "exchange.secret_file") if exchange.secret_file else None
+
+
+def _secret_in_file(path: Path, key: str) -> str:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode & 0o777
+            data = file.read(MAX_BYTES)
+    except FileNotFoundError:
+        raise ConfigError(f"{key}: {path} does not exist; write the secret into it") from None
+    except OSError as error:
+        raise PermissionDeniedError(f"{key}: {path} cannot be read: {error.strerror}") from None
+    if mode & 0o007:
+        raise ConfigError(f"{key}: others may read {path} (mode {mode:o}): chmod 600 {shlex.quote(str(path))}")
+    return _first_line(data, f"{key}: {path} is empty")
+
+
+def _output_of(command: str) -> bytes:
+    try:
+        done = subprocess.run(shlex.split(command), capture_output=True, timeout=60, check=False)  # noqa: S603 (the administrator's own)
+    except (OSError, ValueError) as error:
+        raise UnavailableError(f"exchange.secret_command: {command!r} cannot be run: {error}") from None
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(f"exchange.secret_command: {command!r} gave no answer in 60 seconds") from None
+    if done.returncode:
+        raise UnavailableError(f"exchange.secret_command: {command!r} ended with status {done.returncode}")
+    return done.stdout
+
+
+def _first_line(data: bytes, empty: str) -> str:
+    try:
+        lines = data.decode().splitlines()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{empty.partition(':')[0]}: the secret is not UTF-8 text") from None
+    if not lines or not lines[0]:
+        raise ConfigError(empty)
+    return lines[0]

@@ -1,0 +1,406 @@
+"""The configuration: TOML into frozen values; every fault is reported at once, each with its key and what to write.
+
+The sections ``[publish.NAME]`` belong to the targets, which pass their own models in; so this module knows no target.
+"""
+
+import difflib
+import os
+import shlex
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from safelist import policy
+from safelist.entry import ALL_LISTS, UserList
+from safelist.errors import ConfigError, PermissionDeniedError
+from safelist.sender import Form, parse
+
+MAX_BYTES = 1 << 20
+"""A configuration file larger than this is refused unread."""
+
+ListType = Literal["safe-senders", "safe-recipients", "both", "blocked-senders", "all"]
+
+_LISTS_OF_TYPE: Mapping[str, frozenset[UserList]] = {
+    "safe-senders": frozenset({UserList.SAFE_SENDERS, UserList.SAFE_SENDER_DOMAINS, UserList.TRUSTED_CONTACTS}),
+    "safe-recipients": frozenset({UserList.SAFE_RECIPIENTS, UserList.SAFE_RECIPIENT_DOMAINS}),
+    "blocked-senders": frozenset({UserList.BLOCKED_SENDERS, UserList.BLOCKED_DOMAINS}),
+    "all": ALL_LISTS,
+}
+_DOMAIN_LISTS = frozenset({UserList.BLOCKED_DOMAINS, UserList.SAFE_SENDER_DOMAINS, UserList.SAFE_RECIPIENT_DOMAINS})
+
+LenientPath = Annotated[Path, Field(strict=False)]
+Texts = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys and wrong types are faults, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+    TITLE: ClassVar[str] = ""
+
+
+class Exchange(Section):
+    """How the collector reaches Exchange."""
+
+    TITLE = "The Exchange Server whose mailboxes are read (2013 to SE); `safelist sync` needs this section."
+
+    endpoint: str | None = Field(
+        None,
+        description="The EWS address. Leave it out when `autodiscover` is set.",
+        examples=["https://mail.example.com/EWS/Exchange.asmx"],
+    )
+    autodiscover: str | None = Field(
+        None, description="Find the endpoint by autodiscover for this mailbox.", examples=["svc-safelist@example.com"]
+    )
+    access: Literal["impersonation", "delegate"] = Field(
+        "impersonation",
+        description="`impersonation` (role ApplicationImpersonation) or `delegate` (full access to each mailbox).",
+    )
+    authentication: Literal["basic", "ntlm", "kerberos", "oauth"] = Field(
+        "ntlm",
+        description="basic, ntlm, kerberos (safelist[kerberos], a ticket from kinit) or oauth (safelist[oauth]).",
+    )
+    username: str | None = Field(
+        None, description="The account that reads the mailboxes.", examples=["EXAMPLE\\svc-safelist"]
+    )
+    secret_file: LenientPath | None = Field(
+        None,
+        description="The password (for oauth the client secret): name exactly one of the five places it can be in.\n"
+        "The first line of a file that others cannot read:",
+        examples=["/etc/safelist/secret"],
+    )
+    secret_command: str | None = Field(
+        None, description="the output of a command (no shell);", examples=["pass show exchange/svc-safelist"]
+    )
+    secret_credential: str | None = Field(
+        None, description="a systemd credential (LoadCredential=);", examples=["exchange"]
+    )
+    secret_env: str | None = Field(None, description="an environment variable;", examples=["SAFELIST_SECRET"])
+    secret: SecretStr | None = Field(
+        None, description="or here, if nobody but the owner can read this file.", examples=["..."]
+    )
+    tenant_id: str | None = Field(None, description="For oauth: the tenant,", examples=["contoso.onmicrosoft.com"])
+    client_id: str | None = Field(
+        None, description="the application's id,", examples=["00000000-0000-0000-0000-000000000000"]
+    )
+    token_url: str | None = Field(
+        None,
+        description="and, where it is not Microsoft's public cloud, the token endpoint.",
+        examples=["https://login.example.com/tenant/oauth2/v2.0/token"],
+    )
+    ca_file: LenientPath | None = Field(
+        None,
+        description="PEM file of a private CA; without it the system's trusted CAs count. TLS is always verified.",
+        examples=["/etc/ssl/certs/corp-ca.pem"],
+    )
+    workers: int = Field(
+        16, ge=1, le=100, description="Mailboxes asked at once. Exchange's default limit (EWSMaxConcurrency) is 27."
+    )
+    timeout: int = Field(60, ge=1, le=3600, description="Seconds to wait for one answer.")
+
+    @field_validator("endpoint", "token_url")
+    @classmethod
+    def _is_a_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
+            raise ValueError("must be an https:// address (http:// only to this machine)")
+        if not parts.hostname or parts.username or any(c.isspace() or not c.isprintable() for c in url):
+            raise ValueError("must be an address such as https://mail.example.com/EWS/Exchange.asmx, without a login")
+        return url
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        faults = [fault for fault in self._faults() if fault]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _faults(self) -> list[str | None]:
+        oauth, kerberos = self.authentication == "oauth", self.authentication == "kerberos"
+        secrets = [key for key in SECRET_KEYS if getattr(self, key) is not None]
+        return [
+            "endpoint: write one of endpoint and autodiscover"
+            if bool(self.endpoint) == bool(self.autodiscover)
+            else None,
+            "username: missing, write the account's name" if not (self.username or oauth or kerberos) else None,
+            "tenant_id, client_id: oauth needs both" if oauth and not (self.tenant_id and self.client_id) else None,
+            f"{', '.join(secrets)}: kerberos takes the ticket of kinit, remove it" if kerberos and secrets else None,
+            f"secret_file: write exactly one of {', '.join(SECRET_KEYS)} (there are {len(secrets)})"
+            if not kerberos and len(secrets) != 1
+            else None,
+        ]
+
+
+SECRET_KEYS = ("secret_file", "secret_command", "secret_credential", "secret_env", "secret")
+
+
+class Mailboxes(Section):
+    """Whose lists are collected."""
+
+    TITLE = "Whose lists are collected: every address named here, once."
+
+    addresses: Texts = Field((), description="Primary addresses.", examples=[["reception@example.com"]])
+    file: LenientPath | None = Field(
+        None, description="A file with one address a line; # starts a comment.", examples=["/etc/safelist/mailboxes"]
+    )
+    groups: Texts = Field(
+        (), description="Distribution groups, expanded with the groups inside them.", examples=[["all@example.com"]]
+    )
+
+    @field_validator("addresses", "groups")
+    @classmethod
+    def _are_addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [address for address in addresses if parse(address).form is not Form.ADDRESS]
+        if wrong:
+            raise ValueError("not an e-mail address: " + ", ".join(map(repr, wrong)))
+        return tuple(dict.fromkeys(parse(address).text for address in addresses))
+
+
+class Collect(Section):
+    """Which of a mailbox's lists are recorded."""
+
+    TITLE = "Which of each mailbox's lists are recorded (as Update-Safelist's -Type and -IncludeDomains)."
+
+    type: ListType = Field("all", description="safe-senders, safe-recipients, both, blocked-senders or all.")
+    include_domains: bool = Field(True, description="Record domain entries too; [policy] decides what is published.")
+
+    @property
+    def lists(self) -> frozenset[UserList]:
+        """The lists that a run with these settings records."""
+        both = _LISTS_OF_TYPE["safe-senders"] | _LISTS_OF_TYPE["safe-recipients"]
+        lists = both if self.type == "both" else _LISTS_OF_TYPE[self.type]
+        return lists if self.include_domains else lists - _DOMAIN_LISTS
+
+
+class Database(Section):
+    """Where the aggregate lives."""
+
+    TITLE = "Where the aggregate lives: SQLite, or any SQLAlchemy URL (PostgreSQL: safelist[postgres])."
+
+    url: str = Field(description="", examples=["postgresql+psycopg:///safelist"])
+
+
+class Policy(Section):
+    """Who gets onto the safelist of the whole organisation."""
+
+    TITLE = "Which senders become safe for the whole organisation."
+
+    quorum: int = Field(2, ge=1, le=1_000_000, description="An entry counts when this many mailboxes trust it.")
+    include_domains: bool = Field(False, description="Publish domain entries too, not only addresses.")
+
+    @property
+    def settings(self) -> policy.Settings:
+        """The same, as the policy takes it."""
+        return policy.Settings(quorum=self.quorum, include_domains=self.include_domains)
+
+
+class Config(Section):
+    """The whole file. ``publish`` maps the name of each configured target to its settings."""
+
+    exchange: Exchange | None = None
+    mailboxes: Mailboxes = Mailboxes()
+    collect: Collect = Collect()
+    database: Database
+    policy: Policy = Policy()
+    publish: Annotated[dict[str, Any], Field(strict=False)] = {}
+
+
+def default_path() -> Path:
+    """``$SAFELIST_CONFIG``, else /etc/safelist/safelist.toml for root, else in the user's own configuration."""
+    if named := os.environ.get("SAFELIST_CONFIG"):
+        return Path(named)
+    if os.geteuid() == 0:
+        return Path("/etc/safelist/safelist.toml")
+    return platformdirs.user_config_path("safelist") / "safelist.toml"
+
+
+def default_database() -> Path:
+    """safelist.db in ``$STATE_DIRECTORY`` (systemd), else /var/lib/safelist for root, else in the user's own state."""
+    if state := os.environ.get("STATE_DIRECTORY"):
+        return Path(state.split(":")[0]) / "safelist.db"
+    if os.geteuid() == 0:
+        return Path("/var/lib/safelist/safelist.db")
+    return platformdirs.user_state_path("safelist") / "safelist.db"
+
+
+def load(path: Path, targets: Mapping[str, type[BaseModel]]) -> Config:
+    """Read and check the file; ``targets`` maps each target's name to the model of its section.
+
+    Raises ConfigError with every fault at once, PermissionDeniedError where the file may not be read.
+    """
+    text = _read(path)
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    faults: list[str] = []
+    targets_read = _read_targets(table.get("publish", {}), targets, faults)
+    try:
+        config = Config.model_validate(_with_absolute_paths(table, path.parent))
+    except ValidationError as error:
+        faults.extend(fault for detail in error.errors() for fault in _faults_of(detail, Config))
+        config = None
+    faults.extend(_open_secret(path, table))
+    if faults or config is None:
+        raise ConfigError(*(f"{path}: {fault}" for fault in faults))
+    return config.model_copy(update={"publish": targets_read})
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file; write one with `safelist init`, or name yours with --config"
+        ) from None
+    except PermissionError:
+        raise PermissionDeniedError(f"{path}: may not be read by this user; run as its owner") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes, this is no safelist configuration")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+
+
+def _read_targets(sections: object, models: Mapping[str, type[BaseModel]], faults: list[str]) -> dict[str, BaseModel]:
+    read: dict[str, BaseModel] = {}
+    if not isinstance(sections, dict):
+        return read
+    for name, section in sections.items():
+        if name not in models:
+            faults.append(f"publish.{name}: no such target{_suggest(name, models)}; there are: {', '.join(models)}")
+            continue
+        try:
+            read[name] = models[name].model_validate(section)
+        except ValidationError as error:
+            details = error.errors(include_input=False)
+            faults.extend(f"publish.{name}.{fault}" for detail in details for fault in _faults_of(detail, models[name]))
+    return read
+
+
+def _with_absolute_paths(table: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Relative paths in the file are relative to its directory, wherever cron starts."""
+    base = base.absolute()
+    for section, key in (("exchange", "secret_file"), ("exchange", "ca_file"), ("mailboxes", "file")):
+        found = table.get(section)
+        if isinstance(found, dict) and isinstance(value := found.get(key), str):
+            table = table | {section: table[section] | {key: str(base / value)}}
+    database = table.get("database")
+    if isinstance(database, dict) and isinstance(url := database.get("url"), str):
+        scheme, slashes, rest = url.partition(":///")
+        if slashes and scheme.split("+")[0] == "sqlite" and rest and not rest.startswith(("/", ":memory:", "file:")):
+            table = table | {"database": database | {"url": f"{scheme}:///{base / rest}"}}
+    return table
+
+
+def _faults_of(detail: ErrorDetails, model: type[BaseModel]) -> list[str]:
+    """One pydantic error as lines ``key: what is wrong, what to write``."""
+    location = [str(part) for part in detail["loc"]]
+    key = ".".join(location)
+    if detail["type"] == "value_error":
+        lines = str(detail["ctx"]["error"]).split("\n")
+        return [f"{key}.{line}" if _names_a_key(line) else f"{key}: {line}" for line in lines]
+    if detail["type"] == "extra_forbidden":
+        known = _model_at(model, location[:-1]).model_fields
+        return [f"{key}: no such key{_suggest(location[-1], known)}; there are: {', '.join(known)}"]
+    if detail["type"] == "missing":
+        return [f"{key}: missing, write it"]
+    return [f"{key}: {detail['msg'][0].lower()}{detail['msg'][1:]}"]
+
+
+def _names_a_key(line: str) -> bool:
+    head, colon, _ = line.partition(": ")
+    return bool(colon) and all(part.isidentifier() for part in head.split(", "))
+
+
+def _model_at(model: type[BaseModel], location: list[str]) -> type[BaseModel]:
+    for part in location:
+        annotation = model.model_fields[part].annotation
+        candidates = [annotation, *get_args(annotation)]
+        inner = [c for c in candidates if isinstance(c, type) and get_origin(c) is None and issubclass(c, BaseModel)]
+        model = inner[0] if inner else model
+    return model
+
+
+def _suggest(name: str, known: Mapping[str, object]) -> str:
+    name = {"password": "secret", "password_file": "secret_file", "password_command": "secret_command"}.get(name, name)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _open_secret(path: Path, table: Mapping[str, Any]) -> list[str]:
+    exchange, database = table.get("exchange"), table.get("database")
+    holds = isinstance(exchange, dict) and "secret" in exchange
+    url = database.get("url") if isinstance(database, dict) else None
+    in_url = isinstance(url, str) and bool(_password_of(url))
+    mode = path.stat().st_mode & 0o777
+    if not mode & 0o077 or not (holds or in_url):
+        return []
+    key = "exchange.secret" if holds else "database.url"
+    return [
+        f"{key}: the file holds a secret and others may read it (mode {mode:o}): chmod 600 {shlex.quote(str(path))}"
+    ]
+
+
+def _password_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).password
+    except ValueError:
+        return None
+
+
+def _is_loopback(host: str | None) -> bool:
+    return host in {"localhost", "::1"} or (host or "").startswith("127.")
+
+
+def sample(database_url: str, targets: Mapping[str, type[BaseModel]]) -> str:
+    """The commented configuration that ``safelist init`` writes; every key of every section stands in it."""
+    sections: dict[str, type[BaseModel]] = {
+        "exchange": Exchange, "mailboxes": Mailboxes, "collect": Collect, "database": Database, "policy": Policy,
+    }  # fmt: skip
+    sections |= {f"publish.{name}": model for name, model in targets.items()}
+    lines = ["# The configuration of safelist. `safelist config check` reports every fault in it.", ""]
+    written = {"database.url": database_url}
+    for name, model in sections.items():
+        title = getattr(model, "TITLE", "") or (model.__doc__ or "").split("\n")[0]
+        lines += [f"# {title}", f"[{name}]"]
+        for key, field in model.model_fields.items():
+            lines += _sample_lines(key, field, written.get(f"{name}.{key}"))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _sample_lines(key: str, field: FieldInfo, value: str | None) -> list[str]:
+    comment = [f"# {line}" for line in (field.description or "").split("\n") if line]
+    if value is not None:
+        return [*comment, f"{key} = {toml(value)}"]
+    required = field.is_required()
+    example = (field.examples or [None])[0] if required or not field.default else field.default
+    shown = toml(example if example is not None else field.default)
+    return [*comment, f"{key} = {shown}" if required else f"#{key} = {shown}"]
+
+
+def toml(value: object) -> str:
+    """``value`` (text, number, truth or a list of them) as TOML writes it."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case int():
+            return str(value)
+        case list() | tuple():
+            return "[" + ", ".join(map(toml, value)) + "]"
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in escaped) + '"'

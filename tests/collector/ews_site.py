@@ -1,0 +1,42 @@
+"""An Exchange on loopback and the collector's way to it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from safelist.collector.ews import Exchange, Patience, Rule
+from safelist.config import Exchange as Settings
+from safelist.demo import DemoServer, Mailbox, Organisation
+
+QUICK = Patience(first=0.001, longest=0.002, longest_asked=0.02)
+ALICE, BOB = "alice@corp.example", "bob@corp.example"
+
+
+def organisation(*addresses: str) -> Organisation:
+    """Each mailbox has a rule whose condition is its own address."""
+    return Organisation.of([Mailbox(address, address.encode()) for address in addresses or (ALICE, BOB)])
+
+
+def settings(server: DemoServer, **changes: Any) -> Settings:
+    account = server.organisation.account
+    keys = {"endpoint": server.url, "authentication": "basic", "username": account.principal, "timeout": 20}
+    keys |= {"secret": account.password} | changes
+    return Settings.model_validate({name: value for name, value in keys.items() if value is not None})
+
+
+@contextmanager
+def exchange(server: DemoServer, *, secret: str | None = None, **changes: Any) -> Iterator[Exchange]:
+    patience = changes.pop("patience", QUICK)
+    pause = changes.pop("pause", None)
+    made = settings(server, **changes)
+    with Exchange(made, secret or server.organisation.account.password, patience=patience, pause=pause) as opened:
+        yield opened
+
+
+def rule_of(found: object) -> Rule:
+    assert isinstance(found, Rule)
+    return found
+
+
+def operations(server: DemoServer) -> list[str]:
+    return [asked.operation for asked in server.requests]

@@ -1,0 +1,263 @@
+"""The configuration: every fault at once, each with its key; nothing that holds a secret may be read by others."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict
+
+from safelist import config
+from safelist.collector.secret import read_secret
+from safelist.entry import ALL_LISTS, UserList
+from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
+
+GOOD = """
+[exchange]
+endpoint = "https://mail.example.com/EWS/Exchange.asmx"
+username = "EXAMPLE\\\\svc"
+secret_file = "secret"
+[mailboxes]
+addresses = ["Reception@Example.com", "reception@example.com", "sales@example.com"]
+[database]
+url = "sqlite:///state/safelist.db"
+[publish.paper]
+path = "/tmp/list"
+"""
+
+
+class Paper(BaseModel):
+    """A target for tests."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    path: str
+
+
+TARGETS: dict[str, type[BaseModel]] = {"paper": Paper}
+
+
+def write(tmp_path: Path, text: str, mode: int = 0o600) -> Path:
+    path = tmp_path / "safelist.toml"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+    return path
+
+
+def faults(tmp_path: Path, text: str, mode: int = 0o600) -> list[str]:
+    path = write(tmp_path, text, mode)
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, TARGETS)
+    return [fault.removeprefix(f"{path}: ") for fault in caught.value.faults]
+
+
+def test_good_values(tmp_path: Path) -> None:
+    loaded = config.load(write(tmp_path, GOOD), TARGETS)
+    assert loaded.exchange is not None
+    assert loaded.exchange.secret_file == tmp_path / "secret"
+    assert loaded.database.url == f"sqlite:///{tmp_path}/state/safelist.db"
+    assert loaded.mailboxes.addresses == ("reception@example.com", "sales@example.com")
+    assert loaded.publish == {"paper": Paper(path="/tmp/list")}
+    assert loaded.policy.settings.quorum == 2
+    assert loaded.collect.lists == ALL_LISTS
+
+
+def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
+    found = faults(
+        tmp_path,
+        """
+        [exchange]
+        endpoint = "http://mail.example.com/EWS/Exchange.asmx"
+        acces = "delegate"
+        workers = 0
+        [mailboxes]
+        addresses = ["nobody"]
+        [policy]
+        quorum = "two"
+        [publish.paper]
+        [publish.papyrus]
+        [surprise]
+        """,
+    )
+    text = "\n".join(found)
+    assert "exchange.endpoint: must be an https:// address" in text
+    assert "exchange.acces: no such key (did you mean access?)" in text
+    assert "exchange.workers: input should be greater than or equal to 1" in text
+    assert "mailboxes.addresses: not an e-mail address: 'nobody'" in text
+    assert "policy.quorum: input should be a valid integer" in text
+    assert "publish.paper.path: missing, write it" in text
+    assert "publish.papyrus: no such target (did you mean paper?)" in text
+    assert "surprise: no such key" in text
+    assert "database: missing, write it" in text
+    assert len(found) == 9
+
+
+@pytest.mark.parametrize(
+    ("section", "fault"),
+    [
+        ('username="u"\nsecret="s"', "exchange.endpoint: write one of endpoint and autodiscover"),
+        ('endpoint="https://a/b"\nautodiscover="a@b.c"\nusername="u"\nsecret="s"', "exchange.endpoint: write one of"),
+        ('endpoint="https://a/b"\nusername="u"', "exchange.secret_file: write exactly one of"),
+        ('endpoint="https://a/b"\nusername="u"\nsecret="s"\nsecret_env="S"', "(there are 2)"),
+        ('endpoint="https://a/b"\nsecret="s"', "exchange.username: missing"),
+        ('endpoint="https://a/b"\nauthentication="kerberos"\nsecret="s"', "kerberos takes the ticket"),
+        (
+            'endpoint="https://a/b"\nauthentication="oauth"\nsecret="s"',
+            "exchange.tenant_id, client_id: oauth needs both",
+        ),
+        ('endpoint="https://u:p@a/b"\nusername="u"\nsecret="s"', "without a login"),
+        ('endpoint="https://a/b"\npassword="s"\nusername="u"', "exchange.password: no such key (did you mean secret?)"),
+    ],
+)
+def test_exchange_keys_belong_together(tmp_path: Path, section: str, fault: str) -> None:
+    found = faults(tmp_path, f'[exchange]\n{section}\n[database]\nurl = "sqlite://"')
+    assert any(fault in line for line in found), found
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD.replace('secret_file = "secret"', 'secret = "hunter2"'),
+        GOOD.replace("sqlite:///state/safelist.db", "postgresql+psycopg://u:hunter2@db/x"),
+    ],
+)
+def test_a_secret_that_others_may_read_is_refused(tmp_path: Path, mode: int, text: str) -> None:
+    (fault,) = faults(tmp_path, text, mode)
+    assert "chmod 600" in fault
+    assert "hunter2" not in fault
+    assert config.load(write(tmp_path, text), TARGETS)
+
+
+def test_secrets_never_show(tmp_path: Path) -> None:
+    text = GOOD.replace('secret_file = "secret"', 'secret = "hunter2"')
+    loaded = config.load(write(tmp_path, text), TARGETS)
+    assert "hunter2" not in repr(loaded)
+    assert "hunter2" not in str(loaded.exchange)
+    assert all("hunter2" not in fault for fault in faults(tmp_path, text + "[policy]\nquorum=0"))
+    assert loaded.exchange is not None
+    assert read_secret(loaded.exchange) == "hunter2"
+
+
+def exchange(**keys: object) -> config.Exchange:
+    return config.Exchange.model_validate({"endpoint": "https://a/b", "username": "u"} | keys)
+
+
+def test_secret_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("hunter2\nand a comment\n")
+    path.chmod(0o640)
+    assert read_secret(exchange(secret_file=path)) == "hunter2"
+    path.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        read_secret(exchange(secret_file=path))
+    path.chmod(0o600)
+    path.write_text("")
+    with pytest.raises(ConfigError, match="is empty"):
+        read_secret(exchange(secret_file=path))
+    with pytest.raises(ConfigError, match="does not exist"):
+        read_secret(exchange(secret_file=tmp_path / "none"))
+    with pytest.raises(PermissionDeniedError, match="cannot be read"):
+        read_secret(exchange(secret_file=tmp_path))
+
+
+def test_secret_from_a_command() -> None:
+    assert read_secret(exchange(secret_command="echo hunter2")) == "hunter2"
+    with pytest.raises(UnavailableError, match="status 1"):
+        read_secret(exchange(secret_command="false"))
+    with pytest.raises(UnavailableError, match="cannot be run"):
+        read_secret(exchange(secret_command="/no/such/program"))
+    with pytest.raises(ConfigError, match="printed nothing"):
+        read_secret(exchange(secret_command="true"))
+
+
+def test_secret_from_the_environment_and_from_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="is not set"):
+        read_secret(exchange(secret_env="SAFELIST_TEST_SECRET"))
+    monkeypatch.setenv("SAFELIST_TEST_SECRET", "hunter2")
+    assert read_secret(exchange(secret_env="SAFELIST_TEST_SECRET")) == "hunter2"
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    with pytest.raises(ConfigError, match="LoadCredential"):
+        read_secret(exchange(secret_credential="exchange"))
+    (tmp_path / "exchange").write_text("hunter3")
+    (tmp_path / "exchange").chmod(0o400)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert read_secret(exchange(secret_credential="exchange")) == "hunter3"
+    assert read_secret(exchange(secret_credential="../../exchange")) == "hunter3"
+
+
+def test_kerberos_has_no_secret() -> None:
+    assert read_secret(exchange(authentication="kerberos")) is None
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="safelist init"):
+        config.load(tmp_path / "none.toml", TARGETS)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        config.load(tmp_path, TARGETS)
+    assert "not TOML" in faults(tmp_path, "[exchange")[0]
+    assert "not TOML" in faults(tmp_path, "a = " + "[" * 100_000)[0]
+    path = write(tmp_path, "")
+    path.write_bytes(b"\xff\xfe[\0d\0]\0")
+    with pytest.raises(ConfigError, match="not UTF-8 at byte 0"):
+        config.load(path, TARGETS)
+    path.write_bytes(b"#" * (config.MAX_BYTES + 1))
+    with pytest.raises(ConfigError, match="larger than"):
+        config.load(path, TARGETS)
+    assert faults(tmp_path, 'publish = 3\nexchange = []\ndatabase = "x"')
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_config_or_a_config_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / f"any-{os.getpid()}.toml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    path.chmod(0o600)
+    with pytest.raises(ConfigError):  # [database] is required, and no short text brings it by chance
+        config.load(path, TARGETS)
+
+
+def test_the_sample_is_a_valid_configuration_once_filled_in(tmp_path: Path) -> None:
+    text = config.sample("sqlite:////var/lib/safelist/safelist.db", TARGETS)
+    for key in config.Exchange.model_fields:
+        assert f"\n#{key} = " in text
+    path = write(tmp_path, text.replace('path = "None"', 'path = "/etc/list"'))
+    found = faults(tmp_path, text)
+    assert [fault.split(":")[0] for fault in found] == [
+        "exchange.endpoint",
+        "exchange.username",
+        "exchange.secret_file",
+    ]
+    filled = (
+        text.replace("#endpoint", "endpoint").replace("#username", "username").replace("#secret_file", "secret_file")
+    )
+    path.write_text(filled)
+    loaded = config.load(path, TARGETS)
+    assert loaded.exchange is not None
+    assert loaded.exchange.username == "EXAMPLE\\svc-safelist"
+    assert loaded.mailboxes == config.Mailboxes()
+
+
+@pytest.mark.parametrize(
+    ("type_", "domains", "lists"),
+    [
+        ("safe-senders", False, {UserList.SAFE_SENDERS, UserList.TRUSTED_CONTACTS}),
+        ("safe-senders", True, {UserList.SAFE_SENDERS, UserList.SAFE_SENDER_DOMAINS, UserList.TRUSTED_CONTACTS}),
+        ("safe-recipients", False, {UserList.SAFE_RECIPIENTS}),
+        ("both", False, {UserList.SAFE_SENDERS, UserList.TRUSTED_CONTACTS, UserList.SAFE_RECIPIENTS}),
+        ("blocked-senders", True, {UserList.BLOCKED_SENDERS, UserList.BLOCKED_DOMAINS}),
+        ("all", True, set(UserList)),
+    ],
+)
+def test_types_are_update_safelists(type_: str, domains: bool, lists: set[UserList]) -> None:
+    assert config.Collect.model_validate({"type": type_, "include_domains": domains}).lists == lists
+
+
+@given(st.text())
+def test_toml_strings_are_read_back(text: str) -> None:
+    import tomllib
+
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return
+    assert tomllib.loads(f"x = {config.toml(text)}") == {"x": text}
