@@ -53,10 +53,16 @@ class Row(NamedTuple):
 
 
 def decide(candidate: Candidate, settings: Settings) -> Decision:
-    """The decision of the first row of ``TABLE`` that holds; the last one always does."""
-    for safe, reason, holds, sentence in TABLE:
-        if holds(candidate, settings):
-            return Decision(safe, reason, sentence(candidate, settings))
+    """The decision of the first row of ``TABLE`` that holds."""
+    row = deciding_row(candidate, settings)
+    return Decision(row.safe, row.reason, row.sentence(candidate, settings))
+
+
+def deciding_row(candidate: Candidate, settings: Settings) -> Row:
+    """The first row of ``TABLE`` that holds; the last one always does. For those who need no sentence."""
+    for row in TABLE:
+        if row.holds(candidate, settings):
+            return row
     raise AssertionError(f"no row of the table decides about {candidate}")
 
 

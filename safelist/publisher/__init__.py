@@ -1,0 +1,1 @@
+"""From decisions to the files that mail filters read."""

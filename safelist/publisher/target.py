@@ -1,0 +1,80 @@
+"""What a target offers: a module that knows the form in which one mail filter reads the safelist."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from pydantic import BaseModel
+
+from safelist.sender import Pattern
+
+
+class Refused(NamedTuple):
+    """A safe sender that cannot be written into the target's file, and why not."""
+
+    pattern: Pattern
+    why: str
+
+
+class Rendering(NamedTuple):
+    """The whole file, the entries in it (sorted), and the senders that are not in it."""
+
+    text: bytes
+    keys: tuple[str, ...]
+    refused: tuple[Refused, ...]
+
+
+class FileSettings(Protocol):
+    """What every target's settings say: the file, and the command to run (no shell) after it has changed."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def on_change(self) -> Sequence[str]: ...
+
+
+class Index(Protocol):
+    """A second file, made from the text by the filter's own program, that the filter reads instead of it."""
+
+    @property
+    def suffix(self) -> str:
+        """What follows the text's name, for example ``.db``."""
+        ...
+
+    def build(self, path: Path, text: bytes) -> None:
+        """Make the index of ``path``, which holds ``text``, beside it and check it. Raises UnavailableError."""
+        ...
+
+    def holds(self, path: Path, text: bytes) -> bool:
+        """Whether the index of ``path``, read by the filter's own program, holds what ``text`` says."""
+        ...
+
+
+class Target(Protocol):
+    """A module of ``targets/`` satisfies this; mypy checks it at the registry."""
+
+    @property
+    def NAME(self) -> str: ...  # noqa: N802
+    @property
+    def DESCRIPTION(self) -> str: ...  # noqa: N802
+    @property
+    def HEADER(self) -> bytes:  # noqa: N802
+        """What each of this target's files begins with; a file that does not is never replaced."""
+        ...
+
+    @property
+    def Settings(self) -> type[BaseModel]:  # noqa: N802
+        """The model of the section ``[publish.NAME]``; it satisfies FileSettings."""
+        ...
+
+    def render(self, entries: Iterable[Pattern], settings: Any) -> Rendering:
+        """The file that holds ``entries``: the same bytes for the same entries, in whatever order they come."""
+        ...
+
+    def keys(self, text: bytes) -> frozenset[str]:
+        """The entries of a file that ``render`` made, perhaps edited by hand since."""
+        ...
+
+    def index(self, settings: Any) -> Index | None:
+        """The index that the filter needs; None where it reads the text. Raises UnavailableError, ConfigError."""
+        ...

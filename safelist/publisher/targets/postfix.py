@@ -1,0 +1,191 @@
+"""Postfix: a map for check_sender_access, ``key permit_auth_destination`` a line (access(5), postmap(1)).
+
+The result is never ``OK`` and never a number, which mean the same: in a list that also controls relaying either would
+let whoever forges a listed sender relay (SMTPD_ACCESS_README, "Dangerous use of smtpd_recipient_restrictions").
+``permit_auth_destination`` accepts mail for this site's own domains and decides nothing about any other.
+
+A domain is written as ``example.com``: ``@example.com`` is never looked up. With Postfix's default
+parent_domain_matches_subdomains, which names smtpd_access_maps, it also matches every sub-domain.
+"""
+
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from safelist.config import LenientPath, Section
+from safelist.errors import ConfigError, UnavailableError
+from safelist.publisher import program
+from safelist.publisher.target import Refused, Rendering
+from safelist.sender import Form, Pattern
+
+NAME = "postfix"
+DESCRIPTION = "a map for Postfix's check_sender_access: the senders that its reject_rbl_client does not reject"
+RESULT = "permit_auth_destination"
+HEADER = b"# Written by safelist; do not edit: `safelist publish` writes it anew.\n"
+
+MapType = Literal["", "hash", "btree", "lmdb", "cdb", "texthash"]
+_SUFFIXES = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
+
+
+def _words(command: object) -> object:
+    return tuple(shlex.split(command)) if isinstance(command, str) else command
+
+
+class Settings(Section):
+    """A map for Postfix's check_sender_access."""
+
+    TITLE = "A map for Postfix: check_sender_access TYPE:PATH, directly before the reject_rbl_client it is to lift."
+
+    path: LenientPath = Field(
+        description="The map's text; its index stands beside it.", examples=["/etc/postfix/safelist"]
+    )
+    map_type: MapType = Field(
+        "",
+        description="hash, btree, lmdb, cdb or texthash (read as it is: no index). "
+        "Without it, what `postconf -h default_database_type` says.",
+        examples=["lmdb"],
+    )
+    on_change: Annotated[tuple[str, ...], BeforeValidator(_words), Field(strict=False)] = Field(
+        (),
+        description="A command (no shell) to run after the map has changed. Postfix notices a new hash, btree, lmdb or "
+        "cdb file by itself; only texthash needs it.",
+        examples=["postfix reload"],
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _fits_into_main_cf(cls, path: Path) -> Path:
+        if not path.is_absolute() or not path.name:
+            raise ValueError("must be the absolute path of a file, such as /etc/postfix/safelist")
+        if re.search(r"[\s,${}\"'\x00-\x1f\x7f]", str(path)):
+            raise ValueError("must not contain white space, quotes or any of , $ { }: main.cf cannot name such a file")
+        return path
+
+    @field_validator("on_change")
+    @classmethod
+    def _can_be_run(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        if command and (not command[0] or any("\0" in word for word in command)):
+            raise ValueError("must begin with a program, such as postfix reload")
+        return command
+
+
+def render(entries: Iterable[Pattern], settings: Settings) -> Rendering:
+    """The map's text: lower case, sorted, each key once, nothing in it that changes from run to run."""
+    found: set[str] = set()
+    refused: list[Refused] = []
+    for pattern in entries:
+        key = pattern.text.lower()
+        plain = _PLAIN.get(pattern.form)
+        if plain and plain.fullmatch(key) and pattern.text.isascii():
+            found.add(key)
+        else:
+            refused.append(Refused(pattern, _refusal(pattern)))
+    keys = tuple(sorted(found))
+    text = "".join([f"{key} {RESULT}\n" for key in keys])
+    return Rendering(HEADER + text.encode("ascii"), keys, tuple(sorted(refused, key=lambda r: r.pattern[:2])))
+
+
+def keys(text: bytes) -> frozenset[str]:
+    """The first word of each line that is no comment."""
+    lines = text.decode("ascii", errors="backslashreplace").split("\n")
+    return frozenset(line.split(None, 1)[0] for line in lines if not line.startswith("#") and line.strip())
+
+
+# An address as RFC 5321 4.1.2 writes it without quotes (Dot-string "@" Domain), but no # first; a domain of two labels
+# or more, whose last one is no number: nothing that access(5) takes for user@, .domain, <> or a network.
+_ATEXT = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]"
+_LOCAL = rf"(?!#)(?=[^@]{{1,64}}@){_ATEXT}+(?:\.{_ATEXT}+)*"
+_LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
+_DOMAIN = rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}"
+_PLAIN = {
+    Form.ADDRESS: re.compile(rf"(?!.{{255}}){_LOCAL}@{_DOMAIN}"),
+    Form.DOMAIN: re.compile(rf"(?!.{{255}}){_DOMAIN}"),
+}
+_UNSAFE = (
+    (re.compile(r"[^\x00-\x7f]"), "it is not ASCII"),
+    (re.compile(r"[\x00-\x20\x7f]"), "white space or a control character ends a key"),
+    (re.compile(r'["\\]'), "Postfix versions differ in how they read quotes and backslashes"),
+    (re.compile(r"\A#"), "a line that begins with # is a comment"),
+    (re.compile(r"[\s\S]{255}"), "it is longer than 254 characters"),
+)
+
+
+def _refusal(pattern: Pattern) -> str:
+    shape = "domain such as example.com" if pattern.form is Form.DOMAIN else "address such as user@example.com"
+    return next((why for unsafe, why in _UNSAFE if unsafe.search(pattern.text)), f"it is not a plain {shape}")
+
+
+@dataclass(frozen=True, slots=True)
+class PostmapIndex:
+    """The indexed form of a map that postmap makes, and reads back."""
+
+    map_type: str
+    postmap: str
+
+    @property
+    def suffix(self) -> str:
+        """``.db``, ``.lmdb`` or ``.cdb``."""
+        return _SUFFIXES[self.map_type]
+
+    def build(self, path: Path, text: bytes) -> None:
+        """Index ``path`` and read it back. Raises UnavailableError with postmap's own words."""
+        outcome = program.run([self.postmap, f"{self.map_type}:{path}"])
+        if outcome.code != 0:
+            raise UnavailableError(
+                f"postmap cannot make the {self.map_type} map: {outcome.complaint} (`postconf -m` lists the map types; "
+                f"Debian: apt-get install postfix-{self.map_type})"
+            )
+        if not self.holds(path, text):
+            raise UnavailableError("postmap reads something else back from the new map than was written into it")
+
+    def holds(self, path: Path, text: bytes) -> bool:
+        """Whether postmap reads exactly the lines of ``text`` back (of a cdb file: at least those)."""
+        wanted = text.partition(HEADER)[2].replace(b" ", b"\t")
+        # postmap -s cannot list a cdb file, so each key is asked for; it exits with 1 when none was found.
+        ask, normal = (["-q", "-"], (0, 1)) if self.map_type == "cdb" else (["-s"], (0,))
+        try:
+            outcome = program.run([self.postmap, *ask, f"{self.map_type}:{path}"], _questions(wanted))
+        except UnavailableError:
+            return False
+        if outcome.code not in normal or (outcome.code and b"fatal:" in outcome.errors):
+            return False
+        return outcome.output == wanted or sorted(outcome.output.split(b"\n")) == sorted(wanted.split(b"\n"))
+
+
+def _questions(lines: bytes) -> bytes:
+    return b"".join([line.partition(b"\t")[0] + b"\n" for line in lines.splitlines()] or [b"safelist.invalid\n"])
+
+
+def index(settings: Settings) -> PostmapIndex | None:
+    """How the map is indexed; None for texthash. Raises UnavailableError where Postfix is not installed."""
+    if settings.map_type == "texthash":
+        return None
+    map_type = settings.map_type or _default_type()
+    if map_type not in _SUFFIXES:
+        raise ConfigError(
+            f"publish.postfix.map_type: Postfix's default_database_type is {map_type!r}, which safelist cannot write; "
+            f"set map_type to one of {', '.join(_SUFFIXES)} or texthash"
+        )
+    return PostmapIndex(map_type, _installed("postmap"))
+
+
+def _default_type() -> str:
+    outcome = program.run([_installed("postconf"), "-h", "default_database_type"])
+    if outcome.code != 0:
+        raise UnavailableError(f"postconf cannot say the default_database_type: {outcome.complaint}")
+    return outcome.output.decode(errors="backslashreplace").strip()
+
+
+def _installed(name: str) -> str:
+    found = program.find(name)
+    if found is None:
+        raise UnavailableError(
+            f'{name} is not installed: run safelist where Postfix is, or set [publish.postfix] map_type = "texthash", '
+            "which needs no index"
+        )
+    return found

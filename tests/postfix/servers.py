@@ -1,0 +1,226 @@
+"""A real Postfix and a real rbldnsd on loopback, with directories of their own; nothing of the system's is touched.
+
+``main.cf.in`` holds the lines that the README tells an administrator to write.
+"""
+
+import os
+import random
+import shutil
+import smtplib
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+RECOMMENDED = (Path(__file__).parent / "main.cf.in").read_text()
+"""As the README quotes it."""
+MAP, ZONE = "lmdb:/etc/postfix/safelist", "zen.spamhaus.org"
+"""What stands for the map and for the DNSBL in it."""
+
+LISTED, CLEAN = "127.0.0.2", "127.0.0.3"
+"""Client addresses that the DNSBL lists, and does not."""
+
+_SBIN = "/usr/sbin:/usr/local/sbin:/sbin:/usr/bin:/bin"
+
+
+def missing() -> str:
+    """Why these servers cannot run here; empty where they can."""
+    programs = {"postfix": "postfix", "rbldnsd": "rbldnsd"}
+    packages = [package for program, package in programs.items() if not shutil.which(program, path=_SBIN)]
+    if packages:
+        return "apt-get install " + " ".join(packages)
+    return "" if os.geteuid() == 0 else "only root may start Postfix and open port 53: sudo make test"
+
+
+@dataclass(frozen=True)
+class Postfix:
+    """A running one: its configuration directory and log, and the port of each of its smtpd services."""
+
+    configuration: Path
+    log: Path
+    ports: Mapping[str, int]
+
+    def send(self, service: str, client: str, sender: str, recipient: str) -> tuple[int, str]:
+        """Offer a mail from ``client``; the reply to RCPT TO where that refuses, else the reply to the mail itself."""
+        with smtplib.SMTP("127.0.0.1", self.ports[service], source_address=(client, 0), timeout=30) as smtp:
+            smtp.ehlo("client.example")
+            assert smtp.mail(sender)[0] == 250
+            code, reply = smtp.rcpt(recipient)
+            if code == 250:
+                code, reply = smtp.data(b"Subject: test\r\n\r\nHello\r\n")
+        return code, reply.decode()
+
+    def delivered(self, queue_id: str) -> bool:
+        """Whether the mail reaches its mailbox (here: discard) within 20 seconds."""
+        return until(lambda: any(queue_id in line and "status=sent" in line for line in self._lines()))
+
+    def _lines(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+
+@contextmanager
+def rbldnsd(zone: str) -> Iterator[str]:
+    """A DNSBL that lists LISTED, on port 53 of a loopback address of its own, which is the context's value."""
+    with _directory() as directory:
+        (directory / "zone").write_text(f"$SOA 60 ns.{zone} a.{zone} 0 60 60 60 60\n:2:listed for a test\n{LISTED}\n")
+        address = f"127.53.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
+        command = ["rbldnsd", "-n", "-b", f"{address}/53", "-w", str(directory), f"{zone}:ip4set:zone"]
+        with _running(command, directory / "log"):
+            assert until(lambda: _answers(address, zone)), (directory / "log").read_text()
+            yield address
+
+
+@contextmanager
+def postfix(main: str, services: Mapping[str, Mapping[str, str]], nameserver: str) -> Iterator[Postfix]:
+    """Postfix with the lines of ``main`` and an smtpd for each of ``services`` (name: its own parameters)."""
+    with _directory() as root:
+        ports = {name: _free_port() for name in services}
+        _configure(root, main, services, ports, nameserver)
+        check = subprocess.run([_sbin("postfix"), "-c", str(root / "etc"), "check"], capture_output=True, check=False)
+        assert check.returncode == 0, check
+        daemons = _parameter(root, "daemon_directory")
+        log = root / "log"
+        with _running([f"{daemons}/master", "-c", str(root / "etc"), "-s"], log):
+            assert until(lambda: all(map(_greets, ports.values()))), log.read_text()
+            yield Postfix(root / "etc", log, ports)
+
+
+def _configure(
+    root: Path, main: str, services: Mapping[str, Mapping[str, str]], ports: Mapping[str, int], nameserver: str
+) -> None:
+    for name in ("etc", "data", "queue/etc"):
+        (root / name).mkdir(parents=True)
+    shutil.chown(root / "data", "postfix")
+    # smtpd is chrooted into the queue directory: its resolver reads this file and not the system's.
+    (root / "queue/etc/resolv.conf").write_text(f"nameserver {nameserver}\noptions timeout:5 attempts:3\n")
+    (root / "etc/main.cf").write_text(_MAIN.format(root=root) + main)
+    rows = [f"127.0.0.1:{ports[name]} inet n - y - - smtpd" + _options(own) for name, own in services.items()]
+    (root / "etc/master.cf").write_text("\n".join([*rows, _MASTER]))
+
+
+def _options(own: Mapping[str, str]) -> str:
+    return "".join(f"\n  -o {{ {name} = {' '.join(value.split())} }}" for name, value in own.items())
+
+
+_MAIN = """\
+compatibility_level = 3.6
+queue_directory = {root}/queue
+data_directory = {root}/data
+maillog_file = /dev/stdout
+myhostname = mx.corp.example
+mydestination = corp.example
+mynetworks = 127.0.0.1/32
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+alias_maps =
+alias_database =
+local_recipient_maps =
+local_transport = discard
+smtpd_peername_lookup = no
+smtpd_tls_security_level = none
+"""
+_MASTER = """\
+pickup    unix       n - y 60  1 pickup
+cleanup   unix       n - y -   0 cleanup
+qmgr      unix       n - n 300 1 qmgr
+rewrite   unix       - - y -   - trivial-rewrite
+bounce    unix       - - y -   0 bounce
+defer     unix       - - y -   0 bounce
+trace     unix       - - y -   0 bounce
+proxymap  unix       - - n -   - proxymap
+error     unix       - - y -   - error
+retry     unix       - - y -   - error
+discard   unix       - - y -   - discard
+anvil     unix       - - y -   1 anvil
+postlog   unix-dgram n - n -   1 postlogd
+"""
+
+
+def _parameter(root: Path, name: str) -> str:
+    command = [_sbin("postconf"), "-c", str(root / "etc"), "-h", name]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    """A new directory that the servers' own users may enter."""
+    directory = Path(tempfile.mkdtemp(prefix="safelist-postfix-"))
+    directory.chmod(0o755)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)
+
+
+@contextmanager
+def _running(command: list[str], log: Path) -> Iterator[None]:
+    """A server that is stopped by its process id, whatever happens; master passes the signal on to its children."""
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [_sbin(command[0]), *command[1:]], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+        yield
+    finally:
+        server.terminate()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _sbin(program: str) -> str:
+    found = shutil.which(program, path=_SBIN)
+    assert found, program
+    return found
+
+
+def _free_port() -> int:
+    """Below the range that outgoing connections take theirs from, so that it stays free until Postfix opens it."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def _greets(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            return connection.recv(4) == b"220 "
+    except OSError:
+        return False
+
+
+def _answers(address: str, zone: str) -> bool:
+    """Whether the test point of every DNSBL is listed (RFC 5782 5)."""
+    labels = f"2.0.0.127.{zone}".split(".")
+    name = b"".join(bytes([len(label)]) + label.encode() for label in labels)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as resolver:
+        resolver.settimeout(1)
+        try:
+            resolver.connect((address, 53))
+            resolver.send(b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + name + b"\x00\x00\x01\x00\x01")
+            answer = resolver.recv(512)
+        except OSError:
+            return False
+    return answer[:2] == b"\x12\x34" and answer[7] > 0
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    """Whether it comes to hold within 20 seconds."""
+    deadline = time.monotonic() + 20
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,104 @@
+"""What the publisher's tests share: candidates, settings, and what a directory holds."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from safelist.policy import Candidate
+from safelist.policy import Settings as Policy
+from safelist.publisher.publish import Published, publish
+from safelist.publisher.targets import postfix
+from safelist.sender import Form, Pattern
+
+_SBIN = "/usr/sbin:/usr/local/sbin:/sbin:/usr/bin:/bin"
+POSTMAP, POSTCONF = (shutil.which(name, path=_SBIN) for name in ("postmap", "postconf"))
+needs_postmap = pytest.mark.skipif(POSTMAP is None, reason="postmap is missing: apt-get install postfix")
+
+
+def postconf(*arguments: str) -> list[str]:
+    """The words that the real one prints; none without Postfix."""
+    if POSTCONF is None:
+        return []
+    return subprocess.run([POSTCONF, *arguments], capture_output=True, check=True, text=True).stdout.split()
+
+
+INSTALLED = [name for name in ("hash", "btree", "lmdb", "cdb") if name in postconf("-m")]
+every_map_type = pytest.mark.parametrize(
+    "map_type",
+    [
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(
+                name not in INSTALLED, reason=f"no {name} maps: apt-get install postfix postfix-{name}"
+            ),
+        )
+        for name in ("hash", "btree", "lmdb", "cdb")
+    ],
+)
+"""Each type that has an index; one that this Postfix lacks skips and names its package."""
+
+
+def address(text: str) -> Pattern:
+    return Pattern(text, Form.ADDRESS)
+
+
+def domain(text: str) -> Pattern:
+    return Pattern(text, Form.DOMAIN)
+
+
+def trusted(*senders: str, by: int = 2) -> list[Candidate]:
+    return [Candidate(address(sender), by) for sender in senders]
+
+
+def many(count: int) -> list[Candidate]:
+    return trusted(*(f"sender{number}@aol.example" for number in range(count)))
+
+
+def settings(path: Path, map_type: str = "", on_change: Iterable[str] = ()) -> postfix.Settings:
+    return postfix.Settings.model_validate({"path": path, "map_type": map_type, "on_change": list(on_change)})
+
+
+def write(path: Path, candidates: Iterable[Candidate], map_type: str = "texthash", **options: bool) -> Published:
+    """Publish with the default policy."""
+    return publish(candidates, Policy(), postfix, settings(path, map_type), **options)
+
+
+def postmap(*arguments: str, given: bytes = b"") -> tuple[int, list[bytes]]:
+    """The real one's exit code and lines."""
+    assert POSTMAP
+    done = subprocess.run([POSTMAP, *arguments], input=given, capture_output=True, check=False, timeout=60)
+    return done.returncode, done.stdout.splitlines()
+
+
+def listed(map_type: str, path: Path) -> dict[bytes, bytes]:
+    """Everything that the real ``postmap -s`` finds."""
+    code, lines = postmap("-s", f"{map_type}:{path}")
+    assert code == 0
+    return dict(line.split(b"\t") for line in lines)
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def state(directory: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Name, inode, modification time and content of every file: what "nothing was touched" compares."""
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes()) for path in directory.iterdir()}
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without root's right to write everywhere."""
+    if os.getuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -1,0 +1,198 @@
+"""The Postfix map's text: only keys that mean what they say get in, whatever the pattern; postmap agrees."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from safelist.publisher.targets import TARGETS, postfix
+from safelist.sender import Form, Pattern, Refusal
+from tests.publisher.site import address, domain, every_map_type, listed, needs_postmap, postmap, settings
+
+PLAIN = settings(Path("/nowhere/safelist"), "texthash")
+
+REFUSED = [
+    (address("bob smith@aol.example"), "white space"),
+    (address("bob@aol.example\n*@x.example OK"), "white space"),
+    (address("bob\x00@aol.example"), "control"),
+    (address('"bob smith"@aol.example'), "white space"),
+    (address('"bob.."@aol.example'), "quotes"),
+    (address("bob\\@aol.example"), "backslash"),
+    (address("#bob@aol.example"), "comment"),
+    (address("jürgen@aol.example"), "ASCII"),
+    (address("bob\uff20aol.example"), "ASCII"),
+    (address("bob@\N{KELVIN SIGN}.example"), "ASCII"),
+    (address("a" * 65 + "@aol.example"), "not a plain address"),
+    (address("a@" + ".".join(["b" * 60] * 5)), "longer"),
+    (address("bob@"), "not a plain address"),
+    (address("@aol.example"), "not a plain address"),
+    (address("<>"), "not a plain address"),
+    (address(""), "not a plain address"),
+    (address("bob@localhost"), "not a plain address"),
+    (address("bob@192.0.2.1"), "not a plain address"),
+    (address("bob@[192.0.2.1]"), "not a plain address"),
+    (address("a@b@aol.example"), "not a plain address"),
+    (address(".bob@aol.example"), "not a plain address"),
+    (address("bob..b@aol.example"), "not a plain address"),
+    (address("aol.example"), "not a plain address"),
+    (domain("com"), "not a plain domain"),
+    (domain("@aol.example"), "not a plain domain"),
+    (domain(".aol.example"), "not a plain domain"),
+    (domain("aol.example."), "not a plain domain"),
+    (domain("-aol.example"), "not a plain domain"),
+    (domain("192.0.2.1"), "not a plain domain"),
+    (domain("192.0.2"), "not a plain domain"),
+    (domain("2001:db8::1"), "not a plain domain"),
+    (domain("*.aol.example"), "not a plain domain"),
+    (domain("bob@aol.example"), "not a plain domain"),
+    (domain("b" * 64 + ".example"), "not a plain domain"),
+    (Pattern("bob@aol.example", Form.REFUSED, Refusal.EMPTY), "not a plain address"),
+]
+
+
+def keys_of(text: bytes) -> dict[bytes, bytes]:
+    """An independent reading of postmap(1), "INPUT FILE FORMAT", for what needs no quotes and no continuation."""
+    found: dict[bytes, bytes] = {}
+    for line in text.split(b"\n"):
+        if not line.strip() or line.strip().startswith(b"#"):
+            continue
+        assert not line[:1].isspace(), "a continuation line"
+        assert b'"' not in line
+        key, value = line.split(None, 1)
+        assert key.lower() not in found, "a key twice"
+        found[key.lower()] = value.strip()
+    return found
+
+
+def test_registered_under_its_name() -> None:
+    assert TARGETS["postfix"] is postfix
+    assert all(field.description for field in postfix.Settings.model_fields.values())
+
+
+def test_the_text_is_lower_case_sorted_and_constant() -> None:
+    entries = [
+        address("Zoe@AOL.example"),
+        domain("yahoo.example"),
+        address("bob@aol.example"),
+        address("zoe@aol.example"),
+    ]
+    text, _, refused = postfix.render(entries, PLAIN)
+    assert text == postfix.HEADER + (
+        b"bob@aol.example permit_auth_destination\n"
+        b"yahoo.example permit_auth_destination\n"
+        b"zoe@aol.example permit_auth_destination\n"
+    )
+    assert refused == ()
+    assert postfix.render(reversed(entries), PLAIN).text == text
+
+
+@pytest.mark.parametrize(("pattern", "why"), REFUSED, ids=lambda value: ascii(value)[:40])
+def test_what_postfix_could_read_as_something_else_is_refused_with_the_reason(pattern: Pattern, why: str) -> None:
+    text, _, refused = postfix.render([pattern, address("bob.o'neil+x@mail_1.aol.example")], PLAIN)
+    assert keys_of(text) == {b"bob.o'neil+x@mail_1.aol.example": b"permit_auth_destination"}
+    assert [entry.pattern for entry in refused] == [pattern]
+    assert why in refused[0].why
+
+
+# Letters that postmap, access(5) or Unicode could give a meaning, so that nearly-right keys are common.
+odd = st.text(alphabet='ab1.@#"\\ \t\n\r\x00\x7f<>:,;{}$|/*!-_[]AK\u212aé\u2028\uff20\ud800', max_size=12)
+spelled = st.one_of(
+    odd,
+    st.builds("{}@{}.example".format, odd, odd),
+    st.builds("{}@{}".format, st.from_regex(r"[a-z#.'{}|]{1,6}", fullmatch=True), st.sampled_from(["b.example", "b"])),
+    st.from_regex(r"[a-z0-9]{1,3}(\.[a-z0-9-]{1,4}){0,2}", fullmatch=True),
+    st.text(max_size=300),
+)
+PLAIN_ENTRIES = [address("bob.o'neil+x@mail_1.aol.example"), domain("aol-1.example"), address("a" * 64 + "@b.example")]
+patterns = st.one_of(st.builds(Pattern, spelled, st.sampled_from(Form)), st.sampled_from(PLAIN_ENTRIES))
+
+
+@given(st.lists(patterns, max_size=8))
+@example([address("a@b.example"), address("A@B.example")])
+def test_every_pattern_is_in_the_file_or_refused_never_both(entries: list[Pattern]) -> None:
+    text, _, refused = postfix.render(entries, PLAIN)
+    without = {entry.pattern for entry in refused}
+    wanted = {entry.text.lower().encode() for entry in entries if entry not in without}
+    assert set(keys_of(text)) == wanted
+    assert set(keys_of(text).values()) <= {b"permit_auth_destination"}
+    assert {key.encode() for key in postfix.keys(text)} == wanted
+    assert without.isdisjoint(PLAIN_ENTRIES)
+
+
+@needs_postmap
+@pytest.mark.parametrize("map_type", ["texthash", "hash"])
+@given(entries=st.lists(patterns, min_size=1, max_size=40))
+@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_real_postmap_reads_exactly_the_accepted_keys(map_type: str, entries: list[Pattern]) -> None:
+    text = postfix.render(entries, PLAIN).text
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "map"
+        path.write_bytes(text)
+        os.utime(path, (1, 1))  # a texthash file from this very second is read again until it is a second old
+        if map_type != "texthash":
+            assert postmap(f"{map_type}:{path}") == (0, [])
+        found = listed(map_type, path)
+        wanted = dict.fromkeys(keys_of(text), b"permit_auth_destination")
+        assert found == wanted
+        _, lines = postmap(
+            "-q", "-", f"{map_type}:{path}", given=b"\n".join([*wanted, b"stranger@example.net"]) + b"\n"
+        )
+        assert dict(line.split(b"\t") for line in lines) == wanted
+
+
+@every_map_type
+def test_an_index_holds_what_the_text_says_and_nothing_else(tmp_path: Path, map_type: str) -> None:
+    path = tmp_path / "map"
+    index = postfix.index(settings(path, map_type))
+    assert index is not None
+    one = postfix.render([address("a@b.example")], PLAIN).text
+    two = postfix.render([address("a@b.example"), domain("c.example")], PLAIN).text
+    path.write_bytes(one)
+    assert not index.holds(path, one), "there is none yet"
+    index.build(path, one)
+    assert path.with_name("map" + index.suffix).exists()
+    assert index.holds(path, one)
+    assert not index.holds(path, two)
+    path.write_bytes(postfix.HEADER)
+    index.build(path, postfix.HEADER)
+    assert index.holds(path, postfix.HEADER)
+    assert not index.holds(path, one)
+    path.with_name("map" + index.suffix).write_bytes(b"garbage" * 1000)
+    assert not index.holds(path, postfix.HEADER)
+    assert not index.holds(path, one)
+
+
+@pytest.mark.parametrize(
+    ("section", "fault"),
+    [
+        ({"path": "safelist"}, "absolute"),
+        ({"path": "/"}, "absolute"),
+        ({"path": "/etc/my maps/safelist"}, "white space"),
+        ({"path": "/etc/a,b"}, "white space"),
+        ({"path": "/etc/$x"}, "white space"),
+        ({"path": "/etc/a\x00b"}, "white space"),
+        ({"path": "/etc/safelist", "map_type": "sqlite"}, "hash"),
+        ({"path": "/etc/safelist", "map_type": 7}, "hash"),
+        ({"path": "/etc/safelist", "on_change": "postfix 'reload"}, "quotation"),
+        ({"path": "/etc/safelist", "on_change": 7}, "tuple"),
+        ({"path": "/etc/safelist", "on_change": "postfix\x00"}, "program"),
+        ({"path": "/etc/safelist", "on_change": [""]}, "program"),
+        ({"path": "/etc/safelist", "reload": True}, "Extra"),
+        ({}, "required"),
+    ],
+)
+def test_settings_that_cannot_work_are_faults(section: dict[str, object], fault: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        postfix.Settings.model_validate(section)
+    assert fault in str(caught.value)
+
+
+def test_the_command_is_text_or_words() -> None:
+    for command in ("sh -c 'exit 0'", ["sh", "-c", "exit 0"]):
+        section = {"path": "/etc/safelist", "on_change": command}
+        assert postfix.Settings.model_validate(section).on_change == ("sh", "-c", "exit 0")
