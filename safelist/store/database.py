@@ -1,0 +1,183 @@
+"""Reaching the database: its URL, the engine, and every way in which it can fail, as a named error."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+
+from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
+
+BUSY_SECONDS = 20
+CONNECT_SECONDS = 10
+# A checkpoint every 32 MB instead of every 4: a first run changes the same pages over and over.
+_PRAGMAS = (
+    "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32768", "wal_autocheckpoint=8000",
+)  # fmt: skip
+
+# SQLite's primary result codes (sqlite.org/rescode.html).
+_SQLITE_FAILURES: dict[int, tuple[type[SafelistError], str]] = {
+    sqlite3.SQLITE_PERM: (PermissionDeniedError, "may not be read or written by this user"),
+    sqlite3.SQLITE_BUSY: (TemporaryError, "another program has held it locked for too long; try again later"),
+    sqlite3.SQLITE_LOCKED: (TemporaryError, "another program has held it locked for too long; try again later"),
+    sqlite3.SQLITE_READONLY: (PermissionDeniedError, "it and its directory must be writable by this user"),
+    sqlite3.SQLITE_IOERR: (UnavailableError, "the disk does not work or is not a local one"),
+    sqlite3.SQLITE_CORRUPT: (ConfigError, "the file is damaged; bring back a backup, or move it away and collect anew"),
+    sqlite3.SQLITE_FULL: (UnavailableError, "the disk is full"),
+    sqlite3.SQLITE_CANTOPEN: (PermissionDeniedError, "it or its directory cannot be opened by this user"),
+    sqlite3.SQLITE_NOTADB: (ConfigError, "the file is not an SQLite database; name another file in database.url"),
+}
+# PostgreSQL's SQLSTATEs, by their beginning.
+_POSTGRES_FAILURES: dict[str, tuple[type[SafelistError], str]] = {
+    "28": (PermissionDeniedError, "the log-in was rejected"),
+    "42501": (PermissionDeniedError, "this user lacks a privilege"),
+    "3D": (ConfigError, "that database does not exist; create it with createdb"),
+    "40": (TemporaryError, "another program was writing; try again later"),
+    "23505": (TemporaryError, "another program was writing; try again later"),
+    "55P03": (TemporaryError, "another program was writing; try again later"),
+    "53": (TemporaryError, "the server has no room for it now"),
+}
+
+
+def parse_url(url: str) -> URL:
+    """The URL as SQLAlchemy reads it, with the driver that safelist brings. Raises ConfigError, never showing it."""
+    if not url.startswith("sqlite") and (url.count("@") > 1 or "@" in url.partition("?")[2]):
+        # It would be taken for the end of the password, and the rest of it for a part of the server's name.
+        raise ConfigError("database.url: inside a name, password or parameter write @ as %40 and ? as %3F")
+    try:
+        parsed = make_url(url)
+    except (exc.ArgumentError, ValueError):
+        raise ConfigError(
+            "database.url: is not a URL; write sqlite:////var/lib/safelist/safelist.db "
+            "or postgresql+psycopg://user@host/safelist"
+        ) from None
+    if parsed.drivername in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() == "sqlite":
+        _check_sqlite(parsed)
+    return parsed
+
+
+def _check_sqlite(url: URL) -> None:
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise ConfigError("database.url: must name a file: sqlite:////var/lib/safelist/safelist.db")
+    try:
+        _busy_seconds(url)
+    except (TypeError, ValueError):
+        raise ConfigError("database.url: timeout must be a number of seconds") from None
+    if unknown := set(url.query) - {"timeout"}:
+        raise ConfigError(f"database.url: SQLite knows timeout=SECONDS here, not {', '.join(sorted(unknown))}")
+
+
+def _busy_seconds(url: URL) -> float:
+    """How long a statement waits for another program's transaction before it gives up."""
+    return float(url.query.get("timeout", BUSY_SECONDS))  # type: ignore[arg-type] # a tuple is a TypeError
+
+
+def shown_url(url: str) -> str:
+    """The URL for people: without its password and without its parameters, among which may be secrets."""
+    try:
+        return _shown(parse_url(url))
+    except ConfigError:
+        return "the database"
+
+
+def _shown(url: URL) -> str:
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def file_of(url: URL) -> Path | None:
+    """The database's file, when it is in one."""
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def make_engine(url: URL) -> Engine:
+    """An engine that has not connected yet. Raises ConfigError when the driver is unknown or not installed."""
+    options: dict[str, Any] = {}
+    if url.get_backend_name() == "sqlite":
+        options = {"creator": lambda: _connect_sqlite(str(url.database), _busy_seconds(url))}
+    elif url.get_backend_name() == "postgresql":
+        options = {"connect_args": {"connect_timeout": CONNECT_SECONDS}}
+    with failures(url):
+        engine = create_engine(url, **options)
+    if engine.dialect.is_async:
+        raise ConfigError(f"database.url: {url.drivername} is an asynchronous driver; leave the part after + out")
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "begin", _begin_sqlite)
+    elif engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", _prepare_postgres)
+    return engine
+
+
+def _connect_sqlite(path: str, busy_seconds: float) -> sqlite3.Connection:
+    """Opens an existing file only; WAL lets readers work while a run writes (sqlite.org/wal.html)."""
+    connection = sqlite3.connect(
+        f"file:{quote(path)}?mode=rw", uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False
+    )
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}").close()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes its lock at once: a transaction that reads first could otherwise lose it half-way."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
+def _prepare_postgres(connection: Any, _: object) -> None:
+    """The promise of SQLite's synchronous=NORMAL: a power cut may take the last transactions, whole ones only."""
+    connection.autocommit = True
+    connection.cursor().execute("SET synchronous_commit = off")
+    connection.autocommit = False
+
+
+@contextmanager
+def failures(url: URL) -> Iterator[None]:
+    """Turns what the database library raises into errors that say what to do, without the URL's password."""
+    try:
+        yield
+    except exc.NoSuchModuleError:
+        raise ConfigError(
+            f"database.url: {url.drivername} is unknown; write sqlite:///... or postgresql+psycopg://..."
+        ) from None
+    except ModuleNotFoundError as error:
+        raise ConfigError(_missing_driver(url, error.name or "")) from None
+    except exc.DBAPIError as error:
+        raise _failure(url, error.orig) from None
+    except exc.SQLAlchemyError as error:
+        raise UnavailableError(f"{_shown(url)}: {_told(url, error)}") from None
+
+
+def _missing_driver(url: URL, module: str) -> str:
+    if url.get_backend_name() == "postgresql":
+        return f"database.url: the driver {module} is not installed: pip install 'safelist[postgres]'"
+    return f"database.url: the driver {module} is not installed: pip install it beside safelist"
+
+
+def _failure(url: URL, error: BaseException | None) -> SafelistError:
+    kind: type[SafelistError] = UnavailableError
+    advice = ""
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        kind, advice = _SQLITE_FAILURES.get(code, (UnavailableError, ""))
+    elif state := getattr(error, "sqlstate", None):
+        found = (value for start, value in _POSTGRES_FAILURES.items() if state.startswith(start))
+        kind, advice = next(found, (UnavailableError, ""))
+    elif _told(url, error).startswith("invalid connection option"):
+        kind = ConfigError
+    return kind(f"{_shown(url)}: {_told(url, error)}{f': {advice}' if advice else ''}")
+
+
+def _told(url: URL, error: BaseException | None) -> str:
+    """The first line of the library's own words."""
+    line = str(error).strip().partition("\n")[0]
+    return line.replace(str(url.password), "***") if url.password else line

@@ -1,0 +1,137 @@
+"""One writer at a time: who holds the lock is said to the one who comes second."""
+
+import fcntl
+import getpass
+import hashlib
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import URL, BindParameter, Connection, bindparam, text
+
+from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableError
+from safelist.store.database import failures, file_of, make_engine, parse_url
+
+_KEY = int.from_bytes(b"safelist", "big")
+"""The advisory lock's number: one aggregate in a PostgreSQL database."""
+_MAX_TEXT = 1000
+
+
+class _Holder(NamedTuple):
+    what: str
+    user: str
+    host: str
+    pid: int
+    since: str
+
+
+@contextmanager
+def hold(url: str, what: str, now: datetime) -> Iterator[None]:
+    """Be the only one who writes to the database of ``url``. Raises TemporaryError that says who is, if it is taken.
+
+    A holder that dies, however it dies, leaves the lock free.
+    """
+    parsed = parse_url(url)
+    me = _Holder(what, _user(), socket.gethostname(), os.getpid(), f"{now:%Y-%m-%d %H:%M} UTC")
+    if parsed.get_backend_name() == "postgresql":
+        with _hold_advisory(parsed, me):
+            yield
+    else:
+        with _hold_file(_lock_path(parsed), me):
+            yield
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def _lock_path(url: URL) -> Path:
+    path = file_of(url)
+    if path is not None:
+        return path.with_name(f"{path.name}.lock")
+    name = hashlib.sha256(url.set(password=None).render_as_string().encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"safelist-{os.getuid()}-{name}.lock"
+
+
+@contextmanager
+def _hold_file(path: Path, me: _Holder) -> Iterator[None]:
+    """flock(2) is the truth; the text in the file only tells the next one whom to ask."""
+    handle = _open_lock(path)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _taken(_read_holder(handle)) from None
+        except OSError as error:
+            raise UnavailableError(f"{path}: cannot be locked: {error.strerror}") from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(me._asdict()).encode(), 0)
+        yield
+        os.ftruncate(handle, 0)
+    finally:
+        os.close(handle)
+
+
+def _open_lock(path: Path) -> int:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except PermissionError as error:
+        raise PermissionDeniedError(f"{error.filename}: may not be written by this user") from None
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be opened: {error.strerror}") from None
+
+
+def _read_holder(handle: int) -> str | None:
+    try:
+        return _told(_Holder(**json.loads(os.pread(handle, _MAX_TEXT, 0))))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _told(holder: _Holder) -> str:
+    return f"{holder.what} by {holder.user} on {holder.host} (process {holder.pid}) since {holder.since}"
+
+
+@contextmanager
+def _hold_advisory(url: URL, me: _Holder) -> Iterator[None]:
+    """A lock of a session of its own, which PostgreSQL ends with the connection."""
+    engine = make_engine(url)
+    try:
+        with failures(url):
+            connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        with connection:
+            with failures(url):
+                _take_advisory(connection, me)
+            yield
+    finally:
+        engine.dispose()
+
+
+def _take_advisory(connection: Connection, me: _Holder) -> None:
+    key: BindParameter[int] = bindparam("key", _KEY)
+    if connection.execute(text("SELECT pg_try_advisory_lock(:key)").bindparams(key)).scalar():
+        # PostgreSQL keeps 63 bytes of it, and every user may read it.
+        name = f"{me.what} by {me.user} on {me.host[:20]} ({me.pid}) since {me.since}"
+        connection.execute(text("SELECT set_config('application_name', :name, false)"), {"name": f"safelist {name}"})
+        return
+    asked = text(
+        "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
+        "WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database "
+        "WHERE datname = current_database()) AND (CAST(l.classid AS bigint) << 32) + CAST(l.objid AS bigint) = :key"
+    ).bindparams(key)
+    holder = connection.execute(asked).scalar()
+    raise _taken(holder.removeprefix("safelist ") if holder else None)
+
+
+def _taken(holder: str | None) -> TemporaryError:
+    return TemporaryError(f"another safelist is at work: {holder or 'it does not say who'}; nothing was done")

@@ -1,0 +1,201 @@
+"""Recording one mailbox's lists: what is gone is closed, what is new is appended, in the transaction that is open."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, Executable, Insert, Integer, bindparam, insert, select, update
+
+from safelist.entry import TRUSTING_LISTS, Entry, UserList
+from safelist.sender import Form, Pattern
+from safelist.store.among import Among, portions
+from safelist.store.reading import pattern_of
+from safelist.store.schema import change_set, entry, mailbox, pattern
+from safelist.store.values import Change
+
+Key = tuple[int, str, int]
+"""List, text and form: what makes an entry of one mailbox the same entry."""
+
+
+class Difference(NamedTuple):
+    """How the lists of a mailbox differ from its open entries.
+
+    ``before`` are the open entries of all its lists with their pattern's id, ``refusals`` the reasons recorded with
+    those that are refused.
+    """
+
+    before: Mapping[Key, int]
+    refusals: Mapping[Key, str]
+    wanted: Mapping[Key, Entry]
+    added: list[Key]
+    removed: list[Key]
+
+    def change(self) -> Change:
+        """The same for people."""
+        gone = (
+            Entry(UserList(key[0]), pattern_of(key[1], key[2], self.refusals.get(key))) for key in self.removed
+        )  # fmt: skip
+        return Change(tuple(self.wanted[key] for key in self.added), tuple(gone))
+
+
+class Counts(NamedTuple):
+    """A mailbox's open entries, and how many of them are refused."""
+
+    entries: int
+    refused: int
+
+
+class _Statements(NamedTuple):
+    find: Executable
+    append: Executable
+    trust: Executable
+
+
+_OPEN_ENTRIES = (
+    select(entry.c.list, pattern.c.text, pattern.c.form, pattern.c.id, pattern.c.refusal)
+    .join_from(entry, pattern)
+    .where(entry.c.mailbox_id == bindparam("mailbox"), entry.c.removed.is_(None))
+)
+_MAILBOX_ID = select(mailbox.c.id).where(mailbox.c.address == bindparam("of"))
+_NEW_CHANGE_SET = insert(change_set)
+_NEW_PATTERNS = insert(pattern)
+# One by one: PostgreSQL has no statistics of a young table and plans the closing of many at once badly.
+_CLOSE = (
+    update(entry)
+    .where(
+        entry.c.mailbox_id == bindparam("mailbox"),
+        entry.c.list == bindparam("list_"),
+        entry.c.pattern_id == bindparam("known"),
+        entry.c.removed.is_(None),
+    )
+    .values(removed=bindparam("change"))
+)
+_RESTATE = update(pattern).where(pattern.c.id == bindparam("known")).values(refusal=bindparam("reason"))
+
+
+@lru_cache
+def _statements(among: Among) -> _Statements:
+    change = bindparam("change", type_=Integer)
+    fresh = select(
+        bindparam("mailbox", type_=Integer), bindparam("list_", type_=Integer), pattern.c.id, change
+    ).where(among.test(pattern.c.id, "patterns"))  # fmt: skip
+    return _Statements(
+        find=select(pattern.c.text, pattern.c.form, pattern.c.id).where(among.test(pattern.c.text, "texts")),
+        append=insert(entry).from_select(["mailbox_id", "list", "pattern_id", "added"], fresh),
+        trust=update(pattern)
+        .where(among.test(pattern.c.id, "patterns"))
+        .values(trusted_by=pattern.c.trusted_by + bindparam("step", type_=Integer)),
+    )
+
+
+_Text = TypeVar("_Text", str, str | None)
+
+
+def storable(text: _Text) -> _Text:
+    """Text from a mailbox or a command line may hold what no database takes: NUL and lone surrogates become ``?``."""
+    return text if text is None else text.encode("utf-8", "replace").decode().replace("\0", "?")
+
+
+def _storable_entry(entry: Entry) -> Entry:
+    if entry.pattern.form != Form.REFUSED:
+        return entry
+    return Entry(entry.list, entry.pattern._replace(text=storable(entry.pattern.text)))
+
+
+def new_row(connection: Connection, statement: Insert, values: Mapping[str, Any]) -> int:
+    """Insert one row and return its id."""
+    key: Any = connection.execute(statement, values).inserted_primary_key
+    return int(key[0])
+
+
+def mailbox_id(connection: Connection, address: str) -> int | None:
+    """The row of a mailbox, None when it was never asked."""
+    return connection.execute(_MAILBOX_ID, {"of": address}).scalar()
+
+
+def compare(
+    connection: Connection, mailbox: int | None, entries: Collection[Entry], lists: Collection[UserList]
+) -> Difference:
+    """What recording ``entries`` as the whole of those ``lists`` would change; other lists are left as they are."""
+    wanted: dict[Key, Entry] = {(e.list, e.pattern.text, e.pattern.form): e for e in map(_storable_entry, entries)}
+    if not {list_ for list_, _, _ in wanted} <= set(lists):
+        raise ValueError("an entry stands in a list that is not recorded")
+    rows = connection.execute(_OPEN_ENTRIES, {"mailbox": mailbox}).all() if mailbox is not None else ()
+    before = {(list_, text, form): id_ for list_, text, form, id_, _ in rows}
+    refusals = {(list_, text, form): refusal for list_, text, form, _, refusal in rows if refusal is not None}
+    removed = sorted(key for key in before.keys() - wanted.keys() if key[0] in lists)
+    return Difference(before, refusals, wanted, sorted(wanted.keys() - before.keys()), removed)
+
+
+def write(connection: Connection, among: Among, run: int, mailbox: int, at: int, difference: Difference) -> Counts:
+    """Append and close what differs, as one change set, and keep the patterns' counts of trusting mailboxes."""
+    before, added, removed = difference.before, difference.added, difference.removed
+    _restate(connection, difference)
+    if added or removed:
+        statements = _statements(among)
+        row = {"run_id": run, "mailbox_id": mailbox, "at": at}
+        change = new_row(connection, _NEW_CHANGE_SET, row)
+        ids = {key[1:]: before[key] for key in removed}
+        _identify(connection, among, statements, [difference.wanted[key].pattern for key in added], ids)
+        values = {"mailbox": mailbox, "change": change}
+        if removed:
+            connection.execute(_CLOSE, [values | {"list_": int(key[0]), "known": before[key]} for key in removed])
+        for list_, patterns in _by_list(added, ids):
+            connection.execute(statements.append, values | {"list_": list_, "patterns": among.pack(patterns)})
+        _count_trust(connection, among, statements, difference, ids)
+    refused = len(difference.refusals) + sum(not form for *_, form in added) - sum(not form for *_, form in removed)
+    return Counts(len(before) + len(added) - len(removed), refused)
+
+
+def _restate(connection: Connection, difference: Difference) -> None:
+    """A text that is refused for another reason than before (a newer version reads it better) is the same entry."""
+    rows = [
+        {"known": difference.before[key], "reason": difference.wanted[key].pattern.refusal}
+        for key, refusal in difference.refusals.items()
+        if key in difference.wanted and difference.wanted[key].pattern.refusal != refusal
+    ]
+    if rows:
+        connection.execute(_RESTATE, rows)
+
+
+def _identify(
+    connection: Connection, among: Among, statements: _Statements, patterns: Iterable[Pattern],
+    ids: dict[tuple[str, int], int],
+) -> None:  # fmt: skip
+    """Put the id of every pattern into ``ids``, under (text, form); patterns never seen before get a row."""
+    missing = {p[:2]: p for p in patterns if p[:2] not in ids}
+    for is_retry in (False, True):
+        for texts in portions(text for text, _ in missing):
+            found = connection.execute(statements.find, {"texts": among.pack(texts)}).all()
+            ids.update(((text, form), id_) for text, form, id_ in found)
+        missing = {key: p for key, p in missing.items() if key not in ids}
+        if is_retry or not missing:
+            return
+        rows = [{"text": p.text, "form": int(p.form), "refusal": p.refusal, "trusted_by": 0} for p in missing.values()]
+        connection.execute(_NEW_PATTERNS, rows)
+
+
+def _by_list(keys: Iterable[Key], ids: Mapping[tuple[str, int], int]) -> Iterator[tuple[int, list[int]]]:
+    """The ids of the patterns of each list, in portions."""
+    of_list: dict[int, list[int]] = {}
+    for list_, text, form in keys:
+        of_list.setdefault(int(list_), []).append(ids[text, form])
+    for list_, patterns in of_list.items():
+        for portion in portions(patterns):
+            yield list_, portion
+
+
+def _count_trust(
+    connection: Connection, among: Among, statements: _Statements, difference: Difference,
+    ids: Mapping[tuple[str, int], int],
+) -> None:  # fmt: skip
+    """A pattern may stand in two lists of one mailbox, which is one vote."""
+    had = _trusted(difference.before)
+    has = _trusted((difference.before.keys() - set(difference.removed)).union(difference.added))
+    for step, patterns in ((1, has - had), (-1, had - has)):
+        for portion in portions(sorted(ids[key] for key in patterns)):
+            connection.execute(statements.trust, {"step": step, "patterns": among.pack(portion)})
+
+
+def _trusted(keys: Iterable[Key]) -> set[tuple[str, int]]:
+    return {(text, form) for list_, text, form in keys if list_ in TRUSTING_LISTS and form != Form.REFUSED}

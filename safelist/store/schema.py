@@ -1,0 +1,109 @@
+"""The tables of the aggregate: who trusts whom, kept as intervals that are appended and closed, never rewritten.
+
+Times are seconds since 1970 in UTC. An entry of one mailbox begins with one change set and may end with a later one;
+the change set knows its time and its run. ``pattern.trusted_by`` and the counts in ``mailbox`` are maintained in the
+transaction that changes the entries, so that publishing does not depend on the number of rows.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+REVISIONS = ("0001",)
+"""Every revision of the schema, oldest first; the last one is what this version reads and writes."""
+
+VERSION_TABLE = "safelist_revision"
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("started", BigInteger, nullable=False),
+    Column("finished", BigInteger),
+    Column("what", String(100), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("counts", Text),
+    Column("problem", Text),
+)
+
+mailbox = Table(
+    "mailbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("address", String(320), nullable=False, unique=True),
+    Column("owner", String(100), index=True),
+    Column("rule_id", Text),
+    Column("change_key", Text),
+    Column("digest", LargeBinary),
+    Column("lists", SmallInteger, nullable=False),
+    Column("state", Integer),
+    Column("include_contacts", Boolean),
+    Column("entries", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("run_id", ForeignKey("run.id"), nullable=False),
+    Column("outcome", String(50), nullable=False),
+    Column("reason", String(50)),
+    Column("problem", Text),
+    Column("checked", BigInteger, nullable=False),
+    Column("answered", BigInteger),
+    Column("changed", BigInteger),
+    Column("doubt", Text),
+    Column("doubt_runs", Integer, nullable=False),
+)
+
+# Byte order on every database, so that what is published does not depend on a locale.
+_SenderText = String(320).with_variant(String(320, collation="C"), "postgresql")
+
+pattern = Table(
+    "pattern",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("text", _SenderText, nullable=False),
+    Column("form", SmallInteger, nullable=False),
+    Column("refusal", String(50)),
+    Column("trusted_by", Integer, nullable=False),
+    UniqueConstraint("text", "form"),
+)
+
+change_set = Table(
+    "change_set",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("run.id"), nullable=False),
+    Column("mailbox_id", ForeignKey("mailbox.id"), nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("mailbox_id", ForeignKey("mailbox.id"), primary_key=True),
+    Column("list", SmallInteger, primary_key=True, autoincrement=False),
+    Column("pattern_id", ForeignKey("pattern.id"), primary_key=True),
+    Column("added", ForeignKey("change_set.id"), primary_key=True),
+    Column("removed", ForeignKey("change_set.id")),
+    # The other columns of the key stand in this index too: a table WITHOUT ROWID is pointed at by its key.
+    Index(None, "pattern_id"),
+    sqlite_with_rowid=False,
+)

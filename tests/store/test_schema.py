@@ -1,0 +1,138 @@
+"""The schema: from nothing to this version's, and what is refused."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from safelist import store
+from safelist.errors import ConfigError, UnavailableError
+from safelist.store import migration
+from safelist.store.database import make_engine, parse_url
+from safelist.store.schema import REVISIONS, VERSION_TABLE, metadata
+from tests.store.samples import NOW, SAFE, SEEN, entries
+
+ROOT = Path(__file__).parents[2]
+
+
+def execute(url: str, statement: str) -> None:
+    engine = make_engine(parse_url(url))
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def test_upgrade_from_nothing_makes_the_schema(empty_url: str) -> None:
+    assert store.upgrade(empty_url) == (None, REVISIONS[-1])
+    engine = make_engine(parse_url(empty_url))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_upgrade_again_keeps_everything(url: str) -> None:
+    with store.open_store(url) as opened:
+        run = opened.begin_run(NOW, "sync", "root")
+        opened.record(run, "u@x", SEEN, entries("a@x"), SAFE, NOW)
+    assert store.upgrade(url) == (REVISIONS[-1], REVISIONS[-1])
+    with store.open_store(url) as opened:
+        assert len(opened.listing("u@x")) == 1
+
+
+def test_revisions_are_those_of_the_migrations() -> None:
+    script = ScriptDirectory(str(migration.location()))
+    assert tuple(r.revision for r in reversed(list(script.walk_revisions()))) == REVISIONS
+
+
+def test_no_migration_offers_a_way_back() -> None:
+    for revision in ScriptDirectory(str(migration.location())).walk_revisions():
+        assert not hasattr(revision.module, "downgrade")
+
+
+def test_database_that_was_never_upgraded(empty_url: str) -> None:
+    with pytest.raises(ConfigError, match="safelist db upgrade"):
+        store.open_store(empty_url)
+    if (path := parse_url(empty_url)).get_backend_name() == "sqlite":
+        assert path.database is not None
+        assert not Path(path.database).exists()
+
+
+def test_older_schema(url: str) -> None:
+    execute(url, f"DELETE FROM {VERSION_TABLE}")
+    with pytest.raises(ConfigError, match="safelist db upgrade"):
+        store.open_store(url)
+
+
+def test_newer_schema_is_refused(url: str) -> None:
+    execute(url, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    with pytest.raises(ConfigError, match="schema 9999 is newer than"):
+        store.open_store(url)
+    with pytest.raises(ConfigError, match="schema 9999 is newer than"):
+        store.upgrade(url)
+
+
+def test_another_programs_tables_are_left_alone(empty_url: str, tmp_path: Path) -> None:
+    if empty_url.startswith("sqlite"):
+        migration.make_file(tmp_path / "state" / "safelist.db")
+    execute(empty_url, "CREATE TABLE run (what INTEGER)")
+    with pytest.raises(ConfigError, match=r"another program \(run\)"):
+        store.upgrade(empty_url)
+    with pytest.raises(ConfigError, match="holds no aggregate"):
+        store.open_store(empty_url)
+
+
+def test_upgrade_that_fails_leaves_nothing_behind(empty_url: str) -> None:
+    """The migration's last step fails because the name of its index is taken."""
+    if empty_url.startswith("sqlite"):
+        migration.make_file(Path(parse_url(empty_url).database or ""))
+        execute(empty_url, "CREATE VIEW ix_entry_pattern_id AS SELECT 1")
+    else:
+        execute(empty_url, "CREATE SEQUENCE ix_entry_pattern_id")
+    with pytest.raises(UnavailableError, match="ix_entry_pattern_id"):
+        store.upgrade(empty_url)
+    engine = make_engine(parse_url(empty_url))
+    with engine.connect() as connection:
+        assert migration.revision(connection) is None
+        assert not engine.dialect.has_table(connection, "run")
+    engine.dispose()
+
+
+def test_new_file_is_private(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "state" / "safelist.db"
+    store.upgrade(f"sqlite:///{path}")
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def alembic(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "alembic", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
+def test_alembic_check_passes_on_a_fresh_checkout() -> None:
+    done = alembic("check")
+    assert (done.returncode, done.stdout.strip()) == (0, "No new upgrade operations detected."), done.stderr
+
+
+def test_alembic_check_passes_on_this_database(url: str) -> None:
+    done = alembic("check", SAFELIST_DATABASE_URL=url)
+    assert (done.returncode, done.stdout.strip()) == (0, "No new upgrade operations detected."), done.stderr
+
+
+def test_alembic_upgrade_does_the_same(empty_url: str) -> None:
+    if empty_url.startswith("sqlite"):
+        migration.make_file(Path(parse_url(empty_url).database or ""))
+    done = alembic("upgrade", "head", SAFELIST_DATABASE_URL=empty_url)
+    assert done.returncode == 0, done.stderr
+    with store.open_store(empty_url) as opened:
+        assert opened.totals().mailboxes == 0
