@@ -5,10 +5,12 @@ python fuzz/junkrule.py [--seconds 60] [--seed N]
 
 import argparse
 import random
+import struct
 import time
 
 from safelist.errors import RuleError
 from safelist.junkrule import JunkRule, decode, encode
+from safelist.junkrule import restriction as r
 
 INTERESTING = [
     b"\0", b"\xff", b"\0\0", b"\1\0\1\0", b"\xff\xff\xff\xff", b"\0\xd8", b"\3", b"\2", b"\x09\x0d\0\x12\x0e",
@@ -24,6 +26,23 @@ def some_rule(chance: random.Random) -> bytes:
         return tuple(f"{chance.choice(NAMES)}@d{chance.randrange(9)}.example" for _ in range(chance.randrange(6)))
 
     return encode(JunkRule(*(entries() for _ in JunkRule.__slots__)))
+
+
+def another_shape(chance: random.Random) -> bytes:
+    """A condition that is read by meaning: leaves of every kind, under NOT or not."""
+
+    def leaf() -> bytes:
+        name = f"{chance.choice(NAMES)}@d.example"
+        kind, prop = chance.choice([(0x1F, 0x0C1F), (0x1E, 0x5D01), (0x102, 0x0C1D)])
+        value = {0x1F: f"{name}\0".encode("utf-16-le"), 0x1E: f"{name}\0".encode()}.get(kind, f"SMTP:{name}\0".encode())
+        tag = struct.pack("<I", prop << 16 | kind)
+        head = (
+            b"\4\4" if chance.random() < 0.3 else b"\3" + struct.pack("<I", chance.choice([r.FULL_STRING, r.SUBSTRING]))
+        )
+        return head + tag + tag + (struct.pack("<I", len(value)) if kind == 0x102 else b"") + value
+
+    parts = [chance.choice([bytes, r.encode_not])(leaf()) for _ in range(chance.randrange(1, 6))]
+    return b"\0\0" + r.encode_and(*parts, r.encode_exist(0x40760003))
 
 
 def damage(data: bytes, chance: random.Random) -> bytes:
@@ -54,17 +73,18 @@ def main() -> None:
     chance, end, tried, read = random.Random(options.seed), time.monotonic() + options.seconds, 0, 0
     print(f"seed {options.seed}")
     while time.monotonic() < end:
-        data = damage(some_rule(chance), chance)
+        data = damage(chance.choice([some_rule, another_shape])(chance), chance)
         tried += 1
         try:
             rule = decode(data)
+            again = decode(encode(rule))
         except RuleError:
             continue
         except BaseException:
             print(f"after {tried} inputs, this one breaks the codec:\n{data.hex()}")
             raise
         read += 1
-        if decode(encode(rule)) != rule:
+        if again != rule:
             raise SystemExit(f"after {tried} inputs, this one does not survive:\n{data.hex()}")
     print(f"{tried} inputs, {read} read, {tried - read} refused, no other outcome")
 

@@ -79,24 +79,36 @@ class Pattern(NamedTuple):
     refusal: Refusal | None = None
 
 
+_MAX_CACHED = 320
 _ATOM = r"[A-Za-z0-9!#$%&'+/=?^_`{|}~-]+"  # RFC 5322 3.2.3, without the *
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _TOP_LABEL = r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_PLAIN = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@((?:{_LABEL}\.)+{_TOP_LABEL})")
+_HYPHENATED = r"[a-z0-9]*+(?:-[a-z0-9]++)*+"
+_PLAIN = re.compile(rf"{_ATOM}+(?:\.{_ATOM}+)*+@(?:[a-z0-9]{_HYPHENATED}\.)+[a-z]{_HYPHENATED}")
+"""Most addresses, in lower case. Two hyphens in a row (A-labels have them) and lengths are for :func:`_parse`."""
 _DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_TOP_LABEL}")
 _SPECIALS = frozenset('()<>[]:;@\\,"* ')
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters and marks that show nothing (Default_Ignorable_Code_Point, and the blank of Braille); UTS 46 drops some."""
+
+
+def parse(text: str) -> Pattern:
+    """Normalise one entry as a user's list holds it, or refuse it with a reason; never raises."""
+    return _cached(text) if len(text) <= _MAX_CACHED else _any(text)
 
 
 @lru_cache(maxsize=1 << 14)
-def parse(text: str) -> Pattern:
-    """Normalise one entry as a user's list holds it, or refuse it with a reason; never raises."""
-    plain = _PLAIN.fullmatch(text)
-    if plain and len(plain[1]) <= MAX_LOCAL_PART and len(plain[2]) <= MAX_DOMAIN:
-        text = text.lower()
-        if "xn--" not in text:
-            return Pattern(text, Form.ADDRESS)
+def _cached(text: str) -> Pattern:
+    if len(text) <= MAX_LOCAL_PART and text.isascii() and _PLAIN.fullmatch(low := text.lower()):
+        return Pattern(low, Form.ADDRESS)
+    return _any(text)
+
+
+def _any(text: str) -> Pattern:
     try:
         return _parse(text.strip())
     except _RefusedError as refused:
@@ -126,7 +138,7 @@ def _refuse_hopeless(text: str) -> None:
         raise _RefusedError(Refusal.TOO_LONG)
     if text[:3].upper() == "EX:" or (text[0] == "/" and "=" in text):
         raise _RefusedError(Refusal.X500)
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for c in text):
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for c in text) or _UNSEEN.search(text):
         raise _RefusedError(Refusal.INVISIBLE)
     if text[-1] == ">":
         raise _RefusedError(Refusal.DISPLAY_NAME)
@@ -160,6 +172,8 @@ def _a_labels(name: str, otherwise: Refusal) -> str:
 def _local_part(text: str) -> str:
     quoted = _QUOTED.fullmatch(text)
     local = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else text
+    if any(_imitates_ascii(c) for c in local):
+        raise _RefusedError(Refusal.BAD_LOCAL_PART)
     local = unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).lower())
     if "*" in local:
         raise _RefusedError(Refusal.WILDCARD)
@@ -176,6 +190,11 @@ def _local_part(text: str) -> str:
     return written
 
 
+def _imitates_ascii(char: str) -> bool:
+    """A compatibility form of an ASCII character, such as the full-width ``@``: one that people take for it."""
+    return not char.isascii() and any(c.isascii() for c in unicodedata.normalize("NFKC", char))
+
+
 def _is_dot_atom(local: str) -> bool:
     """Atoms between single dots; outside ASCII any visible character that is no space (RFC 6531 3.3)."""
     if local.isascii():
@@ -185,7 +204,7 @@ def _is_dot_atom(local: str) -> bool:
 
 def _bounded(text: str) -> str:
     """Short enough for an index, and still different for different texts."""
-    text = text.encode("utf-8", "replace").decode()
+    text = text.encode("utf-8", "backslashreplace").decode()
     if len(text) <= MAX_REFUSED:
         return text
     return f"{text[:MAX_REFUSED]}…{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"

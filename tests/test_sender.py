@@ -1,12 +1,13 @@
 """A sender pattern is normalised or refused with a reason; nothing is repaired into something else."""
 
+import tracemalloc
 import unicodedata
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from safelist.sender import MAX_REFUSED, Form, Pattern, Refusal, parse
+from safelist.sender import MAX_REFUSED, Form, Pattern, Refusal, _any, parse
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,12 @@ def test_domains(text: str, canonical: str) -> None:
         ("a\u200bb@x.example", Refusal.INVISIBLE),
         ("a\u202e@x.example", Refusal.INVISIBLE),
         ("a\x00@x.example", Refusal.INVISIBLE),
+        ("a\u3164@x.example", Refusal.INVISIBLE),
+        ("a\ufe0f@x.example", Refusal.INVISIBLE),
+        ("a\u2800@x.example", Refusal.INVISIBLE),
+        ("a@x\ufe0f.example", Refusal.INVISIBLE),
+        ("a@x\u034f.example", Refusal.INVISIBLE),
+        ("a@\u3164x.example", Refusal.INVISIBLE),
         ("a\r\nb@x.example", Refusal.INVISIBLE),
         ("a@x\u00ad.example", Refusal.INVISIBLE),
         ("\ud800@x.example", Refusal.INVISIBLE),
@@ -90,6 +97,10 @@ def test_domains(text: str, canonical: str) -> None:
         ("a@b@x.example", Refusal.BAD_LOCAL_PART),
         ("a,b@x.example", Refusal.BAD_LOCAL_PART),
         ("a@x.example;b@y.example", Refusal.BAD_LOCAL_PART),
+        ("a\uff20own.example@x.example", Refusal.BAD_LOCAL_PART),
+        ("a\uff0eb@x.example", Refusal.BAD_LOCAL_PART),
+        ("\uff41@x.example", Refusal.BAD_LOCAL_PART),
+        ("\u212a@x.example", Refusal.BAD_LOCAL_PART),
         ("no at sign", Refusal.NEITHER),
         ("desk\uff20x.example", Refusal.NEITHER),
     ],
@@ -105,6 +116,31 @@ def test_long_refused_texts_stay_short_and_different() -> None:
     assert one.text[:MAX_REFUSED] == two.text[:MAX_REFUSED]
     assert one.text != two.text
     assert len(one.text) == MAX_REFUSED + 17
+
+
+def test_a_refused_text_is_kept_as_stored() -> None:
+    assert parse("Boss@xn--0.Example") == Pattern("Boss@xn--0.Example", Form.REFUSED, Refusal.BAD_DOMAIN)
+    assert parse("\ud800x").text != parse("?x").text
+
+
+def test_long_texts_are_not_remembered() -> None:
+    text = "x" * 250_000
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for n in range(50):
+            parse(f"{n} {text}")
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1_000_000
+
+
+@given(st.from_regex(r"[A-Za-z.+_-]{1,6}@([A-Za-z0-9-]{1,5}\.){1,3}[A-Za-z0-9-]{1,5}", fullmatch=True))
+@example("a@b--c.example")
+@example("a@" + "x" * 61 + ".y")
+def test_the_fast_way_decides_as_the_exact_way(text: str) -> None:
+    assert parse(text) == _any(text)
 
 
 def test_every_refusal_has_a_sentence() -> None:

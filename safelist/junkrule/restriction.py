@@ -14,6 +14,8 @@ MAX_BYTES = 16 << 20
 """Exchange's own limit is 510 KB (522,240 bytes) unless an administrator raised it."""
 MAX_DEPTH = 64
 """The Junk E-mail Rule is 7 deep; values nested by the hundred thousand would break whoever prints or compares them."""
+MAX_PARTS = 1 << 16
+"""Restrictions and values besides CONTENT and PROPERTY, which pay for themselves in bytes. A junk rule has 19."""
 
 AND, OR, NOT, CONTENT, PROPERTY, COMPARE, BITMASK, SIZE, EXIST, SUBOBJECT, COMMENT, COUNT, ANNOTATION = range(13)
 NULL = 0xFF
@@ -33,8 +35,10 @@ _U32 = struct.Struct("<I")
 _TWO = struct.Struct("<II")
 _LEAF = struct.Struct("<BIII")
 _FAST_FROM = 4
-_FAST_SCANS = 4
-"""The fast way of reading lists may look at that many times the input; hostile input gets the slow way after that."""
+_FAST_LEAF = 160
+"""Bytes that the fast way of reading a list allows for each leaf, on average; an address of 25 characters takes 65."""
+_FAST_MISSES = 4
+"""It may look in vain at that many times the input; hostile input gets the slow way after that."""
 
 Value = str | int | bytes | tuple["Value", ...]
 
@@ -153,6 +157,8 @@ def _begin(reader: "_Reader") -> Restriction | _Open:
     begin = _BEGIN.get(kind)
     if begin is None:
         raise RuleError(at, "a restriction", f"the unknown type 0x{kind:02X}")
+    if kind != CONTENT and kind != PROPERTY:
+        reader.spend(1, at)
     return begin(reader, kind)
 
 
@@ -207,6 +213,7 @@ def _begin_subobject(reader: "_Reader", _: int) -> _Open:
 def _begin_comment(reader: "_Reader", kind: int) -> _Open:
     """The number of values has one byte even here, where other counts have four."""
     for _ in range(reader.byte("the number of values in a COMMENT")):
+        reader.spend(1, reader.at)
         reader.tagged_value(None)
     at = reader.at
     present = reader.byte("whether a COMMENT holds a restriction")
@@ -236,7 +243,8 @@ class _Reader:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._budget = _FAST_SCANS * len(data)
+        self._misses = _FAST_MISSES * len(data)
+        self._parts = MAX_PARTS
         self.at = 0
 
     def take(self, size: int, what: str) -> bytes:
@@ -262,6 +270,11 @@ class _Reader:
         if count * least > len(self._data) - self.at:
             raise RuleError(at, f"{count} {what}", f"only {len(self._data) - self.at} bytes")
         return count
+
+    def spend(self, parts: int, at: int) -> None:
+        self._parts -= parts
+        if self._parts < 0:
+            raise RuleError(at, f"at most {MAX_PARTS} restrictions and values", "more")
 
     def skip_named_properties(self) -> None:
         """Their ids are private to the rule, and no list of a Junk E-mail Rule uses one (MS-OXORULE 2.2.4.2)."""
@@ -292,6 +305,7 @@ class _Reader:
         if kind & _MULTIPLE:
             least = 2 if kind ^ _MULTIPLE == _UNICODE else 1
             count = self.count("values", least)
+            self.spend(count, at)
             return tuple(self.value(kind ^ _MULTIPLE, at) for _ in range(count))
         return self.value(kind, at)
 
@@ -329,7 +343,11 @@ class _Reader:
         if end < 0:
             raise RuleError(start, "a string that ends with NUL", "no end")
         self.at = end + 1
-        return "".join(_CP1252[byte] for byte in self._data[start:end])
+        raw = self._data[start:end]
+        try:
+            return raw.decode("cp1252")
+        except UnicodeDecodeError:
+            return "".join(map(_CP1252.__getitem__, raw))
 
     def texts(self, count: int) -> Texts | None:
         """``count`` CONTENT leaves with one header, read at one go; None when :func:`_tree` must look at each.
@@ -337,15 +355,14 @@ class _Reader:
         A header never matches inside a string at an even place, for it begins with the NUL that ends the string; at an
         odd place it leaves parts of odd length.
         """
-        data, at = self._data, self.at
-        self._budget -= len(data) - at
-        if self._budget < 0 or len(data) - at < _LEAF.size:
+        window = self._data[self.at : self.at + count * _FAST_LEAF]
+        if self._misses < len(window) or len(window) < _LEAF.size:
             return None
-        kind, level, tag, own = _LEAF.unpack_from(data, at)
+        kind, level, tag, own = _LEAF.unpack_from(window)
         if kind != CONTENT or tag & 0xFFFF != _UNICODE or own & 0xFFFF != _UNICODE:
             return None
-        header = data[at : at + _LEAF.size]
-        parts = data[at + _LEAF.size :].split(b"\0\0" + header, count - 1)
+        self._misses -= len(window)
+        parts = window[_LEAF.size :].split(b"\0\0" + window[: _LEAF.size], count - 1)
         if len(parts) != count:
             return None
         last = _Reader(parts[-1])
@@ -357,7 +374,8 @@ class _Reader:
         texts = text.split("\0")
         if len(texts) != count - 1 or any(len(part) % 2 for part in parts[:-1]):
             return None
-        self.at = len(data) - len(parts[-1]) + last.at
+        self._misses += len(window)
+        self.at += len(window) - len(parts[-1]) + last.at
         return Texts(level, tag, (*texts, ending))
 
 

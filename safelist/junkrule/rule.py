@@ -23,6 +23,7 @@ SPAM_CONFIDENCE = 0x40760003
 
 _SENDER_IDS = frozenset({0x0C1F, 0x0C1D, 0x0065, 0x5D01, 0x5D02})
 _RECIPIENT_IDS = frozenset({0x3003, 0x39FE, 0x300B})
+_LEVELS = frozenset({r.FULL_STRING & 0xFFFF, r.SUBSTRING & 0xFFFF})
 _GREATER, _EQUAL = 2, 4
 
 
@@ -50,7 +51,10 @@ def decode(data: bytes) -> JunkRule:
 
 
 def encode(rule: JunkRule) -> bytes:
-    """The canonical condition, as Outlook writes it. Raises ValueError for a text that has no encoding."""
+    """The canonical condition, as Outlook writes it.
+
+    Raises ValueError for a text that has no encoding, and for more than :func:`decode` would read.
+    """
     spam = r.encode_and(r.encode_exist(SPAM_CONFIDENCE), r.encode_integer(_GREATER, SPAM_CONFIDENCE, -1))
     looks_like_junk = r.encode_or(
         r.encode_texts(r.FULL_STRING, SENDER, rule.blocked_senders),
@@ -69,7 +73,10 @@ def encode(rule: JunkRule) -> bytes:
         _encode_recipients(r.FULL_STRING, rule.safe_recipients),
         r.encode_texts(r.SUBSTRING, SENDER, rule.trusted_contacts),
     )
-    return b"\0\0" + r.encode_and(looks_like_junk, r.encode_not(is_trusted))
+    data = b"\0\0" + r.encode_and(looks_like_junk, r.encode_not(is_trusted))
+    if len(data) > r.MAX_BYTES:
+        raise ValueError(f"a rule cannot have more than {r.MAX_BYTES} bytes: {len(data)}")
+    return data
 
 
 def _encode_recipients(level: int, texts: tuple[str, ...]) -> bytes:
@@ -110,7 +117,7 @@ def _by_place(tree: Restriction) -> JunkRule | None:
 def _texts(node: Restriction, ids: frozenset[int]) -> tuple[str, ...] | None:
     """The texts of one list, None where ``node`` is no list on one of those properties."""
     match node:
-        case Texts(_, tag, texts) if tag >> 16 in ids:
+        case Texts(level, tag, texts) if tag >> 16 in ids and level & 0xFFFF in _LEVELS:
             return texts
         case Or(()):
             return ()
@@ -120,7 +127,8 @@ def _texts(node: Restriction, ids: frozenset[int]) -> tuple[str, ...] | None:
 def _by_meaning(tree: Restriction) -> JunkRule:
     """The lists of a tree of any shape whose leaves are people and the spam confidence level, and that trusts someone.
 
-    A rule without a NOT and without the spam confidence level is somebody's ordinary rule.
+    A rule without a NOT and without the spam confidence level is somebody's ordinary rule. One without any entry is
+    believed in the canonical shape only: in another it may be anything.
     """
     lists: dict[str, list[str]] = {name: [] for name in JunkRule.__slots__}
     is_junk_rule = False
@@ -135,7 +143,7 @@ def _by_meaning(tree: Restriction) -> JunkRule:
                 waiting.append((part, is_negated, True))
             case And(parts) if not is_negated or len(parts) < 2:
                 waiting.extend((part, is_negated, is_recipient) for part in reversed(parts))
-            case Or(parts):
+            case Or(parts) if is_negated or sum(isinstance(part, Not) for part in parts) < 2:
                 waiting.extend((part, is_negated, is_recipient) for part in reversed(parts))
             case Exist(tag) | Property(_, tag, _) if tag == SPAM_CONFIDENCE:
                 is_junk_rule = True
@@ -144,6 +152,8 @@ def _by_meaning(tree: Restriction) -> JunkRule:
                     lists[name].append(text)
     if not is_junk_rule:
         raise RuleError(0, "a Junk E-mail Rule", "a rule that trusts nobody and asks for no spam confidence level")
+    if not any(lists.values()):
+        raise RuleError(0, "a Junk E-mail Rule", "a rule of another shape that names nobody")
     return JunkRule(**{name: tuple(texts) for name, texts in lists.items()})
 
 
@@ -160,6 +170,8 @@ def _placed(node: Restriction, *, is_negated: bool, is_recipient: bool) -> Itera
             raise RuleError(0, "a Junk E-mail Rule", f"a rule with {type(node).__name__.lower()} in another place")
     if tag >> 16 not in (_RECIPIENT_IDS if is_recipient else _SENDER_IDS) or (is_recipient and not is_negated):
         raise RuleError(0, "a Junk E-mail Rule", f"a rule that asks for the property 0x{tag:08X}")
+    if level & 0xFFFF not in _LEVELS:
+        raise RuleError(0, "a Junk E-mail Rule", f"a rule that compares at the fuzzy level 0x{level:08X}")
     is_part = level & 0xFFFF != 0
     for text in texts:
         yield _list_of(text, is_part=is_part, is_negated=is_negated, is_recipient=is_recipient), text
@@ -167,8 +179,8 @@ def _placed(node: Restriction, *, is_negated: bool, is_recipient: bool) -> Itera
 
 def _address(value: r.Value) -> str | None:
     """A text, or the search key ``SMTP:USER@DOMAIN`` with its NUL."""
-    if isinstance(value, bytes) and value[:5].upper() == b"SMTP:" and value.endswith(b"\0") and value.isascii():
-        return value[:-1].decode("ascii")
+    if isinstance(value, bytes) and value[:5].upper() == b"SMTP:" and value.find(b"\0") == len(value) - 1:
+        return value[:-1].decode("ascii") if value.isascii() else None
     return value if isinstance(value, str) else None
 
 

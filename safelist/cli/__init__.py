@@ -1,0 +1,60 @@
+"""The ``safelist`` command: one file a command; here is the one boundary where an error becomes a line and a code."""
+
+import os
+import sys
+import traceback
+
+import typer
+
+from safelist import errors
+from safelist.cli import audit, config, db, demo, init, publish, sync
+from safelist.cli.terminal import complain, version_option
+
+app = typer.Typer(
+    name="safelist",
+    help="Outlook's safe senders, collected over EWS and published to the filters that reject by DNS blocklists.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.callback()(version_option)
+app.command()(init.init)
+app.add_typer(config.app, name="config")
+app.add_typer(db.app, name="db")
+app.command()(sync.sync)
+app.command()(publish.publish)
+app.add_typer(audit.app, name="audit")
+app.command()(demo.demo)
+
+# The public base of every mistake on the command line, whether typer brings its own click or uses the installed one.
+_CommandLineError = typer.BadParameter.__mro__[2]
+
+
+def main() -> None:
+    """Run the command line and exit with a code of sysexits(3); no traceback for anything a user can cause."""
+    try:
+        code = app(prog_name="safelist", standalone_mode=False)
+    except errors.SafelistError as error:
+        complain(str(error))
+        code = error.exit_code
+    except typer.Abort:
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone: nothing is wrong, and Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        code = _report_unforeseen(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report_unforeseen(error: Exception) -> int:
+    if isinstance(error, _CommandLineError):
+        error.show()  # type: ignore[attr-defined] # click's ClickException
+        return errors.EX_USAGE
+    if os.environ.get("SAFELIST_DEBUG"):
+        traceback.print_exc()
+    complain(
+        f"a fault in safelist: {type(error).__name__}: {error}; please report it with what SAFELIST_DEBUG=1 prints"
+    )
+    return errors.EX_SOFTWARE

@@ -1,0 +1,127 @@
+"""``safelist demo``: the main job on a sample organisation, with an Exchange-like endpoint on loopback."""
+
+import tempfile
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from safelist import audit, store
+from safelist.cli.audit import print_holdings
+from safelist.cli.init import write_new
+from safelist.cli.publish import as_json, publish_all
+from safelist.cli.sync import run
+from safelist.cli.terminal import JsonOption, complain, load_config, print_json
+from safelist.collector.collect import Options
+from safelist.config import Config, toml
+from safelist.demo import DemoServer, Organisation
+from safelist.demo.sample import sample
+from safelist.errors import UsageError
+from safelist.publisher import program
+
+SENDERS = ("accounts.desk@aol.com", "orders.north@yahoo.com")
+_FILES = ("safelist.toml", "safelist.db", "safelist_map")
+
+
+def demo(
+    directory: Annotated[Path | None, typer.Option(help="Where to leave the files. Default: a new one.")] = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Keep the endpoint running until Ctrl-C.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Collect a sample organisation, show who trusts whom, publish a Postfix map and look two senders up."""
+    place = _place(directory)
+    organisation = sample()
+    with DemoServer(organisation) as server:
+        config = _write_config(place, organisation, server.url)
+        store.upgrade(config.database.url)
+        with store.open_store(config.database.url) as opened:
+            if json:
+                print_json(_run(opened, config) | {"directory": str(place), "endpoint": server.url})
+            else:
+                print(
+                    f"An Exchange-like endpoint with {len(organisation.mailboxes)} mailboxes answers at {server.url}\n"
+                )
+                _show(opened, config)
+                _say_what_to_try(place)
+        if serve:
+            complain(f"the endpoint keeps running: safelist sync -c {place / _FILES[0]} (Ctrl-C ends it)")
+            threading.Event().wait()
+
+
+def _place(directory: Path | None) -> Path:
+    place = (directory or Path(tempfile.mkdtemp(prefix="safelist-demo-"))).absolute()
+    place.mkdir(parents=True, exist_ok=True)
+    there = [name for name in _FILES if (place / name).exists()]
+    if there:
+        raise UsageError(f"{place} holds {', '.join(there)} already; choose an empty directory, nothing was changed")
+    return place
+
+
+def _write_config(place: Path, organisation: Organisation, url: str) -> Config:
+    path, account = place / _FILES[0], organisation.account
+    # Without Postfix a plain text map (texthash) shows the same; with it the system's own type is used.
+    map_type = "" if program.find("postmap") else "texthash"
+    groups = [group for group in organisation.groups if group.startswith("everyone@")]
+    text = f"""\
+# Written by `safelist demo`. `safelist init` writes one in which every key is explained.
+[exchange]
+endpoint = {toml(url)}
+authentication = "basic"
+username = {toml(account.principal)}
+secret = {toml(account.password)}
+
+[mailboxes]
+groups = {toml(groups)}
+
+[database]
+url = {toml(f"sqlite:///{place / _FILES[1]}")}
+
+[policy]
+quorum = 2
+
+[publish.postfix]
+path = {toml(str(place / _FILES[2]))}
+map_type = {toml(map_type)}
+"""
+    write_new(path, text)
+    return load_config(path)
+
+
+def _run(opened: store.Store, config: Config) -> dict[str, Any]:
+    """The main job; its figures, and what Postfix finds for each sender."""
+    report = run(opened, config, [], Options(lists=config.collect.lists, workers=4))
+    (published,) = publish_all(opened, config, [])
+    found = {sender: _look_up(sender, published.path) for sender in (*SENDERS, "stranger@aol.com")}
+    return {"summary": report.summary.figures(), "published": as_json(published), "found": found}
+
+
+def _show(opened: store.Store, config: Config) -> None:
+    print("$ safelist sync --publish")
+    done = _run(opened, config)
+    path, entries = done["published"]["path"], done["published"]["entries"]
+    print(", ".join(f"{count} {name}" for name, count in done["summary"].items() if count))
+    print(f"{path}: {entries} entries")
+    for sender in SENDERS:
+        print(f"\n$ safelist audit who {sender}")
+        print_holdings(audit.who(opened, sender).holdings)
+    print(f"\nWhat Postfix finds in {path}:")
+    for sender, result in done["found"].items():
+        print(f"  {sender:<28} {result or '(nothing: the DNSBLs decide)'}")
+
+
+def _look_up(sender: str, path: Path) -> str:
+    """The answer of Postfix's own postmap; without Postfix, of the text."""
+    if postmap := program.find("postmap"):
+        return program.run([postmap, "-q", sender, str(path)]).output.decode().strip()
+    lines = (line.partition(" ") for line in path.read_text(encoding="ascii").splitlines())
+    return next((result for key, _, result in lines if key == sender), "")
+
+
+def _say_what_to_try(place: Path) -> None:
+    config = place / _FILES[0]
+    print(f"""
+The files are in {place}. Try, on them:
+  safelist audit who aol.com -c {config}
+  safelist audit mailbox reception@corp.example -c {config}
+  safelist publish --dry-run -c {config}""")

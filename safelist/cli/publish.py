@@ -1,0 +1,72 @@
+"""``safelist publish``: decide every sender of the aggregate and write the targets' files."""
+
+from typing import Annotated, Any
+
+import typer
+
+from safelist import store
+from safelist.cli.terminal import ConfigOption, JsonOption, complain, load_config, print_json, say
+from safelist.config import Config
+from safelist.errors import ConfigError, UsageError
+from safelist.publisher import publish as publisher
+from safelist.publisher.publish import Published
+from safelist.publisher.targets import TARGETS
+from safelist.store import Store
+
+
+def publish(
+    targets: Annotated[list[str] | None, typer.Argument(metavar="[TARGET]...", help="Default: all configured.")] = None,
+    config_file: ConfigOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; write nothing.")] = False,
+    allow_shrink: Annotated[
+        bool, typer.Option("--allow-shrink", help="Publish even if more than half of the entries disappear.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Write the safelist to every configured target; unchanged files are not touched."""
+    config = load_config(config_file)
+    with store.open_store(config.database.url) as opened:
+        done = publish_all(opened, config, targets or [], dry_run=dry_run, allow_shrink=allow_shrink)
+    if json:
+        print_json([as_json(published) for published in done])
+
+
+def publish_all(
+    opened: Store, config: Config, names: list[str], *, dry_run: bool = False, allow_shrink: bool = False
+) -> list[Published]:
+    """Publish to the targets of those names (all configured ones by default) and report what was refused."""
+    for name in names:
+        if name not in config.publish:
+            raise UsageError(f"publish: the configuration has no [publish.{name}]; it has: {', '.join(config.publish)}")
+    if not config.publish:
+        raise ConfigError(f"there is no target: write a section such as [publish.{next(iter(TARGETS))}]")
+    done = []
+    for name in names or config.publish:
+        published = publisher.publish(
+            opened.candidates(), config.policy.settings, TARGETS[name], config.publish[name],
+            dry_run=dry_run, allow_shrink=allow_shrink,
+        )  # fmt: skip
+        _report(published, dry_run=dry_run)
+        done.append(published)
+    return done
+
+
+def _report(published: Published, *, dry_run: bool) -> None:
+    for pattern, why in published.refused:
+        complain(f"{published.target}: {pattern.text} was left out: {why}")
+    change = f"{published.entries} entries, {len(published.added)} new, {len(published.removed)} gone"
+    verb = "would be written" if dry_run else "written"
+    say(f"{published.path}: {f'{verb}: {change}' if published.changed else f'unchanged ({published.entries} entries)'}")
+
+
+def as_json(published: Published) -> dict[str, Any]:
+    """What was published, for ``--json``."""
+    return {
+        "target": published.target,
+        "path": str(published.path),
+        "entries": published.entries,
+        "changed": published.changed,
+        "added": list(published.added),
+        "removed": list(published.removed),
+        "refused": [{"sender": pattern.text, "why": why} for pattern, why in published.refused],
+    }

@@ -1,0 +1,187 @@
+"""``safelist sync``: collect every mailbox's lists; with ``--publish`` the one line that cron needs."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import nullcontext
+from types import TracebackType
+from typing import Annotated, Any, Self
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from safelist import sender, store
+from safelist.cli import publish as publishing
+from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, load_config, now, print_json, say, shown
+from safelist.collector.belief import Outcome
+from safelist.collector.collect import Options, Result, Summary, collect
+from safelist.collector.ews import Exchange
+from safelist.collector.mailboxes import Selection, select
+from safelist.collector.secret import read_secret
+from safelist.config import Collect, Config, ListType
+from safelist.entry import Entry
+from safelist.errors import EX_TEMPFAIL, ConfigError, UsageError
+
+PROBLEMS_SHOWN = 20
+"""Problems of one reason that get a line of their own; the rest are counted."""
+
+
+def sync(
+    mailbox: Annotated[list[str] | None, typer.Option(help="Only this mailbox (repeatable).")] = None,
+    type: Annotated[ListType | None, typer.Option(help="Which lists to record. Default: [collect] type.")] = None,
+    include_domains: Annotated[
+        bool | None,
+        typer.Option("--include-domains/--no-include-domains", help="Record domain entries too."),
+    ] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Publish to every configured target afterwards.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; write nothing.")] = False,
+    accept_vanished: Annotated[
+        list[str] | None, typer.Option(metavar="ADDRESS", help="Believe that this mailbox's rule is gone (repeatable).")
+    ] = None,
+    accept_mass_change: Annotated[
+        bool, typer.Option("--accept-mass-change", help="Believe that many mailboxes lost their lists at once.")
+    ] = False,
+    config_file: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Collect the lists of every mailbox into the aggregate. Silent on success where nobody looks."""
+    config = load_config(config_file)
+    options = Options(
+        lists=_collect(config, type, include_domains).lists,
+        dry_run=dry_run,
+        accept_vanished=frozenset(_addresses(accept_vanished or [], "--accept-vanished")),
+        accept_mass_change=accept_mass_change,
+        workers=config.exchange.workers if config.exchange else 1,
+    )
+    selected = _addresses(mailbox or [], "--mailbox")
+    lock = nullcontext() if dry_run else store.hold(config.database.url, "sync", now())
+    with store.open_store(config.database.url) as opened, lock:
+        done = run(opened, config, selected, options, json=json)
+        published = publishing.publish_all(opened, config, [], dry_run=dry_run) if publish else []
+    if json:
+        print_json(done.as_json() | {"published": [publishing.as_json(p) for p in published]})
+    if done.summary.problem is not None:
+        raise done.summary.problem
+    if done.has_problems:
+        raise typer.Exit(EX_TEMPFAIL)
+
+
+def run(opened: store.Store, config: Config, selected: list[str], options: Options, *, json: bool = False) -> "Report":
+    """Collect ``selected`` mailboxes, or all configured ones, and show what came of them."""
+    if config.exchange is None:
+        raise ConfigError("there is no [exchange] in the configuration: write where the mailboxes are")
+    with Exchange(config.exchange, read_secret(config.exchange)) as exchange:
+        selection = Selection(selected) if selected else select(config.mailboxes, exchange)
+        with Report(len(selection.addresses), options, json=json) as report:
+            report.note_left_out(selection.problems)
+            report.summary = collect(opened, exchange, selection.addresses, options, now, report.show, actor())
+    return report
+
+
+def _collect(config: Config, type_: ListType | None, include_domains: bool | None) -> Collect:
+    changed: dict[str, Any] = {} if type_ is None else {"type": type_}
+    return config.collect.model_copy(
+        update=changed | ({} if include_domains is None else {"include_domains": include_domains})
+    )
+
+
+def _addresses(texts: Iterable[str], option: str) -> list[str]:
+    patterns = [(text, sender.parse(text)) for text in texts]
+    for text, pattern in patterns:
+        if pattern.form is not sender.Form.ADDRESS:
+            raise UsageError(f"{option}: {text!r} is not an e-mail address")
+    return list(dict.fromkeys(pattern.text for _, pattern in patterns))
+
+
+class Report:
+    """Shows a run as it goes: a bar on a terminal, a line per problem on stderr, nothing else."""
+
+    def __init__(self, mailboxes: int, options: Options, *, json: bool) -> None:
+        self.summary = Summary()
+        self._is_json = json
+        self._options = options
+        self._problems: Counter[str] = Counter()
+        self._rows: list[dict[str, Any]] = []
+        self._left_out: list[str] = []
+        self._bar = Progress(
+            TextColumn("collecting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            console=Console(stderr=True), disable=json or not sys.stderr.isatty(), transient=True,
+        )  # fmt: skip
+        self._task = self._bar.add_task("collecting", total=mailboxes)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+        for reason, count in self._problems.items():
+            if count > PROBLEMS_SHOWN:
+                complain(f"... and {count - PROBLEMS_SHOWN} more mailboxes: {reason} (--json lists them all)")
+        if kind is None:
+            figures = self.summary.figures()
+            asked = sum(self.summary.outcomes.values())
+            parts = [f"{figures[o]} {o}" for o in Outcome if figures[o]]
+            say(f"{asked} mailboxes: {', '.join(parts)}; {figures['added']} entries new, {figures['removed']} gone")
+
+    @property
+    def has_problems(self) -> bool:
+        """Whether anything needs a person or a later run."""
+        return bool(self._problems or self._left_out)
+
+    def note_left_out(self, problems: list[str]) -> None:
+        """Groups that could not be expanded."""
+        self._left_out = problems
+        for problem in problems:
+            complain(problem)
+
+    def show(self, result: Result) -> None:
+        """Take one mailbox's result."""
+        self._bar.advance(self._task)
+        if result.message is not None:
+            reason = result.reason or str(result.outcome)
+            self._problems[reason] += 1
+            if self._problems[reason] <= PROBLEMS_SHOWN:
+                complain(f"{result.address}: {result.message}")
+        for note in result.notes if result.outcome is Outcome.COLLECTED else ():
+            complain(f"{result.address}: {note}")
+        if self._is_json:
+            self._keep(result)
+        elif self._options.dry_run:
+            _print_change(result)
+
+    def _keep(self, result: Result) -> None:
+        row: dict[str, Any] = {
+            "mailbox": result.address,
+            "outcome": result.outcome,
+            "reason": result.reason,
+            "message": result.message,
+        }
+        if self._options.dry_run:
+            changes = {"added": result.change.added, "removed": result.change.removed}
+            row |= {name: [_entry_as_json(entry) for entry in entries] for name, entries in changes.items()}
+        else:
+            row |= {"added": len(result.change.added), "removed": len(result.change.removed)}
+        self._rows.append(row | {"refused": dict(result.refused), "notes": list(result.notes)})
+
+    def as_json(self) -> dict[str, Any]:
+        """The run for ``--json``."""
+        problem = self.summary.problem
+        return {
+            "summary": self.summary.figures(),
+            "problem": str(problem) if problem is not None else None,
+            "left_out": self._left_out,
+            "mailboxes": self._rows,
+        }
+
+
+def _entry_as_json(entry: Entry) -> dict[str, str | None]:
+    name = entry.list.name.lower().replace("_", "-")
+    return {"list": name, "entry": entry.pattern.text, "refused": entry.pattern.refusal}
+
+
+def _print_change(result: Result) -> None:
+    for sign, entries in (("+", result.change.added), ("-", result.change.removed)):
+        for entry in sorted(entries):
+            print(f"{sign} {result.address}: {entry.list.title}: {shown(entry.pattern.text)}")

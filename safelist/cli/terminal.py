@@ -1,0 +1,110 @@
+"""What every command shares at the terminal: the common options, tables, JSON and one line per problem."""
+
+import getpass
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import safelist
+from safelist import config
+from safelist.publisher.targets import TARGETS
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", envvar="SAFELIST_CONFIG", show_default=False,
+        help="The configuration file. Default: /etc/safelist/safelist.toml for root, else in ~/.config/safelist.",
+    ),
+]  # fmt: skip
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON value on standard output.")]
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(f"safelist {safelist.__version__}")
+        raise typer.Exit
+
+
+def version_option(
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Outlook's safe senders, collected over EWS and published to the filters that reject by DNS blocklists."""
+
+
+def target_sections() -> dict[str, type[BaseModel]]:
+    """The model of each target's section ``[publish.NAME]``."""
+    return {name: target.Settings for name, target in TARGETS.items()}
+
+
+def load_config(path: Path | None) -> config.Config:
+    """The configuration that ``--config`` names, or the default one."""
+    return config.load(path or config.default_path(), target_sections())
+
+
+def now() -> datetime:
+    """The moment, in UTC; the only clock of the commands."""
+    return datetime.now(UTC)
+
+
+def actor() -> str:
+    """Who runs the command: the login behind sudo, else the login."""
+    if sudo := os.environ.get("SUDO_USER"):
+        return sudo
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def console() -> Console:
+    """Standard output; without colour where NO_COLOR is set or nobody looks, and there as wide as the text is."""
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 10_000)
+
+
+def shown(text: str) -> str:
+    """``text`` from outside, safe to print: control characters (escape sequences, line breaks) become visible."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def complain(message: str) -> None:
+    """One line per problem on standard error."""
+    for line in message.split("\n"):
+        print(f"safelist: {shown(line)}", file=sys.stderr)
+
+
+def say(message: str) -> None:
+    """A line for a person: silent where nobody looks (cron)."""
+    if sys.stdout.isatty():
+        print(shown(message))
+
+
+def print_json(value: object) -> None:
+    """``value`` as one JSON document, in ASCII: no terminal can be fooled by it."""
+    print(json.dumps(value, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table of texts, each made safe to print."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(shown(cell)) for cell in row))
+    console().print(table)
+
+
+def day(moment: datetime | None) -> str:
+    """A date for a table, in UTC."""
+    return moment.strftime("%Y-%m-%d") if moment else ""

@@ -1,0 +1,356 @@
+"""One run of the collector: fetch, decode, compare, record, mailbox by mailbox.
+
+The workers fetch and decode; one thread, the caller's, reads and writes the store. A failure keeps the last good list
+and never stops the rest.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from safelist import sender
+from safelist.collector import belief
+from safelist.collector.belief import Doubt, Outcome
+from safelist.collector.ews import Exchange, FetchError, Reason, Rule, Unchanged
+from safelist.collector.itemid import owner
+from safelist.collector.workers import answers
+from safelist.entry import Entry, UserList
+from safelist.errors import PermissionDeniedError, RuleError, SafelistError, TemporaryError, UnavailableError
+from safelist.junkrule import JunkRule, decode
+from safelist.store import Change, MailboxState, Seen, Store
+
+CREDENTIAL_FAILURES = 3
+"""This many rejected log-ins in a row end the run: going on would lock the account out."""
+UNREACHABLE_FAILURES = 20
+
+_FIELD_OF = {
+    UserList.BLOCKED_SENDERS: "blocked_senders",
+    UserList.BLOCKED_DOMAINS: "blocked_domains",
+    UserList.SAFE_SENDERS: "safe_senders",
+    UserList.SAFE_SENDER_DOMAINS: "safe_sender_domains",
+    UserList.SAFE_RECIPIENTS: "safe_recipients",
+    UserList.SAFE_RECIPIENT_DOMAINS: "safe_recipient_domains",
+    UserList.TRUSTED_CONTACTS: "trusted_contacts",
+}
+_NOTHING = Change(added=(), removed=())
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run differs from the plain one."""
+
+    lists: frozenset[UserList]
+    dry_run: bool = False
+    accept_vanished: Collection[str] = ()
+    accept_mass_change: bool = False
+    workers: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one mailbox. ``message`` is a sentence for people where something is to be done."""
+
+    address: str
+    outcome: Outcome
+    reason: str | None = None
+    message: str | None = None
+    change: Change = _NOTHING
+    refused: Counter[sender.Refusal] = field(default_factory=Counter)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Summary:
+    """The figures of a run; ``problem`` says why it ended early or held something back."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    added: int = 0
+    removed: int = 0
+    problem: SafelistError | None = None
+
+    def count(self, result: Result) -> Result:
+        """Take ``result`` into the figures."""
+        self.outcomes[result.outcome] += 1
+        self.added += len(result.change.added)
+        self.removed += len(result.change.removed)
+        return result
+
+    def figures(self) -> dict[str, int]:
+        """For the store and for JSON."""
+        return {str(o): self.outcomes[o] for o in Outcome} | {"added": self.added, "removed": self.removed}
+
+
+class _Task(NamedTuple):
+    address: str
+    state: MailboxState | None
+
+
+class _Answer(NamedTuple):
+    """What a worker brought: a failure, no rule, nothing new, or a rule with its digest and, if new, its entries."""
+
+    task: _Task
+    failure: FetchError | None = None
+    rule: Rule | None = None
+    same: bool = False
+    digest: bytes = b""
+    entries: frozenset[Entry] = frozenset()
+
+
+def collect(
+    store: Store, exchange: Exchange, addresses: Iterable[str], options: Options, now: Callable[[], datetime],
+    report: Callable[[Result], None], actor: str,
+) -> Summary:  # fmt: skip
+    """Ask every mailbox once and record what it holds. Results are passed to ``report`` as they come.
+
+    The summary's ``problem`` is set, not raised, so that a caller can still publish what was recorded.
+    """
+    summary = Summary()
+    run = 0 if options.dry_run else store.begin_run(now(), "sync", actor)
+    desk = _Desk(store, run, options, now)
+    tasks = (_Task(address, store.mailbox(address)) for address in addresses)
+    try:
+        for answer in _answers(exchange, tasks, options):
+            result = desk.settle(answer)
+            if result is not None:
+                report(summary.count(result))
+        summary.problem = desk.mass_change()
+        for result in desk.settle_losses():
+            report(summary.count(result))
+    except _RunEndedError as ended:
+        report(summary.count(ended.result))
+        summary.problem = ended.problem
+    if not options.dry_run:
+        store.end_run(run, now(), summary.figures(), str(summary.problem) if summary.problem else None)
+    return summary
+
+
+def entries_of(rule: JunkRule, lists: Collection[UserList]) -> frozenset[Entry]:
+    """The entries of those ``lists`` of a decoded rule, normalised; refused ones are kept with their reason."""
+    parse = sender.parse
+    return frozenset(Entry(name, parse(text)) for name in lists for text in getattr(rule, _FIELD_OF[name]))
+
+
+class _RunEndedError(Exception):
+    """Every further mailbox would fail the same way."""
+
+    def __init__(self, result: Result, problem: SafelistError) -> None:
+        super().__init__(str(problem))
+        self.result = result
+        self.problem = problem
+
+
+def _answers(exchange: Exchange, tasks: Iterator[_Task], options: Options) -> Iterator[_Answer]:
+    """The first mailbox is asked alone: a wrong password must not be tried by sixteen workers at once."""
+
+    def ask(task: _Task) -> _Answer:
+        return _ask(exchange, task, options.lists)
+
+    in_a_row: Counter[Reason] = Counter()
+    first = next(tasks, None)
+    if first is None:
+        return
+    answer = ask(first)
+    _end_if_hopeless(answer, in_a_row, alone=True)
+    yield answer
+    for answer in answers(ask, tasks, options.workers):
+        _end_if_hopeless(answer, in_a_row)
+        yield answer
+
+
+def _end_if_hopeless(answer: _Answer, in_a_row: Counter[Reason], *, alone: bool = False) -> None:
+    failure = answer.failure
+    if failure is None or failure.reason not in (Reason.CREDENTIALS, Reason.UNREACHABLE):
+        in_a_row.clear()
+        return
+    in_a_row[failure.reason] += 1
+    is_login = failure.reason is Reason.CREDENTIALS
+    if alone or in_a_row[failure.reason] >= (CREDENTIAL_FAILURES if is_login else UNREACHABLE_FAILURES):
+        message = f"{failure.message}; the run ended there, and every mailbox keeps its last good list"
+        problem = PermissionDeniedError(message) if is_login else UnavailableError(message)
+        raise _RunEndedError(_failed(answer.task.address, failure.reason, failure.message), problem)
+
+
+def _ask(exchange: Exchange, task: _Task, lists: frozenset[UserList]) -> _Answer:
+    """A worker's part: everything that needs no store."""
+    state = task.state
+    covered = state is not None and lists <= state.lists
+    try:
+        answer = exchange.fetch(task.address, state.change_key if state is not None and covered else None)
+        if not isinstance(answer, Rule):
+            return _Answer(task, same=answer is Unchanged.UNCHANGED)
+        digest = _digest(answer.condition)
+        if state is not None and covered and state.digest == digest:
+            return _Answer(task, rule=answer, same=True, digest=digest)
+        return _Answer(task, rule=answer, digest=digest, entries=entries_of(decode(answer.condition), lists))
+    except FetchError as error:
+        return _Answer(task, failure=error)
+    except RuleError as error:
+        message = (
+            f"the Junk E-mail Rule cannot be read ({error}); the last good list is kept; "
+            "open the mailbox in Outlook and save its junk options, or report the rule"
+        )
+        return _Answer(task, failure=FetchError(Reason.UNREADABLE, message))
+
+
+def _digest(condition: bytes) -> bytes:
+    """Identifies a condition *as this version reads it*; change ``person`` when entries are normalised otherwise."""
+    return hashlib.blake2b(condition, digest_size=16, person=b"safelist-1").digest()
+
+
+def _failed(address: str, reason: str, message: str) -> Result:
+    return Result(address, Outcome.FAILED, reason, message)
+
+
+class _Loss(NamedTuple):
+    """A list that vanished or became empty, held until the run knows how many did."""
+
+    answer: _Answer
+    change: Change
+
+
+class _Desk:
+    """Settles the answers, one at a time, against the store."""
+
+    def __init__(self, store: Store, run: int, options: Options, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._run = run
+        self._options = options
+        self._now = now
+        self._losses: list[_Loss] = []
+        self._with_lists = 0
+        self._is_held = False
+
+    def settle(self, answer: _Answer) -> Result | None:
+        """Record or note one answer; None when it must wait for the end of the run."""
+        state = answer.task.state
+        self._with_lists += bool(state is not None and state.entries)
+        if answer.failure is not None:
+            return self._fail(answer, answer.failure.reason, answer.failure.message)
+        if answer.rule is None:
+            return self._settle_without_rule(answer)
+        if (suspicion := self._suspect(answer)) is not None:
+            return suspicion
+        if answer.same:
+            return self._note(answer, Outcome.UNCHANGED, _seen(answer))
+        change = self._compare(answer)
+        if change.removed and not answer.entries:
+            self._losses.append(_Loss(answer, change))
+            return None
+        return self._record(answer, change)
+
+    def mass_change(self) -> TemporaryError | None:
+        """The error that holds every loss of this run back, or None."""
+        losing = len(self._losses)
+        if self._options.accept_mass_change or not belief.is_mass_change(losing, self._with_lists):
+            return None
+        self._is_held = True
+        return TemporaryError(
+            f"{losing} of {self._with_lists} mailboxes with lists lost them all in this run; nothing of that was "
+            "recorded. If it is true, run `safelist sync --accept-mass-change`; else look at Exchange first."
+        )
+
+    def settle_losses(self) -> Iterator[Result]:
+        """What became of the lists that vanished or became empty."""
+        for answer, change in self._losses:
+            if self._is_held:
+                yield self._hold(answer)
+            elif answer.rule is not None:
+                yield self._record(answer, change)
+            else:
+                yield self._settle_vanished(answer, change)
+
+    def _settle_without_rule(self, answer: _Answer) -> Result | None:
+        state = answer.task.state
+        if answer.same:
+            return self._note(answer, Outcome.UNCHANGED, None)
+        if state is None or state.rule_id is None:
+            return self._note(answer, Outcome.NO_RULE, None)
+        self._losses.append(_Loss(answer, self._compare(answer)))
+        return None
+
+    def _settle_vanished(self, answer: _Answer, change: Change) -> Result:
+        address = answer.task.address
+        seen = belief.doubt("vanished", _doubt_of(answer.task.state))
+        if seen.is_believed or address in self._options.accept_vanished:
+            return self._record(answer, change)
+        message = (
+            f"its Junk E-mail Rule has vanished (seen {seen.runs} of {belief.RUNS_TO_BELIEVE} times in a row); "
+            f"the last good list is kept; if it was really deleted: safelist sync --accept-vanished {address}"
+        )
+        return self._note(answer, Outcome.VANISHED, None, "vanished", message, seen)
+
+    def _suspect(self, answer: _Answer) -> Result | None:
+        """A failure when the rule seems to belong to another mailbox than the one asked."""
+        state, rule = answer.task.state, answer.rule
+        found = owner(rule.rule_id) if rule is not None else None
+        if found is None:
+            return None
+        holder = self._store.address_of_owner(found)
+        if holder is not None and holder != answer.task.address:
+            message = (
+                f"the answer came from the mailbox that is recorded as {holder}; if both are addresses of one mailbox, "
+                "name only one of them; nothing was recorded"
+            )
+            return self._fail(answer, Reason.WRONG_MAILBOX, message)
+        if state is None or state.owner is None or state.owner == found:
+            return None
+        seen = belief.doubt(f"owner {found}", _doubt_of(state))
+        if seen.is_believed or answer.task.address in self._options.accept_vanished:
+            return None
+        message = (
+            f"another mailbox answered than before (seen {seen.runs} of {belief.RUNS_TO_BELIEVE} times in a row); the "
+            "last good list is kept; this is expected once after the mailbox was created anew"
+        )
+        return self._fail(answer, Reason.WRONG_MAILBOX, message, seen)
+
+    def _compare(self, answer: _Answer) -> Change:
+        lists = self._options.lists if answer.rule is not None else frozenset(UserList)
+        return self._store.compare(answer.task.address, answer.entries, lists)
+
+    def _record(self, answer: _Answer, change: Change) -> Result:
+        if not self._options.dry_run:
+            lists = self._options.lists if answer.rule is not None else frozenset(UserList)
+            change = self._store.record(
+                self._run, answer.task.address, _seen(answer), answer.entries, lists, self._now()
+            )  # fmt: skip
+        refused = Counter(e.pattern.refusal for e in answer.entries if e.pattern.refusal is not None)
+        return Result(answer.task.address, Outcome.COLLECTED, change=change, refused=refused, notes=_notes(answer.rule))
+
+    def _hold(self, answer: _Answer) -> Result:
+        message = "its lists were all gone; held back with those of many others"
+        return self._note(answer, Outcome.HELD_BACK, None, "mass-change", message, _doubt_of(answer.task.state))
+
+    def _fail(self, answer: _Answer, reason: str, message: str, seen: Doubt | None = None) -> Result:
+        return self._note(answer, Outcome.FAILED, None, reason, message, seen or _doubt_of(answer.task.state))
+
+    def _note(
+        self, answer: _Answer, outcome: Outcome, seen: Seen | None, reason: str | None = None,
+        message: str | None = None, doubt: Doubt | None = None,
+    ) -> Result:  # fmt: skip
+        address = answer.task.address
+        if not self._options.dry_run:
+            self._store.note(
+                self._run, address, self._now(), outcome, reason, message,
+                doubt.surprise if doubt else None, doubt.runs if doubt else 0, seen,
+            )  # fmt: skip
+        return Result(address, outcome, reason, message, notes=_notes(answer.rule))
+
+
+def _doubt_of(state: MailboxState | None) -> Doubt | None:
+    return Doubt(state.doubt, state.doubt_runs) if state is not None and state.doubt is not None else None
+
+
+def _seen(answer: _Answer) -> Seen:
+    rule = answer.rule
+    if rule is None:
+        return Seen(None, None, None, None, None, None)
+    return Seen(owner(rule.rule_id), rule.rule_id, rule.change_key, answer.digest, rule.state, rule.include_contacts)
+
+
+def _notes(rule: Rule | None) -> tuple[str, ...]:
+    if rule is None or not rule.duplicates:
+        return ()
+    return (f"{rule.duplicates} more Junk E-mail Rules were found; the most recently modified one counts",)

@@ -1,0 +1,80 @@
+"""Whose lists are collected: named addresses, a file of them, and distribution groups with the groups inside them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safelist import sender
+from safelist.collector.ews import Exchange, FetchError, MemberKind
+from safelist.config import Mailboxes
+from safelist.errors import ConfigError, PermissionDeniedError
+
+MAX_FILE_BYTES = 64 << 20
+"""A list of mailboxes larger than this (about two million addresses) is refused."""
+
+
+@dataclass(slots=True)
+class Selection:
+    """The mailboxes to ask, each once, in the order named; ``problems`` are sentences about what was left out."""
+
+    addresses: list[str]
+    problems: list[str] = field(default_factory=list)
+
+
+def select(settings: Mailboxes, exchange: Exchange) -> Selection:
+    """Every mailbox that the configuration names. Raises ConfigError when it names none."""
+    found = dict.fromkeys(settings.addresses)
+    if settings.file is not None:
+        found.update(dict.fromkeys(read_file(settings.file)))
+    problems: list[str] = []
+    for group in settings.groups:
+        found.update(dict.fromkeys(_members(group, exchange, problems)))
+    if not found and not problems:
+        raise ConfigError("mailboxes: no mailbox is named; write addresses, file or groups into [mailboxes]")
+    return Selection(list(found), problems)
+
+
+def read_file(path: Path) -> list[str]:
+    """The addresses in ``path``: one a line, ``#`` starts a comment. Raises ConfigError naming every bad line."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except PermissionError:
+        raise PermissionDeniedError(f"mailboxes.file: {path} may not be read by this user") from None
+    except OSError as error:
+        raise ConfigError(f"mailboxes.file: {path} cannot be read: {error.strerror}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError(f"mailboxes.file: {path} is larger than {MAX_FILE_BYTES} bytes")
+    addresses, faults = [], []
+    for number, line in enumerate(data.decode("utf-8-sig", errors="replace").splitlines(), start=1):
+        if not (text := line.partition("#")[0].strip()):
+            continue
+        pattern = sender.parse(text)
+        if pattern.form is sender.Form.ADDRESS:
+            addresses.append(pattern.text)
+        else:
+            faults.append(f"mailboxes.file: {path}, line {number}: not an e-mail address: {text[:80]!r}")
+    if faults:
+        raise ConfigError(*faults)
+    return addresses
+
+
+def _members(group: str, exchange: Exchange, problems: list[str]) -> Iterator[str]:
+    """The mailboxes in ``group`` and in the groups inside it; a group met twice (a cycle) is expanded once."""
+    waiting, seen = [group], {group}
+    while waiting:
+        name = waiting.pop()
+        try:
+            members = exchange.expand(name)
+        except FetchError as error:
+            problems.append(f"group {name}: {error.message}")
+            continue
+        for member in members:
+            address = sender.parse(member.address)
+            if address.form is not sender.Form.ADDRESS:
+                continue
+            if member.kind is MemberKind.MAILBOX:
+                yield address.text
+            elif member.kind is MemberKind.GROUP and address.text not in seen:
+                seen.add(address.text)
+                waiting.append(address.text)

@@ -1,0 +1,50 @@
+"""Many questions asked at once, few in flight: memory stays flat however many there are."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import TypeVar
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+
+def answers(ask: Callable[[Task], Answer], tasks: Iterator[Task], workers: int) -> Iterator[Answer]:
+    """``ask(task)`` for every task, from ``workers`` threads; answers in the order in which they come.
+
+    ``tasks`` is read by the caller's thread, at most ``2 * workers`` ahead of the answers. An exception of ``ask`` is
+    raised here. When the caller stops early, tasks that were not begun are dropped.
+    """
+    todo: SimpleQueue[Task | None] = SimpleQueue()
+    done: SimpleQueue[tuple[Answer | None, BaseException | None]] = SimpleQueue()
+    stopped = Event()
+
+    def work() -> None:
+        while (task := todo.get()) is not None and not stopped.is_set():
+            try:
+                done.put((ask(task), None))
+            except BaseException as error:
+                done.put((None, error))
+
+    threads = [Thread(target=work, name=f"collector-{n}", daemon=True) for n in range(workers)]
+    for thread in threads:
+        thread.start()
+    in_flight = 0
+    try:
+        for task in islice(tasks, 2 * workers):
+            todo.put(task)
+            in_flight += 1
+        while in_flight:
+            answer, error = done.get()
+            in_flight -= 1
+            if error is not None:
+                raise error
+            yield answer  # type: ignore[misc] # it is an Answer when there is no error
+            for task in islice(tasks, 1):
+                todo.put(task)
+                in_flight += 1
+    finally:
+        stopped.set()
+        for _ in threads:
+            todo.put(None)

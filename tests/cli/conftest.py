@@ -1,0 +1,34 @@
+"""A small organisation, its endpoint, and the command configured for it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from safelist.demo import DemoServer, Mailbox, Organisation
+from safelist.junkrule import JunkRule
+from tests.cli.command import Command
+
+AOL = "accounts.desk@aol.com"
+
+
+@pytest.fixture
+def organisation() -> Organisation:
+    return Organisation.of(
+        Mailbox(f"desk{n}@corp.example", JunkRule(safe_senders=(AOL, f"own{n}@partner.example"))) for n in range(3)
+    )
+
+
+@pytest.fixture
+def server(organisation: Organisation) -> Iterator[DemoServer]:
+    with DemoServer(organisation) as running:
+        yield running
+
+
+@pytest.fixture
+def safelist(tmp_path: Path, server: DemoServer, organisation: Organisation) -> Command:
+    command = Command(tmp_path)
+    command.configure(server, list(organisation.mailboxes))
+    done = command("db", "upgrade")
+    assert (done.code, done.err) == (0, "")
+    return command

@@ -1,0 +1,267 @@
+"""The commands as their users run them: what they print, where, and how they end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from safelist.demo import DemoServer, Fault, Mailbox, Organisation, Trouble
+from safelist.junkrule import JunkRule
+from tests.cli.command import Command
+from tests.cli.conftest import AOL
+
+Found = TypeVar("Found")
+
+
+def test_silence_on_success_and_again(safelist: Command) -> None:
+    for _ in range(2):
+        done = safelist("sync", "--publish")
+        assert (done.code, done.out, done.err) == (0, "", "")
+    assert f"{AOL} permit_auth_destination\n" in safelist.map.read_text()
+
+
+def test_json_of_a_run(safelist: Command) -> None:
+    done = safelist("sync", "--publish", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert done.json["summary"]["collected"] == 3
+    assert done.json["summary"]["added"] == 6
+    assert {row["mailbox"]: row["added"] for row in done.json["mailboxes"]} == {
+        f"desk{n}@corp.example": 2 for n in range(3)
+    }
+    (published,) = done.json["published"]
+    assert (published["entries"], published["changed"], published["added"]) == (1, True, [AOL])
+
+
+def test_a_failed_mailbox_is_one_line_and_exit_75(safelist: Command, organisation: Organisation) -> None:
+    organisation.mailboxes["desk1@corp.example"].impersonation = False
+    done = safelist("sync", "--publish")
+    assert done.code == 75
+    (line,) = done.err.splitlines()
+    assert line.startswith("safelist: desk1@corp.example: ")
+    assert "ApplicationImpersonation" in line
+    assert AOL in safelist.map.read_text()
+
+
+def test_many_problems_of_one_kind_are_counted(tmp_path: Path) -> None:
+    organisation = Organisation.of(Mailbox(f"desk{n:02}@corp.example", impersonation=False) for n in range(30))
+    with DemoServer(organisation) as server:
+        command = Command(tmp_path)
+        command.configure(server, list(organisation.mailboxes))
+        command("db", "upgrade")
+        done = command("sync")
+        assert done.code == 75
+        assert len(done.err.splitlines()) == 21
+        assert "and 10 more mailboxes: denied" in done.err.splitlines()[-1]
+
+
+def test_dry_run_shows_and_writes_nothing(safelist: Command) -> None:
+    done = safelist("sync", "--dry-run", "--mailbox", "DESK1@corp.example")
+    assert done.code == 0
+    assert done.out.splitlines() == [
+        f"+ desk1@corp.example: Safe Senders: {AOL}",
+        "+ desk1@corp.example: Safe Senders: own1@partner.example",
+    ]
+    assert "no mailbox has" in safelist("audit", "who", AOL).err
+    as_json = safelist("sync", "--dry-run", "--json").json
+    assert as_json["mailboxes"][0]["added"][0] == {"list": "safe-senders", "entry": AOL, "refused": None}
+
+
+def test_audit_answers(safelist: Command, organisation: Organisation) -> None:
+    safelist("sync")
+    organisation.mailboxes["desk0@corp.example"].set_rule(JunkRule(safe_sender_domains=("@aol.com",)))
+    safelist("sync")
+    rows = safelist("audit", "who", AOL.upper(), "--json").json["entries"]
+    assert {(row["mailbox"], row["entry"], row["list"], row["until"] is None) for row in rows} == {
+        ("desk0@corp.example", AOL, "safe-senders", False),
+        ("desk0@corp.example", "aol.com", "safe-sender-domains", True),
+        ("desk1@corp.example", AOL, "safe-senders", True),
+        ("desk2@corp.example", AOL, "safe-senders", True),
+    }
+    shown = safelist("audit", "who", AOL).out
+    assert "Safe Senders (domain)" in shown
+    mailbox = safelist("audit", "mailbox", "desk1@corp.example", "--json").json
+    assert (mailbox["outcome"], mailbox["entries_open"], mailbox["entries_refused"]) == ("unchanged", 2, 0)
+    assert "own1@partner.example" in safelist("audit", "mailbox", "desk1@corp.example").out
+    assert safelist("audit", "mailbox", "nobody@corp.example").code == 0
+
+
+def test_hostile_entries_reach_no_terminal(safelist: Command, organisation: Organisation) -> None:
+    organisation.mailboxes["desk0@corp.example"].set_rule(
+        JunkRule(safe_senders=("\x1b]0;owned\x07[red]x", "a\u202eb@c.example"))
+    )
+    safelist("sync", "--mailbox", "desk0@corp.example")
+    for arguments in (("audit", "mailbox", "desk0@corp.example"), ("audit", "mailbox", "desk0@corp.example", "--json")):
+        code, seen = safelist.on_a_terminal(*arguments)
+        assert code == 0
+        assert "\x1b]0;" not in seen
+        assert "\u202e" not in seen
+    assert "[red]x" in safelist("audit", "mailbox", "desk0@corp.example").out
+
+
+def test_a_terminal_gets_a_summary_and_colour_only_if_wanted(safelist: Command) -> None:
+    code, seen = safelist.on_a_terminal("sync", NO_COLOR="1")
+    assert code == 0
+    assert "3 mailboxes: 3 collected; 6 entries new, 0 gone" in seen
+    assert "\x1b[3" not in seen
+    assert "\x1b[1" not in safelist.on_a_terminal("audit", "who", AOL, NO_COLOR="1", TERM="dumb")[1]
+
+
+def test_second_sync_at_the_same_time_exits_75(safelist: Command, organisation: Organisation) -> None:
+    organisation.faults.append(Fault(Trouble.SLOW, 1, seconds=5))
+    environment = os.environ | {"SAFELIST_CONFIG": str(safelist.config)}
+    with subprocess.Popen([sys.executable, "-m", "safelist", "sync"], env=environment) as first:
+        lock = until(lambda: [*safelist.directory.glob("state/*.lock")])
+        assert lock
+        done = until(lambda: [d for d in [safelist("sync")] if d.code != 0])[0]
+        assert done.code == 75
+        assert str(first.pid) in done.err
+        assert first.wait(60) == 0
+
+
+def until(look: Callable[[], Found]) -> Found:
+    """What ``look`` finds, as soon as it is something."""
+    for _ in range(200):
+        if found := look():
+            return found
+        time.sleep(0.02)
+    pytest.fail("it did not happen")
+
+
+def test_ctrl_c_ends_with_130_and_keeps_what_was_recorded(safelist: Command, organisation: Organisation) -> None:
+    organisation.mailboxes["desk2@corp.example"].faults.append(Fault(Trouble.SLOW, 1, seconds=30))
+    environment = os.environ | {"SAFELIST_CONFIG": str(safelist.config)}
+    with subprocess.Popen([sys.executable, "-m", "safelist", "sync"], env=environment, stderr=subprocess.PIPE) as first:
+        until(lambda: safelist("audit", "who", AOL, "--json").json["entries"])
+        first.send_signal(signal.SIGINT)
+        _, err = first.communicate(timeout=60)
+        assert first.returncode == 130
+        assert b"Traceback" not in err
+    assert safelist("sync").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["sync", "--nonsense"], 64, "--nonsense"),
+        (["nonsense"], 64, "nonsense"),
+        (["sync", "--mailbox", "no address"], 64, "'no address' is not an e-mail address"),
+        (["sync", "--type", "everything"], 64, "everything"),
+        (["publish", "exim"], 64, "no [publish.exim]"),
+        (["audit", "who"], 64, "SENDER"),
+        (["sync", "--config", "/none.toml"], 78, "safelist init"),
+        (["config", "check", "--config", "/none.toml"], 78, "safelist init"),
+    ],
+    ids=str,
+)
+def test_mistakes_have_codes_and_words(safelist: Command, arguments: list[str], code: int, words: str) -> None:
+    done = safelist(*arguments)
+    assert done.code == code
+    assert words in done.err
+    assert "Traceback" not in done.err
+
+
+def test_wrong_password_is_77_and_no_endpoint_69(
+    safelist: Command, server: DemoServer, organisation: Organisation
+) -> None:
+    good = safelist.config.read_text()
+    safelist.config.write_text(good.replace(organisation.account.password, "hunter2"))
+    done = safelist("sync")
+    assert done.code == 77
+    assert "hunter2" not in done.err + done.out
+    assert len(server.requests) <= 2
+    safelist.config.write_text(good.replace(f":{server.port}/", ":9/"))
+    done = safelist("sync")
+    assert done.code == 69
+    assert "127.0.0.1:9" in done.err
+
+
+def test_old_and_missing_databases_get_a_clear_message(safelist: Command) -> None:
+    safelist.config.write_text(safelist.config.read_text().replace("state/safelist.db", "none/safelist.db"))
+    done = safelist("audit", "who", AOL)
+    assert done.code == 78
+    assert "safelist db upgrade" in done.err or "safelist init" in done.err
+
+
+def test_init_writes_a_commented_configuration_once(tmp_path: Path) -> None:
+    command = Command(tmp_path / "etc")
+    command.directory.mkdir()
+    url = f"sqlite:///{tmp_path}/state/safelist.db"
+    done = command("init", "--database", url, "--json")
+    assert (done.code, done.err) == (0, "")
+    assert done.json == {
+        "config": str(command.config),
+        "config_written": True,
+        "database": f"{tmp_path}/state/safelist.db",
+    }
+    assert command.config.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "state" / "safelist.db").exists()
+    checked = command("config", "check")
+    assert checked.code == 78
+    assert [line.split(": ")[2] for line in checked.err.splitlines()] == [
+        "exchange.endpoint", "exchange.username", "exchange.secret_file",
+    ]  # fmt: skip
+    command.config.write_text("# mine\n" + command.config.read_text().replace("[exchange]", "#"))
+    assert command("init", "--json").json["config_written"] is False
+    assert command.config.read_text().startswith("# mine")
+
+
+def test_config_check_as_json(safelist: Command) -> None:
+    assert safelist("config", "check", "--json").json["faults"] == []
+    safelist.config.write_text(safelist.config.read_text() + "\n[policy]\nquorum = 0\n")
+    done = safelist("config", "check", "--json")
+    assert done.code == 78
+    assert "policy.quorum" in done.json["faults"][0]
+
+
+def test_a_group_that_cannot_be_expanded_is_a_problem(safelist: Command, server: DemoServer) -> None:
+    safelist.configure(server, ["desk0@corp.example"], mailboxes={"groups": ["none@corp.example"]})
+    done = safelist("sync")
+    assert done.code == 75
+    assert "none@corp.example" in done.err
+
+
+def test_db_verify_counts(safelist: Command) -> None:
+    safelist("sync")
+    assert safelist("db", "verify", "--json").json == {"wrong": []}
+
+
+def test_completion_and_version(safelist: Command) -> None:
+    assert safelist("--version").out.startswith("safelist ")
+    assert "complete" in safelist("--show-completion", "bash").out
+
+
+def test_a_reader_that_leaves_is_no_error(safelist: Command) -> None:
+    safelist("sync")
+    line = f"{sys.executable} -m safelist audit who {AOL} --json | head -c 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", line], env=os.environ | {"SAFELIST_CONFIG": str(safelist.config)}, capture_output=True, check=False
+    )  # fmt: skip
+    assert done.stdout == b"{"
+    assert done.stderr == b""
+
+
+def test_demo_runs_the_main_job(tmp_path: Path) -> None:
+    command = Command(tmp_path)
+    done = command("demo", "--directory", str(tmp_path / "demo"))
+    assert done.code == 0, done.err
+    assert "accounts.desk@aol.com" in done.out
+    assert "permit_auth_destination" in done.out
+    config = str(tmp_path / "demo" / "safelist.toml")
+    for line in done.out.splitlines():
+        if line.startswith("  safelist ") and config in line:
+            tried = command(*line.split()[1:])
+            assert (tried.code, tried.err) == (0, ""), line
+    assert json.loads(command("audit", "who", AOL, "-c", config, "--json").out)["entries"]
+    elsewhere = command("demo", "--json", "--directory", str(tmp_path / "other")).json
+    assert elsewhere["found"][AOL] == "permit_auth_destination"
+    assert elsewhere["found"]["stranger@aol.com"] == ""
+    again = command("demo", "--directory", str(tmp_path / "demo"))
+    assert again.code == 64
+    assert "nothing was changed" in again.err

@@ -1,0 +1,342 @@
+"""A run of the collector: a real endpoint over HTTP, a real SQLite, what is believed and what is kept."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from safelist import store
+from safelist.collector.belief import Outcome
+from safelist.collector.collect import Options, Result, Summary, collect
+from safelist.collector.ews import Exchange
+from safelist.config import Exchange as Settings
+from safelist.demo import DemoServer, Fault, Mailbox, Organisation, Trouble
+from safelist.entry import ALL_LISTS, UserList
+from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableError
+from safelist.junkrule import JunkRule
+from safelist.store import Store
+
+START = datetime(2026, 3, 1, 6, 0, tzinfo=UTC)
+AOL = "accounts.desk@aol.com"
+
+
+def address(number: int) -> str:
+    return f"desk{number:02}@corp.example"
+
+
+@dataclass
+class Site:
+    """An organisation, its endpoint, and the aggregate that is collected from it."""
+
+    organisation: Organisation
+    server: DemoServer
+    store: Store
+    results: list[Result] = field(default_factory=list)
+    runs: int = 0
+
+    def settings(self, **changes: Any) -> Settings:
+        account = self.organisation.account
+        keys: dict[str, Any] = {"endpoint": self.server.url, "authentication": "basic", "username": account.principal}
+        return Settings.model_validate(keys | {"secret": account.password, "timeout": 10} | changes)
+
+    def sync(
+        self,
+        *addresses: str,
+        password: str | None = None,
+        access: str = "impersonation",
+        lists: frozenset[UserList] = ALL_LISTS,
+        **options: Any,
+    ) -> Summary:
+        self.runs += 1
+        self.results.clear()
+        self.server.reset()
+        moment = START + timedelta(days=self.runs)
+        with Exchange(self.settings(access=access), password or self.organisation.account.password) as exchange:
+            return collect(
+                self.store, exchange, addresses or list(self.organisation.mailboxes),
+                Options(lists=lists, workers=4, **options), lambda: moment, self.results.append, "test",
+            )  # fmt: skip
+
+    def outcomes(self) -> dict[str, str]:
+        return {result.address: str(result.outcome) for result in self.results}
+
+    def result(self, wanted: str) -> Result:
+        return next(result for result in self.results if result.address == wanted)
+
+    def open_entries(self, mailbox: str) -> set[str]:
+        return {h.pattern.text for h in self.store.listing(mailbox) if h.until is None}
+
+    def trusted(self) -> dict[str, int]:
+        return {c.pattern.text: c.trusted_by for c in self.store.candidates()}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    organisation = Organisation.of(
+        Mailbox(address(n), JunkRule(safe_senders=(AOL, f"own{n}@partner.example"))) for n in range(12)
+    )
+    url = f"sqlite:///{tmp_path}/safelist.db"
+    store.upgrade(url)
+    with DemoServer(organisation) as server, store.open_store(url) as opened:
+        yield Site(organisation, server, opened)
+
+
+def test_first_and_later_runs(site: Site) -> None:
+    summary = site.sync()
+    assert summary.problem is None
+    assert summary.outcomes == {Outcome.COLLECTED: 12}
+    assert (summary.added, summary.removed) == (24, 0)
+    assert Counter(asked.operation for asked in site.server.requests) == {"FindItem": 12, "GetItem": 12}
+    assert site.trusted()[AOL] == 12
+
+    summary = site.sync()
+    assert summary.outcomes == {Outcome.UNCHANGED: 12}
+    assert Counter(asked.operation for asked in site.server.requests) == {"FindItem": 12}
+
+    site.organisation.mailboxes[address(3)].set_rule(JunkRule(safe_senders=("new@partner.example",)))
+    summary = site.sync()
+    assert summary.outcomes == {Outcome.UNCHANGED: 11, Outcome.COLLECTED: 1}
+    assert Counter(asked.operation for asked in site.server.requests) == {"FindItem": 12, "GetItem": 1}
+    assert (summary.added, summary.removed) == (1, 2)
+    assert site.trusted()[AOL] == 11
+
+
+def test_the_past_stays_answerable(site: Site) -> None:
+    site.sync()
+    site.organisation.mailboxes[address(0)].set_rule(JunkRule(safe_senders=("new@partner.example",)))
+    site.sync()
+    held = {h.pattern.text: (h.since.day, h.until and h.until.day) for h in site.store.listing(address(0))}
+    assert held == {AOL: (2, 3), "own0@partner.example": (2, 3), "new@partner.example": (3, None)}
+
+
+def test_a_rewritten_rule_with_the_same_lists_changes_nothing(site: Site) -> None:
+    site.sync()
+    site.organisation.mailboxes[address(0)].set_rule(JunkRule(safe_senders=(AOL, "own0@partner.example")))
+    assert site.sync().outcomes == {Outcome.UNCHANGED: 12}
+    assert len(site.server.requests) == 13
+    site.sync()
+    assert len(site.server.requests) == 12
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Fault(Trouble.MESSAGE_ERROR, None, code="ErrorMailboxMoveInProgress"), "unavailable"),
+        (Fault(Trouble.SOAP_FAULT, None, code="ErrorNonExistentMailbox"), "not-found"),
+        (Fault(Trouble.LOGIN_PAGE, None), "unreadable"),
+        (Fault(Trouble.TRUNCATED, None, operation="GetItem", size=100), "unreadable"),
+        (Fault(Trouble.EMPTY_BINARY, None, operation="GetItem"), "unreadable"),
+        (Fault(Trouble.MISSING_CONDITION, None, operation="GetItem"), "unreadable"),
+        (Fault(Trouble.ENTITY_BOMB, None), "unreadable"),
+        (Fault(Trouble.OTHER_MAILBOX, None, other=address(7)), "wrong-mailbox"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else str(value.trouble),
+)
+def test_a_failure_keeps_the_last_good_list_and_stops_nothing(site: Site, fault: Fault, reason: str) -> None:
+    site.sync()
+    broken = site.organisation.mailboxes[address(5)]
+    broken.set_rule(JunkRule(safe_senders=("new@partner.example",)))
+    broken.faults.append(fault)
+    summary = site.sync()
+    assert summary.outcomes == {Outcome.FAILED: 1, Outcome.UNCHANGED: 11}
+    assert site.result(address(5)).reason == reason
+    assert site.result(address(5)).message
+    assert site.open_entries(address(5)) == {AOL, "own5@partner.example"}
+    state = site.store.mailbox(address(5))
+    assert state is not None
+    assert (state.outcome, state.reason) == ("failed", reason)
+
+    broken.faults.clear()
+    assert site.sync().outcomes == {Outcome.COLLECTED: 1, Outcome.UNCHANGED: 11}
+    assert site.open_entries(address(5)) == {"new@partner.example"}
+
+
+def test_a_mailbox_without_rule_is_no_error(site: Site) -> None:
+    site.organisation.mailboxes[address(1)].remove_rule()
+    summary = site.sync()
+    assert summary.outcomes == {Outcome.COLLECTED: 11, Outcome.NO_RULE: 1}
+    assert site.result(address(1)).message is None
+
+
+def test_a_vanished_rule_is_believed_on_the_third_run(site: Site) -> None:
+    site.sync()
+    site.organisation.mailboxes[address(1)].remove_rule()
+    for seen in (1, 2):
+        assert site.sync().outcomes[Outcome.VANISHED] == 1
+        assert f"seen {seen} of 3" in (site.result(address(1)).message or "")
+        assert site.open_entries(address(1)) == {AOL, "own1@partner.example"}
+    assert site.sync().outcomes == {Outcome.UNCHANGED: 11, Outcome.COLLECTED: 1}
+    assert site.open_entries(address(1)) == set()
+    assert site.trusted()[AOL] == 11
+    assert site.sync().outcomes == {Outcome.UNCHANGED: 11, Outcome.NO_RULE: 1}
+
+
+def test_a_failure_between_does_not_make_a_vanished_rule_believed_sooner(site: Site) -> None:
+    site.sync()
+    box = site.organisation.mailboxes[address(1)]
+    box.remove_rule()
+    site.sync()
+    box.faults.append(Fault(Trouble.LOGIN_PAGE, None))
+    for _ in range(3):
+        assert site.sync().outcomes[Outcome.FAILED] == 1
+    box.faults.clear()
+    site.sync()
+    assert "seen 2 of 3" in (site.result(address(1)).message or "")
+
+
+def test_a_rule_that_comes_back_ends_the_doubt(site: Site) -> None:
+    site.sync()
+    box = site.organisation.mailboxes[address(1)]
+    for _ in range(2):
+        box.remove_rule()
+        site.sync()
+        site.sync()
+        box.set_rule(JunkRule(safe_senders=(AOL,)))
+        site.sync()
+        assert site.open_entries(address(1)) == {AOL}
+    box.remove_rule()
+    assert site.sync().outcomes[Outcome.VANISHED] == 1
+
+
+def test_vanished_can_be_accepted_at_once(site: Site) -> None:
+    site.sync()
+    site.organisation.mailboxes[address(1)].remove_rule()
+    site.organisation.mailboxes[address(2)].remove_rule()
+    summary = site.sync(accept_vanished={address(1)})
+    assert summary.outcomes == {Outcome.UNCHANGED: 10, Outcome.COLLECTED: 1, Outcome.VANISHED: 1}
+    assert site.open_entries(address(1)) == set()
+    assert site.open_entries(address(2)) == {AOL, "own2@partner.example"}
+
+
+def test_a_rule_that_parses_as_empty_is_believed(site: Site) -> None:
+    site.sync()
+    for n in range(4):
+        site.organisation.mailboxes[address(n)].set_rule(JunkRule())
+    summary = site.sync()
+    assert (summary.problem, summary.removed) == (None, 8)
+    assert site.open_entries(address(0)) == set()
+
+
+@pytest.mark.parametrize("how", ["empty", "vanish", "both"])
+def test_a_mass_change_records_nothing_of_that_kind(site: Site, how: str) -> None:
+    site.sync()
+    for n in range(5):
+        box = site.organisation.mailboxes[address(n)]
+        if how == "empty" or (how == "both" and n % 2):
+            box.set_rule(JunkRule())
+        else:
+            box.remove_rule()
+    site.organisation.mailboxes[address(9)].set_rule(JunkRule(safe_senders=("new@partner.example",)))
+    for _ in range(4):
+        summary = site.sync()
+        assert isinstance(summary.problem, TemporaryError)
+        assert "5 of 12 mailboxes" in str(summary.problem)
+        assert summary.outcomes[Outcome.HELD_BACK] == 5
+        assert site.trusted()[AOL] == 11
+    assert site.open_entries(address(9)) == {"new@partner.example"}
+
+    summary = site.sync(accept_mass_change=True)
+    assert summary.problem is None
+    vanished = {"empty": 0, "vanish": 5, "both": 3}[how]
+    assert summary.outcomes[Outcome.VANISHED] == vanished
+    assert site.trusted()[AOL] == 11 - (5 - vanished)
+
+
+def test_another_mailboxs_answer_is_never_recorded(site: Site) -> None:
+    site.sync(address(7))
+    site.organisation.mailboxes[address(5)].faults.append(Fault(Trouble.OTHER_MAILBOX, None, other=address(7)))
+    site.sync(address(5))
+    assert site.result(address(5)).reason == "wrong-mailbox"
+    assert address(7) in (site.result(address(5)).message or "")
+    assert site.open_entries(address(5)) == set()
+
+
+def test_two_addresses_of_one_mailbox_are_one_voter(tmp_path: Path) -> None:
+    organisation = Organisation.of([Mailbox(address(0), JunkRule(safe_senders=(AOL,)), aliases=["alias@corp.example"])])
+    url = f"sqlite:///{tmp_path}/safelist.db"
+    store.upgrade(url)
+    with DemoServer(organisation) as server, store.open_store(url) as opened:
+        site = Site(organisation, server, opened)
+        site.sync(address(0), "alias@corp.example", access="delegate")
+        assert site.outcomes() == {address(0): "collected", "alias@corp.example": "failed"}
+        assert site.result("alias@corp.example").message
+        assert site.trusted() == {AOL: 1}
+
+
+def test_a_wrong_password_is_tried_once(site: Site) -> None:
+    site.sync()
+    summary = site.sync(password="wrong")
+    assert isinstance(summary.problem, PermissionDeniedError)
+    assert summary.outcomes == {Outcome.FAILED: 1}
+    assert "wrong" not in str(summary.problem)
+    assert site.trusted()[AOL] == 12
+
+
+def test_an_endpoint_that_is_gone_ends_the_run(site: Site) -> None:
+    site.sync()
+    settings = site.settings(endpoint="http://127.0.0.1:9/EWS/Exchange.asmx")
+    with Exchange(settings, "x") as exchange:
+        summary = collect(
+            site.store, exchange, list(site.organisation.mailboxes), Options(lists=ALL_LISTS), lambda: START,
+            site.results.append, "test",
+        )  # fmt: skip
+    assert isinstance(summary.problem, UnavailableError)
+    assert "127.0.0.1" in str(summary.problem)
+    assert site.trusted()[AOL] == 12
+
+
+def test_lists_that_are_not_asked_for_stay(site: Site) -> None:
+    box = site.organisation.mailboxes[address(0)]
+    box.set_rule(
+        JunkRule(safe_senders=(AOL,), blocked_senders=("spam@bulk.example",), safe_recipients=("r@lists.example",))
+    )
+    site.sync()
+    box.set_rule(JunkRule(safe_senders=("new@partner.example",)))
+    site.sync(lists=frozenset({UserList.SAFE_SENDERS}))
+    assert site.open_entries(address(0)) == {"new@partner.example", "spam@bulk.example", "r@lists.example"}
+    assert site.sync().outcomes[Outcome.COLLECTED] == 1, "the wider run asks again although the rule did not change"
+    assert site.open_entries(address(0)) == {"new@partner.example"}
+
+
+def test_dry_run_writes_nothing(site: Site) -> None:
+    site.sync()
+    site.organisation.mailboxes[address(0)].set_rule(JunkRule(safe_senders=("new@partner.example",)))
+    site.organisation.mailboxes[address(1)].remove_rule()
+    before = (site.trusted(), site.store.mailbox(address(0)), site.store.mailbox(address(1)))
+    summary = site.sync(dry_run=True)
+    change = site.result(address(0)).change
+    assert [e.pattern.text for e in change.added] == ["new@partner.example"]
+    assert {e.pattern.text for e in change.removed} == {AOL, "own0@partner.example"}
+    assert summary.outcomes == {Outcome.COLLECTED: 1, Outcome.VANISHED: 1, Outcome.UNCHANGED: 10}
+    assert (site.trusted(), site.store.mailbox(address(0)), site.store.mailbox(address(1))) == before
+
+
+def test_refused_entries_are_counted_and_kept(site: Site) -> None:
+    odd = ("/o=Corp/ou=First/cn=Recipients/cn=desk", "no at sign", AOL)
+    site.organisation.mailboxes[address(0)].set_rule(JunkRule(safe_senders=odd))
+    site.sync(address(0))
+    assert sum(site.result(address(0)).refused.values()) == 2
+    state = site.store.mailbox(address(0))
+    assert state is not None
+    assert (state.entries, state.refused) == (3, 2)
+    assert site.trusted() == {AOL: 1}
+
+
+def test_duplicate_rules_are_noted_and_the_newest_counts(site: Site) -> None:
+    box = site.organisation.mailboxes[address(0)]
+    box.add_rule(JunkRule(safe_senders=("newest@partner.example",)), modified=datetime(2026, 2, 1, tzinfo=UTC))
+    site.sync(address(0))
+    assert site.open_entries(address(0)) == {"newest@partner.example"}
+    assert "1 more" in site.result(address(0)).notes[0]
+
+
+def test_throttling_costs_time_not_lists(site: Site) -> None:
+    for trouble in (Trouble.SERVER_BUSY, Trouble.SERVER_BUSY_INNER, Trouble.HTTP_503, Trouble.CONNECTION_COUNT):
+        site.organisation.faults.append(Fault(trouble, 2, share=0.3, back_off_ms=20))
+    summary = site.sync()
+    assert summary.outcomes == {Outcome.COLLECTED: 12}
+    assert len(site.organisation.faults) == 0

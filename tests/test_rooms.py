@@ -1,0 +1,108 @@
+"""The architecture, kept by a test: imports point one way, and the pure rooms stay pure."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "safelist"
+
+# A room may import the rooms above it, never one below.
+ROOMS = [
+    "errors",
+    "sender",
+    "entry",
+    "junkrule",
+    "policy",
+    "config",
+    "store",
+    "collector",
+    "publisher",
+    "audit",
+    "demo",
+    "cli",
+]
+PURE = [
+    "errors",
+    "sender",
+    "entry",
+    "junkrule",
+    "policy",
+    "collector/belief.py",
+    "collector/itemid.py",
+    "collector/soap.py",
+]
+PURE_STDLIB = {
+    "binascii",
+    "collections",
+    "dataclasses",
+    "datetime",
+    "enum",
+    "functools",
+    "hashlib",
+    "itertools",
+    "re",
+    "struct",
+    "typing",
+    "unicodedata",
+    "uuid",
+    "xml",
+}
+PURE_LIBRARIES = {"idna", "lxml"}
+CLOCKS = ("now", "utcnow", "today")
+CONFINED = {"exchangelib": "collector/ews.py", "sqlalchemy": "store/", "alembic": "store/"}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    if room(path) in ("__init__", "__main__"):
+        return
+    allowed = ROOMS[: ROOMS.index(room(path)) + 1]
+    for name in imports(path):
+        if name.startswith("safelist."):
+            assert name.split(".")[1] in allowed, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_libraries_are_confined(path: Path) -> None:
+    where = str(path.relative_to(PACKAGE))
+    for name in imports(path):
+        home = CONFINED.get(name.split(".")[0])
+        assert home is None or where.startswith(home), f"{where} imports {name}, which belongs into {home}"
+
+
+@pytest.mark.parametrize("room_", PURE)
+def test_pure_rooms_touch_nothing(room_: str) -> None:
+    paths = [
+        p
+        for p in modules()
+        if str(p.relative_to(PACKAGE)).startswith((room_ + ".py", room_ + "/")) or str(p.relative_to(PACKAGE)) == room_
+    ]
+    assert paths
+    for path in paths:
+        for name in imports(path):
+            top = name.split(".")[0]
+            known = top in PURE_STDLIB if top in sys.stdlib_module_names else top in PURE_LIBRARIES | {"safelist"}
+            assert known, f"{path} is pure but imports {name}"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            clock = isinstance(node, ast.Attribute) and node.attr in CLOCKS
+            assert not clock, f"{path} is pure but reads the clock"
