@@ -1,5 +1,7 @@
 """``safelist demo``: the main job on a sample organisation, with an Exchange-like endpoint on loopback."""
 
+import shutil
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -119,9 +121,11 @@ def _look_up(sender: str, path: Path) -> str:
 
 
 def _say_what_to_try(place: Path) -> None:
+    # In a checkout the command lies in .venv/bin, which is in nobody's PATH.
+    command = "safelist" if shutil.which("safelist") else sys.argv[0]
     config = place / _FILES[0]
     print(f"""
 The files are in {place}. Try, on them:
-  safelist audit who aol.com -c {config}
-  safelist audit mailbox reception@corp.example -c {config}
-  safelist publish --dry-run -c {config}""")
+  {command} audit who aol.com -c {config}
+  {command} audit mailbox reception@corp.example -c {config}
+  {command} publish --dry-run -c {config}""")

@@ -240,9 +240,8 @@ def test_completion_and_version(safelist: Command) -> None:
 def test_a_reader_that_leaves_is_no_error(safelist: Command) -> None:
     safelist("sync")
     line = f"{sys.executable} -m safelist audit who {AOL} --json | head -c 1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(
-        ["bash", "-c", line], env=os.environ | {"SAFELIST_CONFIG": str(safelist.config)}, capture_output=True, check=False
-    )  # fmt: skip
+    environment = os.environ | {"SAFELIST_CONFIG": str(safelist.config)}
+    done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, check=False)
     assert done.stdout == b"{"
     assert done.stderr == b""
 
@@ -254,10 +253,11 @@ def test_demo_runs_the_main_job(tmp_path: Path) -> None:
     assert "accounts.desk@aol.com" in done.out
     assert "permit_auth_destination" in done.out
     config = str(tmp_path / "demo" / "safelist.toml")
-    for line in done.out.splitlines():
-        if line.startswith("  safelist ") and config in line:
-            tried = command(*line.split()[1:])
-            assert (tried.code, tried.err) == (0, ""), line
+    suggested = [line.split()[1:] for line in done.out.splitlines() if f" -c {config}" in line]
+    assert len(suggested) == 3
+    for arguments in suggested:
+        tried = command(*arguments)
+        assert (tried.code, tried.err) == (0, ""), arguments
     assert json.loads(command("audit", "who", AOL, "-c", config, "--json").out)["entries"]
     elsewhere = command("demo", "--json", "--directory", str(tmp_path / "other")).json
     assert elsewhere["found"][AOL] == "permit_auth_destination"
