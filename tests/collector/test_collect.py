@@ -255,6 +255,28 @@ def test_another_mailboxs_answer_is_never_recorded(site: Site) -> None:
     assert site.open_entries(address(5)) == set()
 
 
+def test_a_mailbox_created_anew_is_believed_on_the_third_run(tmp_path: Path) -> None:
+    boxes = [
+        Mailbox(address(0), JunkRule(safe_senders=(AOL,))),
+        Mailbox(address(1), JunkRule(safe_senders=("x@y.example",))),
+    ]
+    organisation = Organisation.of(boxes)
+    url = f"sqlite:///{tmp_path}/safelist.db"
+    store.upgrade(url)
+    with DemoServer(organisation) as server, store.open_store(url) as opened:
+        site = Site(organisation, server, opened)
+        site.sync(address(0))
+        boxes[0].faults.append(Fault(Trouble.OTHER_MAILBOX, None, other=address(1)))
+        for seen in (1, 2):
+            site.sync(address(0))
+            assert site.result(address(0)).reason == "wrong-mailbox"
+            assert f"seen {seen} of 3" in (site.result(address(0)).message or "")
+            assert site.open_entries(address(0)) == {AOL}
+        site.sync(address(0))
+        assert site.outcomes() == {address(0): "collected"}
+        assert site.open_entries(address(0)) == {"x@y.example"}
+
+
 def test_two_addresses_of_one_mailbox_are_one_voter(tmp_path: Path) -> None:
     organisation = Organisation.of([Mailbox(address(0), JunkRule(safe_senders=(AOL,)), aliases=["alias@corp.example"])])
     url = f"sqlite:///{tmp_path}/safelist.db"

@@ -1,0 +1,93 @@
+"""Which mailboxes are asked: named ones, a file of them, and groups with the groups inside them, even in a circle."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from safelist.collector import mailboxes
+from safelist.collector.ews import Exchange
+from safelist.collector.mailboxes import read_file, select
+from safelist.config import Exchange as Settings
+from safelist.config import Mailboxes
+from safelist.demo import DemoServer, Group, Mailbox, Member, Organisation
+from safelist.errors import ConfigError, PermissionDeniedError
+
+GROUPS = [
+    Group("all@corp.example", (Member("desk1@corp.example"), Member("inner@corp.example", "PublicDL"))),
+    Group(
+        "inner@corp.example",
+        (
+            Member("Desk1@Corp.example"),
+            Member("desk2@corp.example"),
+            Member("all@corp.example", "PublicDL"),
+            Member("outside@partner.example", "Contact"),
+            Member("folder@corp.example", "PublicFolder"),
+            Member("own@corp.example", "PrivateDL"),
+        ),
+    ),
+    Group("own@corp.example", (Member("desk3@corp.example"), Member("/o=Corp/cn=nobody"))),
+]
+
+
+@pytest.fixture
+def server() -> Iterator[DemoServer]:
+    boxes = [Mailbox(f"desk{n}@corp.example") for n in range(5)]
+    with DemoServer(Organisation.of(boxes, GROUPS)) as running:
+        yield running
+
+
+@pytest.fixture
+def exchange(server: DemoServer) -> Iterator[Exchange]:
+    account = server.organisation.account
+    settings = Settings(endpoint=server.url, authentication="basic", username=account.principal, secret="x")
+    with Exchange(settings, account.password) as opened:
+        yield opened
+
+
+def test_groups_are_expanded_once_each_even_in_a_circle(server: DemoServer, exchange: Exchange) -> None:
+    selection = select(Mailboxes(groups=("all@corp.example",)), exchange)
+    assert sorted(selection.addresses) == ["desk1@corp.example", "desk2@corp.example", "desk3@corp.example"]
+    assert selection.problems == []
+    assert Counter(asked.operation for asked in server.requests) == {"ExpandDL": 3}
+
+
+def test_a_group_that_is_not_there_is_a_problem_and_the_rest_counts(exchange: Exchange) -> None:
+    selection = select(Mailboxes(addresses=("desk4@corp.example",), groups=("none@corp.example",)), exchange)
+    assert selection.addresses == ["desk4@corp.example"]
+    (problem,) = selection.problems
+    assert problem.startswith("group none@corp.example: ")
+
+
+def test_every_mailbox_is_named_once(tmp_path: Path, exchange: Exchange) -> None:
+    path = tmp_path / "mailboxes"
+    path.write_text("\ufeff# the front office\nDESK1@corp.example\n\n  desk4@corp.example  # and its neighbour\n")
+    settings = Mailboxes(addresses=("desk4@corp.example",), file=path, groups=("own@corp.example",))
+    assert select(settings, exchange).addresses == ["desk4@corp.example", "desk1@corp.example", "desk3@corp.example"]
+
+
+def test_no_mailbox_at_all_is_an_error(exchange: Exchange) -> None:
+    with pytest.raises(ConfigError, match="no mailbox is named"):
+        select(Mailboxes(), exchange)
+
+
+def test_every_bad_line_of_a_file_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "mailboxes"
+    path.write_bytes(b"good@corp.example\nbad line\n\xff\xfe\x00\n@corp.example\n" + b"x" * 5000)
+    with pytest.raises(ConfigError) as caught:
+        read_file(path)
+    assert [fault.split(": ")[1].rsplit(" ", 1)[1] for fault in caught.value.faults] == ["2", "3", "4", "5"]
+    assert all(len(fault) < 400 for fault in caught.value.faults)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_file(tmp_path / "none")
+    with pytest.raises((ConfigError, PermissionDeniedError), match=r"cannot be read|may not be read"):
+        read_file(tmp_path)
+    path = tmp_path / "huge"
+    with path.open("wb") as file:
+        file.truncate(mailboxes.MAX_FILE_BYTES + 1)
+    with pytest.raises(ConfigError, match="larger than"):
+        read_file(path)
