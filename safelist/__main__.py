@@ -1,6 +1,16 @@
-"""``python -m safelist`` is the ``safelist`` command."""
+"""The ``safelist`` command, also as ``python -m safelist``."""
 
-from safelist.cli import main
+import sys
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends with 130 even before everything is loaded."""
+    try:
+        from safelist.cli import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
 
 if __name__ == "__main__":
     main()

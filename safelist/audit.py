@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass
 
-from safelist import sender
+from safelist import policy, sender
+from safelist.entry import TRUSTING_LISTS
+from safelist.policy import Candidate, Decision
 from safelist.sender import Form, Pattern
 from safelist.store import Holding, MailboxState, Store
 
 
 @dataclass(frozen=True, slots=True)
 class SenderAnswer:
-    """Every entry, open or ended, that names the sender or its domain."""
+    """Every entry, open or ended, that names the sender or its domain, and what the policy says of each of the two."""
 
     sender: Pattern
     holdings: tuple[Holding, ...]
+    decisions: tuple[tuple[Pattern, Decision], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +26,21 @@ class MailboxAnswer:
     holdings: tuple[Holding, ...]
 
 
-def who(store: Store, text: str) -> SenderAnswer:
+def who(store: Store, text: str, settings: policy.Settings) -> SenderAnswer:
     """Which mailboxes trust or block the sender ``text``, directly or by an entry for its domain."""
     pattern = sender.parse(text)
     names = [pattern.text]
     if pattern.form is Form.ADDRESS:
         names.append(pattern.text.rpartition("@")[2])
-    return SenderAnswer(pattern, tuple(store.who(names)))
+    holdings = tuple(store.who(names))
+    patterns = dict.fromkeys((pattern, *(holding.pattern for holding in holdings)))
+    decisions = tuple((found, policy.decide(_candidate(found, holdings), settings)) for found in patterns)
+    return SenderAnswer(pattern, holdings, decisions)
+
+
+def _candidate(pattern: Pattern, holdings: tuple[Holding, ...]) -> Candidate:
+    open_ = (h for h in holdings if h.until is None and h.pattern == pattern and h.list in TRUSTING_LISTS)
+    return Candidate(pattern, len({h.mailbox for h in open_}))
 
 
 def mailbox(store: Store, text: str) -> MailboxAnswer | None:

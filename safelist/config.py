@@ -7,10 +7,10 @@ import difflib
 import os
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -113,7 +113,12 @@ class Exchange(Section):
         parts = urlsplit(url)
         if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
             raise ValueError("must be an https:// address (http:// only to this machine)")
-        if not parts.hostname or parts.username or any(c.isspace() or not c.isprintable() for c in url):
+        if (
+            not parts.hostname
+            or not _has_port(parts)
+            or parts.username
+            or any(c.isspace() or not c.isprintable() for c in url)
+        ):
             raise ValueError("must be an address such as https://mail.example.com/EWS/Exchange.asmx, without a login")
         return url
 
@@ -134,9 +139,10 @@ class Exchange(Section):
             "username: missing, write the account's name" if not (self.username or oauth or kerberos) else None,
             "tenant_id, client_id: oauth needs both" if oauth and not (self.tenant_id and self.client_id) else None,
             f"{', '.join(secrets)}: kerberos takes the ticket of kinit, remove it" if kerberos and secrets else None,
-            f"secret_file: write exactly one of {', '.join(SECRET_KEYS)} (there are {len(secrets)})"
+            f"secret_file: {'too many secrets' if secrets else 'missing'}, write one of {', '.join(SECRET_KEYS)}"
             if not kerberos and len(secrets) != 1
             else None,
+            "secret_command: is empty, write a command" if (self.secret_command or "x").strip() == "" else None,
         ]
 
 
@@ -156,7 +162,9 @@ class Mailboxes(Section):
         (), description="Distribution groups, expanded with the groups inside them.", examples=[["all@example.com"]]
     )
 
-    @field_validator("addresses", "groups")
+    exclude: Texts = Field((), description="Members of those groups that are not asked.", examples=[["x@example.com"]])
+
+    @field_validator("addresses", "groups", "exclude")
     @classmethod
     def _are_addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [address for address in addresses if parse(address).form is not Form.ADDRESS]
@@ -220,7 +228,7 @@ def default_path() -> Path:
         return Path(named)
     if os.geteuid() == 0:
         return Path("/etc/safelist/safelist.toml")
-    return platformdirs.user_config_path("safelist") / "safelist.toml"
+    return _own(platformdirs.user_config_path) / "safelist.toml"
 
 
 def default_database() -> Path:
@@ -229,7 +237,14 @@ def default_database() -> Path:
         return Path(state.split(":")[0]) / "safelist.db"
     if os.geteuid() == 0:
         return Path("/var/lib/safelist/safelist.db")
-    return platformdirs.user_state_path("safelist") / "safelist.db"
+    return _own(platformdirs.user_state_path) / "safelist.db"
+
+
+def _own(directory: Callable[[str], Path]) -> Path:
+    try:
+        return directory("safelist")
+    except RuntimeError:
+        raise ConfigError("this user has no home directory; name the configuration with --config") from None
 
 
 def load(path: Path, targets: Mapping[str, type[BaseModel]]) -> Config:
@@ -240,9 +255,11 @@ def load(path: Path, targets: Mapping[str, type[BaseModel]]) -> Config:
     text = _read(path)
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise ConfigError(f"{path}: not TOML: {error}") from None
-    faults: list[str] = []
+    faults = [f"{key}: holds a NUL character, remove it" for key in _keys_with_nul(table, "")]
+    if faults:
+        raise ConfigError(*(f"{path}: {fault}" for fault in faults))
     targets_read = _read_targets(table.get("publish", {}), targets, faults)
     try:
         config = Config.model_validate(_with_absolute_paths(table, path.parent))
@@ -287,13 +304,16 @@ def _read_targets(sections: object, models: Mapping[str, type[BaseModel]], fault
             read[name] = models[name].model_validate(section)
         except ValidationError as error:
             details = error.errors(include_input=False)
-            faults.extend(f"publish.{name}.{fault}" for detail in details for fault in _faults_of(detail, models[name]))
+            found = (fault for detail in details for fault in _faults_of(detail, models[name]))
+            faults.extend(f"publish.{name}.{fault}".replace(".: ", ": ") for fault in found)
     return read
 
 
 def _with_absolute_paths(table: dict[str, Any], base: Path) -> dict[str, Any]:
     """Relative paths in the file are relative to its directory, wherever cron starts."""
     base = base.absolute()
+    if table.get("exchange") == {}:  # as `safelist init` writes it, before anybody has filled it in
+        table = {name: section for name, section in table.items() if name != "exchange"}
     for section, key in (("exchange", "secret_file"), ("exchange", "ca_file"), ("mailboxes", "file")):
         found = table.get(section)
         if isinstance(found, dict) and isinstance(value := found.get(key), str):
@@ -360,6 +380,21 @@ def _password_of(url: str) -> str | None:
         return urlsplit(url).password
     except ValueError:
         return None
+
+
+def _has_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+
+
+def _keys_with_nul(value: object, key: str) -> list[str]:
+    if isinstance(value, dict):
+        return [found for name, inner in value.items() for found in _keys_with_nul(inner, f"{key}.{name}".lstrip("."))]
+    if isinstance(value, list):
+        return [found for inner in value for found in _keys_with_nul(inner, key)]
+    return [key] if isinstance(value, str) and "\0" in value else []
 
 
 def _is_loopback(host: str | None) -> bool:

@@ -97,14 +97,16 @@ def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
     [
         ('username="u"\nsecret="s"', "exchange.endpoint: write one of endpoint and autodiscover"),
         ('endpoint="https://a/b"\nautodiscover="a@b.c"\nusername="u"\nsecret="s"', "exchange.endpoint: write one of"),
-        ('endpoint="https://a/b"\nusername="u"', "exchange.secret_file: write exactly one of"),
-        ('endpoint="https://a/b"\nusername="u"\nsecret="s"\nsecret_env="S"', "(there are 2)"),
+        ('endpoint="https://a/b"\nusername="u"', "exchange.secret_file: missing, write one of"),
+        ('endpoint="https://a/b"\nusername="u"\nsecret="s"\nsecret_env="S"', "exchange.secret_file: too many secrets"),
         ('endpoint="https://a/b"\nsecret="s"', "exchange.username: missing"),
         ('endpoint="https://a/b"\nauthentication="kerberos"\nsecret="s"', "kerberos takes the ticket"),
         (
             'endpoint="https://a/b"\nauthentication="oauth"\nsecret="s"',
             "exchange.tenant_id, client_id: oauth needs both",
         ),
+        ('endpoint="https://a:99999/b"\nusername="u"\nsecret="s"', "exchange.endpoint: must be an address"),
+        ('endpoint="https://a/b"\nusername="u"\nsecret_command=" "', "exchange.secret_command: is empty"),
         ('endpoint="https://u:p@a/b"\nusername="u"\nsecret="s"', "without a login"),
         ('endpoint="https://a/b"\npassword="s"\nusername="u"', "exchange.password: no such key (did you mean secret?)"),
     ],
@@ -204,6 +206,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (config.MAX_BYTES + 1))
     with pytest.raises(ConfigError, match="larger than"):
         config.load(path, TARGETS)
+    assert "not TOML" in faults(tmp_path, "a = " + "9" * 5000)[0]
+    assert "mailboxes.groups: holds a NUL character" in faults(tmp_path, '[mailboxes]\ngroups = ["a\\u0000"]')[0]
     assert faults(tmp_path, 'publish = 3\nexchange = []\ndatabase = "x"')
 
 
@@ -221,7 +225,8 @@ def test_the_sample_is_a_valid_configuration_once_filled_in(tmp_path: Path) -> N
     for key in config.Exchange.model_fields:
         assert f"\n#{key} = " in text
     path = write(tmp_path, text.replace('path = "None"', 'path = "/etc/list"'))
-    found = faults(tmp_path, text)
+    assert config.load(path, TARGETS).exchange is None, "the other commands work before [exchange] is filled in"
+    found = faults(tmp_path, text.replace("#workers", "workers").replace('path = "None"', 'path = "/etc/list"'))
     assert [fault.split(":")[0] for fault in found] == [
         "exchange.endpoint",
         "exchange.username",

@@ -1,5 +1,7 @@
 """The ``safelist`` command: one file a command; here is the one boundary where an error becomes a line and a code."""
 
+import errno
+import io
 import os
 import sys
 import traceback
@@ -7,7 +9,7 @@ import traceback
 import typer
 
 from safelist import errors
-from safelist.cli import audit, config, db, demo, init, publish, sync
+from safelist.cli import audit, config, db, demo, forget, init, publish, sync
 from safelist.cli.terminal import complain, version_option
 
 app = typer.Typer(
@@ -15,6 +17,7 @@ app = typer.Typer(
     help="Outlook's safe senders, collected over EWS and published to the filters that reject by DNS blocklists.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: no option name is ever cut
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback()(version_option)
@@ -24,6 +27,7 @@ app.add_typer(db.app, name="db")
 app.command()(sync.sync)
 app.command()(publish.publish)
 app.add_typer(audit.app, name="audit")
+app.command()(forget.forget)
 app.command()(demo.demo)
 
 # The public base of every mistake on the command line, whether typer brings its own click or uses the installed one.
@@ -32,8 +36,10 @@ _CommandLineError = typer.BadParameter.__mro__[2]
 
 def main() -> None:
     """Run the command line and exit with a code of sysexits(3); no traceback for anything a user can cause."""
+    _prepare_streams()
     try:
         code = app(prog_name="safelist", standalone_mode=False)
+        sys.stdout.flush()
     except errors.SafelistError as error:
         complain(str(error))
         code = error.exit_code
@@ -43,12 +49,28 @@ def main() -> None:
         # The reader of our output (head, less) has gone: nothing is wrong, and Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except KeyboardInterrupt:
+        code = 130
     except Exception as error:
         code = _report_unforeseen(error)
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _prepare_streams() -> None:
+    """A closed stream swallows what is written, and no character of a user's list is too much for the terminal."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+"))  # noqa: PTH123, SIM115 (stays open until the end)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _report_unforeseen(error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO) and error.filename is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        complain(f"the output cannot be written: {error.strerror}")
+        return errors.EX_UNAVAILABLE
     if isinstance(error, _CommandLineError):
         error.show()  # type: ignore[attr-defined] # click's ClickException
         return errors.EX_USAGE

@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from safelist import audit, store
-from safelist.cli.terminal import ConfigOption, JsonOption, complain, day, load_config, print_json, print_table
-from safelist.store import Holding
+from safelist.cli.terminal import ConfigOption, JsonOption, complain, day, load_config, print_json, print_table, shown
+from safelist.errors import UsageError
+from safelist.store import Holding, MailboxState
 
-app = typer.Typer(help="Who trusts whom, and since when.", no_args_is_help=True)
+app = typer.Typer(help="Who trusts whom, and since when.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
@@ -18,14 +19,16 @@ def who(
     json: JsonOption = False,
 ) -> None:
     """Every mailbox that trusts or blocks SENDER, directly or by an entry for its domain, since when, until when."""
-    with store.open_store(load_config(config_file).database.url) as opened:
-        answer = audit.who(opened, sender)
+    config = load_config(config_file)
+    with store.open_store(config.database.url) as opened:
+        answer = audit.who(opened, sender, config.policy.settings)
+    refusal = answer.sender.refusal
+    if refusal is not None and not answer.holdings:
+        raise UsageError(f"{sender!r} is not an address or a domain: {refusal.sentence}")
     if json:
-        print_json({"sender": answer.sender.text, "entries": [_as_json(h) for h in answer.holdings]})
-    elif answer.holdings:
-        print_holdings(answer.holdings)
+        print_json(_sender_as_json(answer))
     else:
-        complain(f"no mailbox has or had an entry for {answer.sender.text}")
+        print_sender(answer)
 
 
 @app.command()
@@ -39,7 +42,9 @@ def mailbox(
         answer = audit.mailbox(opened, address)
     if answer is None:
         complain(f"{address} was never collected; is it in [mailboxes]?")
-        raise typer.Exit(0)
+        if json:
+            print_json(None)
+        return
     state = answer.state
     if json:
         print_json(_state_as_json(answer))
@@ -48,25 +53,34 @@ def mailbox(
         ("mailbox", state.address),
         ("last asked", f"{state.checked:%Y-%m-%d %H:%M} UTC: {state.outcome}" if state.checked else "never"),
         ("last answer believed", f"{state.answered:%Y-%m-%d %H:%M} UTC" if state.answered else "never"),
-        ("problem", state.problem or "none"),
-        ("Junk E-mail Rule", _rule_state(state.state)),
-        ("entries", f"{state.entries}, of which {state.refused} cannot be senders"),
+        ("problem", state.problem or ""),
+        ("Junk E-mail Rule", _rule_state(state)),
+        ("entries", f"{state.entries}" + (f", of which {state.refused} cannot be senders" if state.refused else "")),
     ]
-    print_table(("", ""), figures)
+    print_table(("", ""), [row for row in figures if row[1]])
+    print()
     if answer.holdings:
-        print_holdings(answer.holdings)
+        rows = ((h.list.title, h.pattern.text, _remark(h), day(h.since), day(h.until)) for h in answer.holdings)
+        print_table(("list", "entry", "remark", "since", "until"), rows)
 
 
-def _rule_state(state: int | None) -> str:
-    if state is None:
-        return "none, or its state is unknown"
-    return "on" if state & 1 else "switched off"
+def _rule_state(state: MailboxState) -> str:
+    if state.rule_id is None:
+        return "none"
+    if state.state is None:
+        return "there; whether it is on is unknown"
+    return "on" if state.state & 1 else "switched off"
 
 
-def print_holdings(holdings: tuple[Holding, ...]) -> None:
-    """A table of entries: who, in which list, since when, until when."""
-    rows = ((h.mailbox, h.list.title, h.pattern.text, _remark(h), day(h.since), day(h.until)) for h in holdings)
-    print_table(("mailbox", "list", "entry", "", "since", "until"), rows)
+def print_sender(answer: audit.SenderAnswer) -> None:
+    """Who trusts or blocks the sender, and whether it is safe for everybody."""
+    if not answer.holdings:
+        complain(f"no mailbox has or had an entry for {answer.sender.text}")
+        return
+    rows = ((h.mailbox, h.list.title, h.pattern.text, _remark(h), day(h.since), day(h.until)) for h in answer.holdings)
+    print_table(("mailbox", "list", "entry", "remark", "since", "until"), rows)
+    for pattern, decision in answer.decisions:
+        print(shown(f"{pattern.text}: {decision.reason}: {decision.sentence}"))
 
 
 def _remark(holding: Holding) -> str:
@@ -85,6 +99,14 @@ def _as_json(holding: Holding) -> dict[str, str | None]:
     }
 
 
+def _sender_as_json(answer: audit.SenderAnswer) -> dict[str, object]:
+    decisions = [
+        {"entry": pattern.text, "published": decision.safe, "reason": decision.reason, "why": decision.sentence}
+        for pattern, decision in answer.decisions
+    ]
+    return {"sender": answer.sender.text, "decisions": decisions, "entries": [_as_json(h) for h in answer.holdings]}
+
+
 def _state_as_json(answer: audit.MailboxAnswer) -> dict[str, object]:
     state = answer.state
     return {
@@ -94,7 +116,7 @@ def _state_as_json(answer: audit.MailboxAnswer) -> dict[str, object]:
         "outcome": state.outcome,
         "reason": state.reason,
         "problem": state.problem,
-        "rule_state": state.state,
+        "rule": _rule_state(state),
         "entries_open": state.entries,
         "entries_refused": state.refused,
         "entries": [_as_json(h) for h in answer.holdings],

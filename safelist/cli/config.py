@@ -1,12 +1,20 @@
-"""``safelist config check``: every fault of the configuration at once."""
+"""``safelist config check``: every fault of the configuration at once, and of what it points to."""
+
+from collections.abc import Callable, Iterator
 
 import typer
 
-from safelist import config
+from safelist import config, store
 from safelist.cli.terminal import ConfigOption, JsonOption, complain, load_config, print_json, say
-from safelist.errors import EX_CONFIG, ConfigError
+from safelist.collector.ews import Exchange
+from safelist.collector.mailboxes import read_file
+from safelist.collector.secret import read_secret
+from safelist.config import Config
+from safelist.errors import EX_CONFIG, ConfigError, SafelistError
+from safelist.publisher import publish as publisher
+from safelist.publisher.targets import TARGETS
 
-app = typer.Typer(help="The configuration.", no_args_is_help=True)
+app = typer.Typer(help="The configuration.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
@@ -16,18 +24,43 @@ def _group() -> None:
 
 @app.command()
 def check(config_file: ConfigOption = None, json: JsonOption = False) -> None:
-    """Report every fault of the configuration, each with its key and what to write instead."""
+    """Report every fault of the configuration and of the files that it names; asks no server and changes nothing."""
     path = config_file or config.default_path()
+    faults: list[str] = []
     try:
-        loaded = load_config(path)
+        faults += [f"{path}: {fault}" for fault in _faults_around(load_config(path))]
     except ConfigError as error:
-        if not json:
-            raise
-        print_json({"config": str(path), "faults": list(error.faults)})
-        raise typer.Exit(EX_CONFIG) from None
+        faults += error.faults
     if json:
-        print_json({"config": str(path), "faults": []})
-        return
-    say(f"{path}: no faults")
+        print_json({"config": str(path), "faults": faults})
+    for fault in faults if not json else ():
+        complain(fault)
+    if faults:
+        raise typer.Exit(EX_CONFIG)
+    if not json:
+        say(f"{path}: no faults")
+
+
+def _faults_around(loaded: Config) -> Iterator[str]:
+    """What each command would stumble over: secrets, files, the database, the targets' directories."""
     if loaded.exchange is None:
-        complain(f"{path}: there is no [exchange]: `safelist sync` cannot run with this file, the other commands can")
+        yield "exchange: is missing or empty: `safelist sync` cannot run with this file, the other commands can"
+    elif loaded.exchange.secret_command is None:  # a command may ask somebody
+        yield from _fault(lambda: Exchange(loaded.exchange, read_secret(loaded.exchange)).close())  # type: ignore[arg-type]
+    boxes = loaded.mailboxes
+    if boxes.file is not None:
+        yield from _fault(lambda: read_file(boxes.file))  # type: ignore[arg-type]
+    if not (boxes.addresses or boxes.file or boxes.groups):
+        yield "mailboxes: no mailbox is named; write addresses, file or groups"
+    yield from _fault(lambda: store.open_store(loaded.database.url).close())
+    for name, settings in loaded.publish.items():
+        yield from _fault(lambda n=name, s=settings: publisher.publish(  # type: ignore[misc]
+            (), loaded.policy.settings, TARGETS[n], s, dry_run=True, allow_shrink=True
+        ))  # fmt: skip
+
+
+def _fault(look: Callable[[], object]) -> Iterator[str]:
+    try:
+        look()
+    except SafelistError as error:
+        yield from str(error).split("\n")

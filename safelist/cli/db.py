@@ -6,7 +6,7 @@ from safelist import store
 from safelist.cli.terminal import ConfigOption, JsonOption, load_config, now, print_json, say
 from safelist.errors import TemporaryError
 
-app = typer.Typer(help="The database of the aggregate.", no_args_is_help=True)
+app = typer.Typer(help="The database of the aggregate.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()

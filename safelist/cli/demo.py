@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from safelist import audit, store
-from safelist.cli.audit import print_holdings
+from safelist.cli.audit import print_sender
 from safelist.cli.init import write_new
 from safelist.cli.publish import as_json, publish_all
 from safelist.cli.sync import run
@@ -53,7 +53,10 @@ def demo(
 
 def _place(directory: Path | None) -> Path:
     place = (directory or Path(tempfile.mkdtemp(prefix="safelist-demo-"))).absolute()
-    place.mkdir(parents=True, exist_ok=True)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{place} cannot be a directory: {error.strerror}; choose another with --directory") from None
     there = [name for name in _FILES if (place / name).exists()]
     if there:
         raise UsageError(f"{place} holds {', '.join(there)} already; choose an empty directory, nothing was changed")
@@ -106,7 +109,7 @@ def _show(opened: store.Store, config: Config) -> None:
     print(f"{path}: {entries} entries")
     for sender in SENDERS:
         print(f"\n$ safelist audit who {sender}")
-        print_holdings(audit.who(opened, sender).holdings)
+        print_sender(audit.who(opened, sender, config.policy.settings))
     print(f"\nWhat Postfix finds in {path}:")
     for sender, result in done["found"].items():
         print(f"  {sender:<28} {result or '(nothing: the DNSBLs decide)'}")

@@ -21,10 +21,10 @@ def init(
     """Write a commented safelist.toml and create the database; what is there already stays as it is."""
     path = (config_file or config.default_path()).absolute()
     url = database or f"sqlite:///{config.default_database()}"
-    is_new = write_new(path, config.sample(url, target_sections()))
-    if not is_new:
+    if is_there := path.exists():
         url = config.load(path, target_sections()).database.url
     store.upgrade(url)
+    is_new = not is_there and write_new(path, config.sample(url, target_sections()))
     if json:
         print_json({"config": str(path), "config_written": is_new, "database": store.shown_url(url)})
         return

@@ -1,5 +1,6 @@
 """``safelist publish``: decide every sender of the aggregate and write the targets' files."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -26,13 +27,19 @@ def publish(
     """Write the safelist to every configured target; unchanged files are not touched."""
     config = load_config(config_file)
     with store.open_store(config.database.url) as opened:
-        done = publish_all(opened, config, targets or [], dry_run=dry_run, allow_shrink=allow_shrink)
+        done = publish_all(opened, config, targets or [], dry_run=dry_run, allow_shrink=allow_shrink, json=json)
     if json:
         print_json([as_json(published) for published in done])
 
 
 def publish_all(
-    opened: Store, config: Config, names: list[str], *, dry_run: bool = False, allow_shrink: bool = False
+    opened: Store,
+    config: Config,
+    names: list[str],
+    *,
+    dry_run: bool = False,
+    allow_shrink: bool = False,
+    json: bool = False,
 ) -> list[Published]:
     """Publish to the targets of those names (all configured ones by default) and report what was refused."""
     for name in names:
@@ -46,14 +53,19 @@ def publish_all(
             opened.candidates(), config.policy.settings, TARGETS[name], config.publish[name],
             dry_run=dry_run, allow_shrink=allow_shrink,
         )  # fmt: skip
-        _report(published, dry_run=dry_run)
+        if not json:
+            _report(published, dry_run=dry_run)
         done.append(published)
     return done
 
 
 def _report(published: Published, *, dry_run: bool) -> None:
-    for pattern, why in published.refused:
+    # Unchanged means that it was said before: cron would mail it every hour, and nobody can mend a user's entry.
+    for pattern, why in published.refused if published.changed or sys.stderr.isatty() else ():
         complain(f"{published.target}: {pattern.text} was left out: {why}")
+    if dry_run:
+        for sign, keys in (("+", published.added), ("-", published.removed)):
+            print("".join(f"{sign} {published.path}: {key}\n" for key in keys), end="")
     change = f"{published.entries} entries, {len(published.added)} new, {len(published.removed)} gone"
     verb = "would be written" if dry_run else "written"
     say(f"{published.path}: {f'{verb}: {change}' if published.changed else f'unchanged ({published.entries} entries)'}")

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from types import TracebackType
 from typing import Annotated, Any, Self
@@ -11,9 +11,19 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from safelist import sender, store
+from safelist import store
 from safelist.cli import publish as publishing
-from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, load_config, now, print_json, say, shown
+from safelist.cli.terminal import (
+    ConfigOption,
+    JsonOption,
+    actor,
+    addresses_in,
+    load_config,
+    now,
+    print_json,
+    say,
+    shown,
+)
 from safelist.collector.belief import Outcome
 from safelist.collector.collect import Options, Result, Summary, collect
 from safelist.collector.ews import Exchange
@@ -21,15 +31,22 @@ from safelist.collector.mailboxes import Selection, select
 from safelist.collector.secret import read_secret
 from safelist.config import Collect, Config, ListType
 from safelist.entry import Entry
-from safelist.errors import EX_TEMPFAIL, ConfigError, UsageError
+from safelist.errors import EX_TEMPFAIL, ConfigError
 
 PROBLEMS_SHOWN = 20
 """Problems of one reason that get a line of their own; the rest are counted."""
 
 
 def sync(
-    mailbox: Annotated[list[str] | None, typer.Option(help="Only this mailbox (repeatable).")] = None,
-    type: Annotated[ListType | None, typer.Option(help="Which lists to record. Default: [collect] type.")] = None,
+    mailbox: Annotated[
+        list[str] | None, typer.Option(metavar="ADDRESS", help="Only this mailbox (repeatable).")
+    ] = None,
+    type: Annotated[
+        ListType | None,
+        typer.Option(
+            metavar="TYPE", help="Which lists to record: safe-senders, safe-recipients, both, blocked-senders, all."
+        ),
+    ] = None,
     include_domains: Annotated[
         bool | None,
         typer.Option("--include-domains/--no-include-domains", help="Record domain entries too."),
@@ -50,15 +67,15 @@ def sync(
     options = Options(
         lists=_collect(config, type, include_domains).lists,
         dry_run=dry_run,
-        accept_vanished=frozenset(_addresses(accept_vanished or [], "--accept-vanished")),
+        accept_vanished=frozenset(addresses_in(accept_vanished or [], "--accept-vanished")),
         accept_mass_change=accept_mass_change,
         workers=config.exchange.workers if config.exchange else 1,
     )
-    selected = _addresses(mailbox or [], "--mailbox")
+    selected = addresses_in(mailbox or [], "--mailbox")
     lock = nullcontext() if dry_run else store.hold(config.database.url, "sync", now())
     with store.open_store(config.database.url) as opened, lock:
         done = run(opened, config, selected, options, json=json)
-        published = publishing.publish_all(opened, config, [], dry_run=dry_run) if publish else []
+        published = publishing.publish_all(opened, config, [], dry_run=dry_run, json=json) if publish else []
     if json:
         print_json(done.as_json() | {"published": [publishing.as_json(p) for p in published]})
     if done.summary.problem is not None:
@@ -76,7 +93,15 @@ def run(opened: store.Store, config: Config, selected: list[str], options: Optio
         with Report(len(selection.addresses), options, json=json) as report:
             report.note_left_out(selection.problems)
             report.summary = collect(opened, exchange, selection.addresses, options, now, report.show, actor())
+        if not selected and not selection.problems:
+            report.note_not_named(_not_named(opened, selection.addresses))
     return report
+
+
+def _not_named(opened: store.Store, addresses: Iterable[str]) -> Iterator[str]:
+    """Mailboxes whose entries still count although the configuration does not name them any more."""
+    named = frozenset(addresses)
+    return (state.address for state in opened.mailboxes() if state.entries and state.address not in named)
 
 
 def _collect(config: Config, type_: ListType | None, include_domains: bool | None) -> Collect:
@@ -84,14 +109,6 @@ def _collect(config: Config, type_: ListType | None, include_domains: bool | Non
     return config.collect.model_copy(
         update=changed | ({} if include_domains is None else {"include_domains": include_domains})
     )
-
-
-def _addresses(texts: Iterable[str], option: str) -> list[str]:
-    patterns = [(text, sender.parse(text)) for text in texts]
-    for text, pattern in patterns:
-        if pattern.form is not sender.Form.ADDRESS:
-            raise UsageError(f"{option}: {text!r} is not an e-mail address")
-    return list(dict.fromkeys(pattern.text for _, pattern in patterns))
 
 
 class Report:
@@ -104,6 +121,7 @@ class Report:
         self._problems: Counter[str] = Counter()
         self._rows: list[dict[str, Any]] = []
         self._left_out: list[str] = []
+        self._not_named: list[str] = []
         self._bar = Progress(
             TextColumn("collecting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
             console=Console(stderr=True), disable=json or not sys.stderr.isatty(), transient=True,
@@ -118,12 +136,13 @@ class Report:
         self._bar.stop()
         for reason, count in self._problems.items():
             if count > PROBLEMS_SHOWN:
-                complain(f"... and {count - PROBLEMS_SHOWN} more mailboxes: {reason} (--json lists them all)")
+                self._complain(f"... and {count - PROBLEMS_SHOWN} more mailboxes: {reason} (--json lists them all)")
         if kind is None:
             figures = self.summary.figures()
             asked = sum(self.summary.outcomes.values())
             parts = [f"{figures[o]} {o}" for o in Outcome if figures[o]]
-            say(f"{asked} mailboxes: {', '.join(parts)}; {figures['added']} entries new, {figures['removed']} gone")
+            asked_text = f"{asked} mailbox{'' if asked == 1 else 'es'}"
+            say(f"{asked_text}: {', '.join(parts)}; {figures['added']} entries new, {figures['removed']} gone")
 
     @property
     def has_problems(self) -> bool:
@@ -134,7 +153,21 @@ class Report:
         """Groups that could not be expanded."""
         self._left_out = problems
         for problem in problems:
-            complain(problem)
+            self._complain(problem)
+
+    def note_not_named(self, addresses: Iterator[str]) -> None:
+        """Mailboxes that were collected and are not named any more; no problem, but somebody has to know."""
+        self._not_named = list(addresses)
+        if self._not_named:
+            count, first = len(self._not_named), self._not_named[0]
+            say(
+                f"{count} collected mailbox{'' if count == 1 else 'es'} ({first}{', ...' if count > 1 else ''}) "
+                f"no longer named in [mailboxes] still count: safelist forget {first}"
+            )
+
+    def _complain(self, message: str) -> None:
+        """A line that the progress bar neither breaks nor swallows."""
+        self._bar.console.print(f"safelist: {shown(message)}", soft_wrap=True, markup=False, highlight=False)
 
     def show(self, result: Result) -> None:
         """Take one mailbox's result."""
@@ -143,9 +176,9 @@ class Report:
             reason = result.reason or str(result.outcome)
             self._problems[reason] += 1
             if self._problems[reason] <= PROBLEMS_SHOWN:
-                complain(f"{result.address}: {result.message}")
+                self._complain(f"{result.address}: {result.message}")
         for note in result.notes if result.outcome is Outcome.COLLECTED else ():
-            complain(f"{result.address}: {note}")
+            self._complain(f"{result.address}: {note}")
         if self._is_json:
             self._keep(result)
         elif self._options.dry_run:
@@ -172,6 +205,7 @@ class Report:
             "summary": self.summary.figures(),
             "problem": str(problem) if problem is not None else None,
             "left_out": self._left_out,
+            "not_named": self._not_named,
             "mailboxes": self._rows,
         }
 

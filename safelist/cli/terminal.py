@@ -11,18 +11,18 @@ from typing import Annotated
 
 import typer
 from pydantic import BaseModel
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 import safelist
-from safelist import config
+from safelist import config, sender
+from safelist.errors import UsageError
 from safelist.publisher.targets import TARGETS
 
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", envvar="SAFELIST_CONFIG", show_default=False,
+        "--config", "-c", envvar="SAFELIST_CONFIG", show_default=False, metavar="FILE", readable=False,
         help="The configuration file. Default: /etc/safelist/safelist.toml for root, else in ~/.config/safelist.",
     ),
 ]  # fmt: skip
@@ -53,6 +53,15 @@ def load_config(path: Path | None) -> config.Config:
     return config.load(path or config.default_path(), target_sections())
 
 
+def addresses_in(texts: Iterable[str], option: str) -> list[str]:
+    """The normalised addresses that ``option`` names, each once."""
+    patterns = [(text, sender.parse(text)) for text in texts]
+    for text, pattern in patterns:
+        if pattern.form is not sender.Form.ADDRESS:
+            raise UsageError(f"{option}: {text!r} is not an e-mail address")
+    return list(dict.fromkeys(pattern.text for _, pattern in patterns))
+
+
 def now() -> datetime:
     """The moment, in UTC; the only clock of the commands."""
     return datetime.now(UTC)
@@ -66,11 +75,6 @@ def actor() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid {os.getuid()}"
-
-
-def console() -> Console:
-    """Standard output; without colour where NO_COLOR is set or nobody looks, and there as wide as the text is."""
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 10_000)
 
 
 def shown(text: str) -> str:
@@ -96,13 +100,14 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table of texts, each made safe to print."""
-    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(shown(cell)) for cell in row))
-    console().print(table)
+    """A table of texts, each made safe to print; columns that are empty are left out, and no text is ever cut."""
+    table = [tuple(columns), *(tuple(map(shown, row)) for row in rows)]
+    used = [at for at in range(len(columns)) if any(row[at] for row in table[1:])]
+    widths = [max(cell_len(row[at]) for row in table) for at in used]
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for number, row in enumerate(table[0 if any(columns) else 1 :]):
+        cells = (row[at] + " " * (width - cell_len(row[at])) for at, width in zip(used, widths, strict=True))
+        console.print("  ".join(cells).rstrip(), style="bold" if any(columns) and number == 0 else None)
 
 
 def day(moment: datetime | None) -> str:

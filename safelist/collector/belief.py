@@ -23,6 +23,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     VANISHED = "vanished"
     HELD_BACK = "held-back"
+    FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from safelist import sender
 from safelist.collector import belief
 from safelist.collector.belief import Doubt, Outcome
 from safelist.collector.ews import Exchange, FetchError, Reason, Rule, Unchanged
+from safelist.collector.failure import HOPELESS
 from safelist.collector.itemid import owner
 from safelist.collector.workers import answers
-from safelist.entry import Entry, UserList
+from safelist.entry import TRUSTING_LISTS, Entry, UserList
 from safelist.errors import PermissionDeniedError, RuleError, SafelistError, TemporaryError, UnavailableError
 from safelist.junkrule import JunkRule, decode
 from safelist.store import Change, MailboxState, Seen, Store
@@ -162,7 +163,7 @@ def _answers(exchange: Exchange, tasks: Iterator[_Task], options: Options) -> It
 
 def _end_if_hopeless(answer: _Answer, in_a_row: Counter[Reason], *, alone: bool = False) -> None:
     failure = answer.failure
-    if failure is None or failure.reason not in (Reason.CREDENTIALS, Reason.UNREACHABLE):
+    if failure is None or failure.reason not in HOPELESS:
         in_a_row.clear()
         return
     in_a_row[failure.reason] += 1
@@ -170,7 +171,8 @@ def _end_if_hopeless(answer: _Answer, in_a_row: Counter[Reason], *, alone: bool 
     if alone or in_a_row[failure.reason] >= (CREDENTIAL_FAILURES if is_login else UNREACHABLE_FAILURES):
         message = f"{failure.message}; the run ended there, and every mailbox keeps its last good list"
         problem = PermissionDeniedError(message) if is_login else UnavailableError(message)
-        raise _RunEndedError(_failed(answer.task.address, failure.reason, failure.message), problem)
+        # Said once: the problem holds the failure's own words.
+        raise _RunEndedError(Result(answer.task.address, Outcome.FAILED, failure.reason), problem)
 
 
 def _ask(exchange: Exchange, task: _Task, lists: frozenset[UserList]) -> _Answer:
@@ -200,10 +202,6 @@ def _digest(condition: bytes) -> bytes:
     return hashlib.blake2b(condition, digest_size=16, person=b"safelist-1").digest()
 
 
-def _failed(address: str, reason: str, message: str) -> Result:
-    return Result(address, Outcome.FAILED, reason, message)
-
-
 class _Loss(NamedTuple):
     """A list that vanished or became empty, held until the run knows how many did."""
 
@@ -226,9 +224,9 @@ class _Desk:
     def settle(self, answer: _Answer) -> Result | None:
         """Record or note one answer; None when it must wait for the end of the run."""
         state = answer.task.state
-        self._with_lists += bool(state is not None and state.entries)
         if answer.failure is not None:
             return self._fail(answer, answer.failure.reason, answer.failure.message)
+        self._with_lists += bool(state is not None and state.entries)
         if answer.rule is None:
             return self._settle_without_rule(answer)
         if (suspicion := self._suspect(answer)) is not None:
@@ -236,7 +234,7 @@ class _Desk:
         if answer.same:
             return self._note(answer, Outcome.UNCHANGED, _seen(answer))
         change = self._compare(answer)
-        if change.removed and not answer.entries:
+        if _is_loss(change, answer.entries):
             self._losses.append(_Loss(answer, change))
             return None
         return self._record(answer, change)
@@ -285,14 +283,14 @@ class _Desk:
     def _suspect(self, answer: _Answer) -> Result | None:
         """A failure when the rule seems to belong to another mailbox than the one asked."""
         state, rule = answer.task.state, answer.rule
-        found = owner(rule.rule_id) if rule is not None else None
-        if found is None:
+        if rule is None:
             return None
+        found = _identity(rule.rule_id)
         holder = self._store.address_of_owner(found)
         if holder is not None and holder != answer.task.address:
             message = (
                 f"the answer came from the mailbox that is recorded as {holder}; if both are addresses of one mailbox, "
-                "name only one of them; nothing was recorded"
+                f"name only one of them (and if it was renamed: safelist forget {holder}); nothing was recorded"
             )
             return self._fail(answer, Reason.WRONG_MAILBOX, message)
         if state is None or state.owner is None or state.owner == found:
@@ -324,7 +322,8 @@ class _Desk:
         return self._note(answer, Outcome.HELD_BACK, None, "mass-change", message, _doubt_of(answer.task.state))
 
     def _fail(self, answer: _Answer, reason: str, message: str, seen: Doubt | None = None) -> Result:
-        return self._note(answer, Outcome.FAILED, None, reason, message, seen or _doubt_of(answer.task.state))
+        """A failure also ends a row of equal surprises: three in a row means three."""
+        return self._note(answer, Outcome.FAILED, None, reason, message, seen)
 
     def _note(
         self, answer: _Answer, outcome: Outcome, seen: Seen | None, reason: str | None = None,
@@ -347,7 +346,24 @@ def _seen(answer: _Answer) -> Seen:
     rule = answer.rule
     if rule is None:
         return Seen(None, None, None, None, None, None)
-    return Seen(owner(rule.rule_id), rule.rule_id, rule.change_key, answer.digest, rule.state, rule.include_contacts)
+    return Seen(
+        _identity(rule.rule_id), rule.rule_id, rule.change_key, answer.digest, rule.state, rule.include_contacts
+    )
+
+
+def _identity(rule_id: str) -> str:
+    """Whose rule it is: the mailbox GUID inside the item id; where an id tells nothing, the id itself."""
+    return owner(rule_id) or "id-" + hashlib.blake2b(rule_id.encode(), digest_size=16).hexdigest()
+
+
+def _is_loss(change: Change, entries: frozenset[Entry]) -> bool:
+    """Whether a mailbox that had entries, or trusted someone, has or trusts none now; refused entries do not count."""
+
+    def trusted(some: Iterable[Entry]) -> bool:
+        return any(entry.list in TRUSTING_LISTS and entry.pattern.refusal is None for entry in some)
+
+    has_any = any(entry.pattern.refusal is None for entry in entries)
+    return bool(change.removed) and (not has_any or (trusted(change.removed) and not trusted(entries)))
 
 
 def _notes(rule: Rule | None) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from exchangelib.errors import EWSError, UnauthorizedError
 from exchangelib.protocol import BaseProtocol
 from exchangelib.transport import AUTH_TYPE_MAP
 from oauthlib.oauth2 import OAuth2Error  # type: ignore[import-untyped]
+from requests.auth import HTTPBasicAuth
 from requests.utils import get_environ_proxies
 
 from safelist.collector import outage, soap
@@ -133,6 +134,9 @@ class Exchange:
             raise
         if item.item_id != newest.item_id:
             raise _wrong_mailbox("the answer is about another item than the one asked for")
+        if item.change_key != newest.change_key:
+            # Changed between the two requests, or a server that keeps two keys: no later answer may look unchanged.
+            version = ""
         return Rule(item.item_id, version, item.condition, item.state, item.include_contacts, len(rows) - 1)
 
     def _find(self, address: str) -> list[soap.Row]:
@@ -198,6 +202,14 @@ class _Switchboard:
 
     def dial(self) -> Line:
         """A line with a session of its own; never called by two threads at once. Raises FetchError."""
+        try:
+            return self._dial()
+        except (requests.exceptions.InvalidURL, UnicodeError) as error:
+            raise FetchError(
+                Reason.UNREACHABLE, f"{self._endpoint} cannot be an address ({type(error).__name__}); correct endpoint"
+            ) from None
+
+    def _dial(self) -> Line:
         if self._endpoint is None:
             self._endpoint = discover(self._settings, self._credentials, self._context)
         if not self._proxies:
@@ -247,6 +259,9 @@ class _Protocol(_Verifying, BaseProtocol):  # type: ignore[misc] # exchangelib h
             ) from None
         except (*outage.LINE_ERRORS, Warning) as error:
             raise _no_token(error, token_url, self.TIMEOUT) from None
+        if self.config.auth_type == BASIC:
+            # RFC 7617 2.1; requests would take Latin-1, which has no euro sign.
+            session.auth = HTTPBasicAuth(self.credentials.username.encode(), self.credentials.password.encode())
         return session
 
 

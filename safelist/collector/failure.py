@@ -22,6 +22,10 @@ class Reason(StrEnum):
     SERVER_ERROR = "server-error"
 
 
+HOPELESS = frozenset({Reason.CREDENTIALS, Reason.UNREACHABLE, Reason.REDIRECT})
+"""Reasons that no other mailbox can be expected to escape."""
+
+
 class FetchError(UnavailableError):
     """One mailbox or group was not read. ``message``: what happened and what to do, one sentence, never a secret.
 
@@ -121,7 +125,8 @@ def _denied(code: str, asked: Asked) -> FetchError:
     else:
         right = (
             "give it the role, with a scope that covers this mailbox: "
-            f"New-ManagementRoleAssignment -Role ApplicationImpersonation -User {account}"
+            f"New-ManagementRoleAssignment -Role ApplicationImpersonation -User {account} "
+            "-CustomRecipientWriteScope SCOPE; or name it in mailboxes.exclude"
         )
     return FetchError(Reason.DENIED, f"{account} may not open it ({code}); {right}")
 

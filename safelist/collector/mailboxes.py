@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safelist import sender
-from safelist.collector.ews import Exchange, FetchError, MemberKind
+from safelist.collector.ews import Exchange, FetchError, Member, MemberKind, Reason
+from safelist.collector.failure import HOPELESS
 from safelist.config import Mailboxes
-from safelist.errors import ConfigError, PermissionDeniedError
+from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
 
 MAX_FILE_BYTES = 64 << 20
 """A list of mailboxes larger than this (about two million addresses) is refused."""
+MAX_GROUPS = 10_000
+FAULTS_SHOWN = 20
 
 
 @dataclass(slots=True)
@@ -29,9 +32,10 @@ def select(settings: Mailboxes, exchange: Exchange) -> Selection:
     problems: list[str] = []
     for group in settings.groups:
         found.update(dict.fromkeys(_members(group, exchange, problems)))
-    if not found and not problems:
+    addresses = [address for address in found if address not in settings.exclude]
+    if not addresses and not problems:
         raise ConfigError("mailboxes: no mailbox is named; write addresses, file or groups into [mailboxes]")
-    return Selection(list(found), problems)
+    return Selection(addresses, problems)
 
 
 def read_file(path: Path) -> list[str]:
@@ -55,8 +59,22 @@ def read_file(path: Path) -> list[str]:
         else:
             faults.append(f"mailboxes.file: {path}, line {number}: not an e-mail address: {text[:80]!r}")
     if faults:
-        raise ConfigError(*faults)
+        more = [f"mailboxes.file: {path}: {len(faults) - FAULTS_SHOWN} more lines like these"]
+        raise ConfigError(*faults[:FAULTS_SHOWN], *(more if len(faults) > FAULTS_SHOWN else []))
     return addresses
+
+
+def _expand(group: str, exchange: Exchange, problems: list[str]) -> list[Member]:
+    """Raises PermissionDeniedError or UnavailableError where asking on would meet the same again."""
+    try:
+        return exchange.expand(group)
+    except FetchError as error:
+        message = f"group {group}: {error.message}"
+        if error.reason in HOPELESS:
+            kind = PermissionDeniedError if error.reason is Reason.CREDENTIALS else UnavailableError
+            raise kind(f"{message}; no mailbox was asked") from None
+        problems.append(message)
+        return []
 
 
 def _members(group: str, exchange: Exchange, problems: list[str]) -> Iterator[str]:
@@ -64,12 +82,10 @@ def _members(group: str, exchange: Exchange, problems: list[str]) -> Iterator[st
     waiting, seen = [group], {group}
     while waiting:
         name = waiting.pop()
-        try:
-            members = exchange.expand(name)
-        except FetchError as error:
-            problems.append(f"group {name}: {error.message}")
-            continue
-        for member in members:
+        if len(seen) > MAX_GROUPS:
+            problems.append(f"group {group}: more than {MAX_GROUPS} groups inside it, the rest was left out")
+            return
+        for member in _expand(name, exchange, problems):
             address = sender.parse(member.address)
             if address.form is not sender.Form.ADDRESS:
                 continue

@@ -51,12 +51,19 @@ def _output_of(command: str) -> bytes:
     try:
         done = subprocess.run(shlex.split(command), capture_output=True, timeout=60, check=False)  # noqa: S603 (the administrator's own)
     except (OSError, ValueError) as error:
-        raise UnavailableError(f"exchange.secret_command: {command!r} cannot be run: {error}") from None
+        raise UnavailableError(f"exchange.secret_command: it cannot be run: {_why(error)}") from None
     except subprocess.TimeoutExpired:
-        raise UnavailableError(f"exchange.secret_command: {command!r} gave no answer in 60 seconds") from None
+        raise UnavailableError("exchange.secret_command: it gave no answer in 60 seconds") from None
     if done.returncode:
-        raise UnavailableError(f"exchange.secret_command: {command!r} ended with status {done.returncode}")
+        raise UnavailableError(
+            f"exchange.secret_command: it ended with status {done.returncode}; run it by hand to see why"
+        )
     return done.stdout
+
+
+def _why(error: Exception) -> str:
+    """Without the command's words, among which a secret may stand."""
+    return (error.strerror or "") if isinstance(error, OSError) else "its quotes are not balanced"
 
 
 def _first_line(data: bytes, empty: str) -> str:

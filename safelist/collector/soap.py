@@ -62,6 +62,7 @@ class Item(NamedTuple):
     """What GetItem brought of a rule."""
 
     item_id: str
+    change_key: str
     condition: bytes
     state: int | None
     include_contacts: bool | None
@@ -173,8 +174,10 @@ def read_item(answer: bytes) -> Item:
     item = items[0]
     values = _properties(item)
     state, contacts = _integer(values.get(_STATE_TAG)), _integer(values.get(_INCLUDE_CONTACTS_TAG))
+    item_id, change_key = _identity(item)
     return Item(
-        item_id=_identity(item)[0],
+        item_id=item_id,
+        change_key=change_key,
         condition=_binary(values.get(_CONDITION_TAG)),
         state=state,
         include_contacts=None if contacts is None else contacts != 0,
@@ -296,9 +299,10 @@ def _binary(text: str | None) -> bytes:
 
 
 def _integer(text: str | None) -> int | None:
-    """A number of at most ten digits; anything else counts as absent."""
+    """A number of 32 bits, as PtypInteger32 has; anything else counts as absent."""
     digits = (text or "").strip()
-    return int(digits) if re.fullmatch(r"-?[0-9]{1,10}", digits) else None
+    number = int(digits) if re.fullmatch(r"-?[0-9]{1,10}", digits) else None
+    return number if number is not None and -(1 << 31) <= number < 1 << 31 else None
 
 
 def _time(text: str | None) -> datetime:

@@ -57,7 +57,8 @@ def _user() -> str:
 def _lock_path(url: URL) -> Path:
     path = file_of(url)
     if path is not None:
-        return path.with_name(f"{path.name}.lock")
+        real = path.resolve()
+        return real.with_name(f"{real.name}.lock")
     name = hashlib.sha256(url.set(password=None).render_as_string().encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"safelist-{os.getuid()}-{name}.lock"
 

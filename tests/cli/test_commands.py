@@ -1,5 +1,6 @@
 """The commands as their users run them: what they print, where, and how they end."""
 
+import contextlib
 import json
 import os
 import signal
@@ -113,13 +114,15 @@ def test_a_terminal_gets_a_summary_and_colour_only_if_wanted(safelist: Command) 
     assert "\x1b[1" not in safelist.on_a_terminal("audit", "who", AOL, NO_COLOR="1", TERM="dumb")[1]
 
 
-def test_second_sync_at_the_same_time_exits_75(safelist: Command, organisation: Organisation) -> None:
-    organisation.faults.append(Fault(Trouble.SLOW, 1, seconds=5))
+def test_second_sync_at_the_same_time_exits_75(
+    safelist: Command, server: DemoServer, organisation: Organisation
+) -> None:
+    safelist.configure(server, list(organisation.mailboxes), exchange={"timeout": 60})
+    organisation.faults.append(Fault(Trouble.SLOW, 1, seconds=20))
     environment = os.environ | {"SAFELIST_CONFIG": str(safelist.config)}
     with subprocess.Popen([sys.executable, "-m", "safelist", "sync"], env=environment) as first:
-        lock = until(lambda: [*safelist.directory.glob("state/*.lock")])
-        assert lock
-        done = until(lambda: [d for d in [safelist("sync")] if d.code != 0])[0]
+        until(lambda: (safelist.directory / "state" / "safelist.db.lock").read_text())
+        done = safelist("sync")
         assert done.code == 75
         assert str(first.pid) in done.err
         assert first.wait(60) == 0
@@ -127,10 +130,11 @@ def test_second_sync_at_the_same_time_exits_75(safelist: Command, organisation: 
 
 def until(look: Callable[[], Found]) -> Found:
     """What ``look`` finds, as soon as it is something."""
-    for _ in range(200):
-        if found := look():
-            return found
-        time.sleep(0.02)
+    for _ in range(600):
+        with contextlib.suppress(FileNotFoundError):
+            if found := look():
+                return found
+        time.sleep(0.05)
     pytest.fail("it did not happen")
 
 
@@ -204,12 +208,60 @@ def test_init_writes_a_commented_configuration_once(tmp_path: Path) -> None:
     assert (tmp_path / "state" / "safelist.db").exists()
     checked = command("config", "check")
     assert checked.code == 78
-    assert [line.split(": ")[2] for line in checked.err.splitlines()] == [
-        "exchange.endpoint", "exchange.username", "exchange.secret_file",
-    ]  # fmt: skip
-    command.config.write_text("# mine\n" + command.config.read_text().replace("[exchange]", "#"))
+    assert [line.split(": ")[2] for line in checked.err.splitlines()][:2] == ["exchange", "mailboxes"]
+    command.config.write_text("# mine\n" + command.config.read_text())
     assert command("init", "--json").json["config_written"] is False
     assert command.config.read_text().startswith("# mine")
+
+
+def test_init_leaves_nothing_behind_when_the_url_is_wrong(tmp_path: Path) -> None:
+    command = Command(tmp_path)
+    assert command("init", "--database", "bogus").code == 78
+    assert not command.config.exists()
+
+
+def test_forget_ends_what_a_leaver_trusted(safelist: Command, server: DemoServer) -> None:
+    safelist("sync", "--publish")
+    safelist.configure(server, ["desk0@corp.example"])
+    assert "no longer named in [mailboxes] still count" in safelist.on_a_terminal("sync")[1]
+    assert safelist("sync", "--json").json["not_named"] == ["desk1@corp.example", "desk2@corp.example"]
+    done = safelist("forget", "desk1@corp.example", "DESK2@corp.example", "--json")
+    assert [row["ended"] for row in done.json["forgotten"]] == [2, 2]
+    assert safelist("publish", "--dry-run").out == f"- {safelist.map}: {AOL}\n"
+    answer = safelist("audit", "who", AOL, "--json").json
+    assert answer["decisions"][0]["reason"] == "below-quorum"
+    assert sum(row["until"] is not None for row in answer["entries"]) == 2
+    assert safelist("forget", "nobody@corp.example").code == 64
+    safelist.configure(server, ["desk0@corp.example", "desk1@corp.example"])
+    assert safelist("sync", "--json").json["summary"]["collected"] == 1
+
+
+def test_config_check_looks_at_what_the_file_points_to(safelist: Command, server: DemoServer) -> None:
+    assert safelist("config", "check").code == 0
+    safelist.configure(
+        server, [], mailboxes={"file": str(safelist.directory / "none")}, database={"url": "sqlite:////none/x.db"}
+    )  # fmt: skip
+    text = safelist.config.read_text().replace(str(safelist.map), "/none/map")
+    safelist.config.write_text(text.replace("secret = ", "secret_file = "))
+    done = safelist("config", "check")
+    assert done.code == 78
+    for words in ("exchange.secret_file", "mailboxes.file", "/none/x.db", "/none/map"):
+        assert words in done.err
+
+
+def test_closed_and_full_outputs(safelist: Command) -> None:
+    environment = os.environ | {"SAFELIST_CONFIG": str(safelist.config)}
+
+    def run(line: str) -> subprocess.CompletedProcess[bytes]:
+        command = line.replace("safelist", f"{sys.executable} -m safelist", 1)
+        return subprocess.run(["bash", "-c", command], env=environment, capture_output=True, check=False)
+
+    assert run("safelist sync >&-").returncode == 0
+    closed = run("safelist sync --json 2>&-")
+    assert (closed.returncode, json.loads(closed.stdout)["problem"]) == (0, None)
+    full = run("safelist --version >/dev/full")
+    assert full.returncode == 69
+    assert b"cannot be written" in full.stderr
 
 
 def test_config_check_as_json(safelist: Command) -> None:

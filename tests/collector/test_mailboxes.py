@@ -60,6 +60,20 @@ def test_a_group_that_is_not_there_is_a_problem_and_the_rest_counts(exchange: Ex
     assert problem.startswith("group none@corp.example: ")
 
 
+def test_members_can_be_excluded(exchange: Exchange) -> None:
+    settings = Mailboxes(groups=("all@corp.example",), exclude=("desk2@corp.example",))
+    assert sorted(select(settings, exchange).addresses) == ["desk1@corp.example", "desk3@corp.example"]
+
+
+def test_a_rejected_log_in_is_tried_once_however_many_groups(server: DemoServer) -> None:
+    account = server.organisation.account
+    settings = Settings(endpoint=server.url, authentication="basic", username=account.principal, secret="x")
+    groups = Mailboxes(groups=tuple(group.address for group in GROUPS))
+    with Exchange(settings, "pässwörd €") as opened, pytest.raises(PermissionDeniedError, match="no mailbox was asked"):
+        select(groups, opened)
+    assert server.connections <= 2
+
+
 def test_every_mailbox_is_named_once(tmp_path: Path, exchange: Exchange) -> None:
     path = tmp_path / "mailboxes"
     path.write_text("\ufeff# the front office\nDESK1@corp.example\n\n  desk4@corp.example  # and its neighbour\n")
