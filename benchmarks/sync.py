@@ -30,7 +30,7 @@ from safelist.entry import ALL_LISTS
 def endpoint(mailboxes: int, senders: int) -> Iterator[str]:
     """The demo endpoint in a process of its own."""
     command = [sys.executable, "-m", "safelist.demo", "--mailboxes", str(mailboxes), "--senders", str(senders)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         found = re.search(r"http\S+", process.stdout.readline())
         assert found is not None

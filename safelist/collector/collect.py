@@ -246,8 +246,9 @@ class _Desk:
             return None
         self._is_held = True
         return TemporaryError(
-            f"{losing} of {self._with_lists} mailboxes with lists lost them all in this run; nothing of that was "
-            "recorded. If it is true, run `safelist sync --accept-mass-change`; else look at Exchange first."
+            f"{losing} of {self._with_lists} mailboxes with lists lost all their entries, or everybody they trusted, "
+            "in this run; nothing of that was recorded. If it is true, run `safelist sync --accept-mass-change`; "
+            "else look at Exchange first."
         )
 
     def settle_losses(self) -> Iterator[Result]:

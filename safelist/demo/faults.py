@@ -53,6 +53,8 @@ class Trouble(StrEnum):
     """The condition's Value element is empty."""
     MISSING_CONDITION = "missing-condition"
     """The condition is left out."""
+    STALE_CHANGE_KEY = "stale-change-key"
+    """The items carry the change key of the version before."""
     GARBAGE_BASE64 = "garbage-base64"
     """The condition's Value is no base64."""
     TRUNCATED = "truncated"

@@ -54,7 +54,8 @@ def read_shape(operation: etree._Element, *, limited: bool) -> Shape:
 def write_item(mailbox: Mailbox, item: Item, shape: Shape, fault: Fault | None) -> str:
     """One item as t:Message, its elements in the schema's order."""
     guid = mailbox.guid
-    key = change_key(guid, item.number, item.revision)
+    stale = fault is not None and fault.trouble is Trouble.STALE_CHANGE_KEY
+    key = change_key(guid, item.number, item.revision - stale)
     before = "".join(_field(name, mailbox, item, shape) for name in _BEFORE if name in shape.fields)
     after = "".join(_field(name, mailbox, item, shape) for name in _AFTER if name in shape.fields)
     extended = "".join(_property(key, item.properties.get(key), shape, fault) for key in shape.properties)

@@ -377,6 +377,16 @@ def test_refused_entries_are_counted_and_kept(site: Site) -> None:
     assert site.trusted() == {AOL: 1}
 
 
+def test_an_answer_of_another_version_is_never_taken_for_the_newest(site: Site) -> None:
+    box = site.organisation.mailboxes[address(0)]
+    box.faults.append(Fault(Trouble.STALE_CHANGE_KEY, 1, operation="GetItem"))
+    site.sync(address(0))
+    site.sync(address(0))
+    assert [asked.operation for asked in site.server.requests] == ["FindItem", "GetItem"]
+    site.sync(address(0))
+    assert [asked.operation for asked in site.server.requests] == ["FindItem"]
+
+
 def test_duplicate_rules_are_noted_and_the_newest_counts(site: Site) -> None:
     box = site.organisation.mailboxes[address(0)]
     box.add_rule(JunkRule(safe_senders=("newest@partner.example",)), modified=datetime(2026, 2, 1, tzinfo=UTC))

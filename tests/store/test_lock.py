@@ -50,6 +50,14 @@ def test_second_writer_is_told_who_is_first(url: str) -> None:
     assert caught.value.exit_code == EX_TEMPFAIL
 
 
+def test_a_link_to_the_database_is_the_same_lock(tmp_path: Path) -> None:
+    (tmp_path / "real.db").touch()
+    (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
+    link = store.hold(f"sqlite:///{tmp_path}/link.db", "sync", NOW)
+    with holder(f"sqlite:///{tmp_path}/real.db"), pytest.raises(TemporaryError), link:
+        pass
+
+
 def test_lock_is_free_afterwards(url: str) -> None:
     with holder(url):
         pass
