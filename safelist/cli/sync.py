@@ -137,7 +137,7 @@ class Report:
         for reason, count in self._problems.items():
             if count > PROBLEMS_SHOWN:
                 self._complain(f"... and {count - PROBLEMS_SHOWN} more mailboxes: {reason} (--json lists them all)")
-        if kind is None:
+        if kind is None and not self._is_json:
             figures = self.summary.figures()
             asked = sum(self.summary.outcomes.values())
             parts = [f"{figures[o]} {o}" for o in Outcome if figures[o]]
@@ -158,7 +158,7 @@ class Report:
     def note_not_named(self, addresses: Iterator[str]) -> None:
         """Mailboxes that were collected and are not named any more; no problem, but somebody has to know."""
         self._not_named = list(addresses)
-        if self._not_named:
+        if self._not_named and not self._is_json:
             count, first = len(self._not_named), self._not_named[0]
             say(
                 f"{count} collected mailbox{'' if count == 1 else 'es'} ({first}{', ...' if count > 1 else ''}) "

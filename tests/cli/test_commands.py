@@ -107,6 +107,8 @@ def test_hostile_entries_reach_no_terminal(safelist: Command, organisation: Orga
 
 
 def test_a_terminal_gets_a_summary_and_colour_only_if_wanted(safelist: Command) -> None:
+    code, seen = safelist.on_a_terminal("sync", "--json", "--dry-run")
+    assert (code, json.loads(seen)["summary"]["collected"]) == (0, 3)
     code, seen = safelist.on_a_terminal("sync", NO_COLOR="1")
     assert code == 0
     assert "3 mailboxes: 3 collected; 6 entries new, 0 gone" in seen
