@@ -80,7 +80,8 @@ def print_sender(answer: audit.SenderAnswer) -> None:
     rows = ((h.mailbox, h.list.title, h.pattern.text, _remark(h), day(h.since), day(h.until)) for h in answer.holdings)
     print_table(("mailbox", "list", "entry", "remark", "since", "until"), rows)
     for pattern, decision in answer.decisions:
-        print(shown(f"{pattern.text}: {decision.reason}: {decision.sentence}"))
+        verb = "published" if decision.safe else "not published"
+        print(shown(f"{pattern.text}: {verb} ({decision.reason}): {decision.sentence}"))
 
 
 def _remark(holding: Holding) -> str:
