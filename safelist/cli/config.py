@@ -24,7 +24,7 @@ def _group() -> None:
 
 @app.command()
 def check(config_file: ConfigOption = None, json: JsonOption = False) -> None:
-    """Report every fault of the configuration and of the files that it names; asks no server and changes nothing."""
+    """Report every fault of the configuration and of the files that it names; asks no Exchange and changes nothing."""
     path = config_file or config.default_path()
     faults: list[str] = []
     try:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from safelist import config, store
-from safelist.cli.terminal import ConfigOption, JsonOption, print_json, say, target_sections
+from safelist.cli.terminal import ConfigOption, JsonOption, complain, print_json, say, target_sections
 from safelist.errors import PermissionDeniedError, UnavailableError
 
 
@@ -23,6 +23,8 @@ def init(
     url = database or f"sqlite:///{config.default_database()}"
     if is_there := path.exists():
         url = config.load(path, target_sections()).database.url
+        if database:
+            complain(f"{path} was there and names its own database; --database was not used")
     store.upgrade(url)
     is_new = not is_there and write_new(path, config.sample(url, target_sections()))
     if json:
