@@ -10,27 +10,34 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from machine import machine
 
 from safelist.errors import SafelistError
-from safelist.policy import Candidate, Settings, decide
+from safelist.policy import Candidate, Settings, Tally, judge
 from safelist.publisher.publish import publish
 from safelist.publisher.targets import postfix
 from safelist.sender import Form, Pattern
 
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
 FLOOR = "floor: text only"
+
+
+def voted(sender: Pattern) -> Candidate:
+    """Two mailboxes trust it."""
+    return Candidate(sender, (Tally(sender, 2),))
 
 
 def candidates(count: int) -> list[Candidate]:
     """All of them safe."""
-    return [Candidate(Pattern(f"sender{n:07}@partner{n % 997:03}.test", Form.ADDRESS), 2) for n in range(count)]
+    return [voted(Pattern(f"sender{n:07}@partner{n % 997:03}.test", Form.ADDRESS)) for n in range(count)]
 
 
 def floor(path: Path, given: list[Candidate]) -> None:
     """What nobody can go below: nothing is decided, checked or indexed."""
-    lines = sorted(f"{candidate.pattern.text} permit_auth_destination\n" for candidate in given)
+    lines = sorted(f"{candidate.sender.text} permit_auth_destination\n" for candidate in given)
     new = path.with_suffix(".new")
     with new.open("w") as file:
         file.writelines(lines)
@@ -42,7 +49,7 @@ def floor(path: Path, given: list[Candidate]) -> None:
 def publisher(path: Path, map_type: str) -> Callable[[list[Candidate]], object]:
     """Publishes what it is given as a map of that type."""
     chosen = postfix.Settings.model_validate({"path": path, "map_type": map_type})
-    return lambda given: publish(given, Settings(), postfix, chosen)
+    return lambda given: publish(given, Settings(), postfix, chosen, NOW)
 
 
 def seconds(work: Callable[[list[Candidate]], object], given: list[Candidate]) -> float:
@@ -53,12 +60,12 @@ def seconds(work: Callable[[list[Candidate]], object], given: list[Candidate]) -
 
 def measure(directory: Path, given: list[Candidate], rounds: int) -> dict[str, list[float]]:
     """Interleaved; in each round every map changes by one entry, and is then published again as it is."""
-    took: dict[str, list[float]] = {FLOOR: [], "decide() alone": []}
+    took: dict[str, list[float]] = {FLOOR: [], "judge() alone": []}
     ways = {name: publisher(directory / name, name) for name in ("texthash", "hash", "btree", "lmdb", "cdb")}
     for number in range(rounds):
-        changed = [*given, Candidate(Pattern(f"extra{number}@new.test", Form.ADDRESS), 2)]
+        changed = [*given, voted(Pattern(f"extra{number}@new.test", Form.ADDRESS))]
         took[FLOOR].append(seconds(lambda given: floor(directory / "floor", given), changed))
-        took["decide() alone"].append(seconds(lambda given: sum(decide(c, Settings()).safe for c in given), changed))
+        took["judge() alone"].append(seconds(lambda given: sum(judge(c, Settings(), NOW).safe for c in given), changed))
         for name, way in list(ways.items()):
             try:
                 took.setdefault(f"{name}, changed", []).append(seconds(way, changed))

@@ -24,6 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 
 from safelist import store
 from safelist.entry import Entry, UserList
+from safelist.policy import Settings
 from safelist.sender import Form, Pattern
 from safelist.store import Seen
 
@@ -314,7 +315,7 @@ def publishing(home: Path, rows: int, rounds: int) -> None:
     with store.open_store(url) as opened, closing(sqlite3.connect(home / "big.db")) as raw:
 
         def by_store(_: int) -> None:
-            counted["store"] = sum(1 for _ in opened.candidates(2))
+            counted["store"] = sum(1 for _ in opened.candidates(Settings(), NOW, 2))
 
         def by_group(_: int) -> None:
             counted["raw"] = sum(1 for _ in raw.execute(GROUP_BY))

@@ -18,7 +18,7 @@ def run(connection: Connection) -> None:
 
 
 if url := os.environ.get("SAFELIST_DATABASE_URL"):
-    engine = make_engine(parse_url(url))
+    engine = make_engine(parse_url(url), is_upgrade=True)
     with engine.execution_options(writes=True).begin() as connection:
         run(connection)
 else:

@@ -7,7 +7,8 @@ import difflib
 import os
 import shlex
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 from urllib.parse import SplitResult, urlsplit
@@ -20,6 +21,7 @@ from pydantic_core import ErrorDetails
 from safelist import policy
 from safelist.entry import ALL_LISTS, UserList
 from safelist.errors import ConfigError, PermissionDeniedError
+from safelist.override import Authentication, days, parse_expiry
 from safelist.sender import Form, parse
 
 MAX_BYTES = 1 << 20
@@ -44,6 +46,14 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
     TITLE: ClassVar[str] = ""
+
+
+def _all_of(texts: tuple[str, ...], form: Form, otherwise: str) -> tuple[str, ...]:
+    """Every text normalised, each once; ValueError names those that are of another form."""
+    wrong = [text for text in texts if parse(text).form is not form]
+    if wrong:
+        raise ValueError(f"{otherwise}: " + ", ".join(map(repr, wrong)))
+    return tuple(dict.fromkeys(parse(text).text for text in texts))
 
 
 class Exchange(Section):
@@ -167,10 +177,7 @@ class Mailboxes(Section):
     @field_validator("addresses", "groups", "exclude")
     @classmethod
     def _are_addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
-        wrong = [address for address in addresses if parse(address).form is not Form.ADDRESS]
-        if wrong:
-            raise ValueError("not an e-mail address: " + ", ".join(map(repr, wrong)))
-        return tuple(dict.fromkeys(parse(address).text for address in addresses))
+        return _all_of(addresses, Form.ADDRESS, "not an e-mail address")
 
 
 class Collect(Section):
@@ -198,17 +205,76 @@ class Database(Section):
 
 
 class Policy(Section):
-    """Who gets onto the safelist of the whole organisation."""
+    """Which senders become safe, for whom."""
 
-    TITLE = "Which senders become safe for the whole organisation."
+    TITLE = "Which senders become safe: for the mailbox that trusts them, and by a quorum for everybody."
 
-    quorum: int = Field(2, ge=1, le=1_000_000, description="An entry counts when this many mailboxes trust it.")
+    quorum: int = Field(2, ge=1, le=1_000_000, description="An entry counts for all when this many mailboxes trust it.")
     include_domains: bool = Field(False, description="Publish domain entries too, not only addresses.")
+    include_contacts: bool = Field(False, description="Trusted contacts count too, where the user trusts them.")
+    max_age: str | None = Field(
+        None, description="Entries that were added longer ago than this do not count.", examples=["730d"]
+    )
+    authentication: Authentication = Field(
+        Authentication.DKIM_OR_SPF, strict=False,
+        description="What a mail must prove before its sender counts as safe: dkim-or-spf, spf or none.",
+    )  # fmt: skip
+    own_domains: Texts = Field(
+        (),
+        description="The organisation's own (accepted) domains; no entry there or below makes anybody safe.\n"
+        "The domains of the collected mailboxes are meant anyhow.",
+        examples=[["example.com"]],
+    )
+    free_mail_domains: Texts = Field(
+        (), description="Providers where anybody gets an address, beside the well-known.", examples=[["isp.example"]]
+    )
+    exclude_mailboxes: Texts = Field(
+        (), description="Mailboxes that are collected, but whose entries do not count.", examples=[["test@example.com"]]
+    )
 
-    @property
-    def settings(self) -> policy.Settings:
-        """The same, as the policy takes it."""
-        return policy.Settings(quorum=self.quorum, include_domains=self.include_domains)
+    @field_validator("own_domains", "free_mail_domains")
+    @classmethod
+    def _are_domains(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return _all_of(texts, Form.DOMAIN, "not a domain")
+
+    @field_validator("exclude_mailboxes")
+    @classmethod
+    def _are_addresses(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return _all_of(texts, Form.ADDRESS, "not an e-mail address")
+
+    @field_validator("max_age")
+    @classmethod
+    def _is_a_number_of_days(cls, text: str | None) -> str | None:
+        if text is not None:
+            days(text)
+        return text
+
+    def settings(self, mailbox_domains: Iterable[str] = ()) -> policy.Settings:
+        """The same, as the policy takes it; ``mailbox_domains`` are those of the collected mailboxes."""
+        return policy.Settings(
+            quorum=self.quorum,
+            include_domains=self.include_domains,
+            include_contacts=self.include_contacts,
+            max_age=None if self.max_age is None else days(self.max_age),
+            authentication=self.authentication,
+            own_domains=frozenset(self.own_domains).union(mailbox_domains),
+            free_mail_domains=frozenset(self.free_mail_domains),
+            excluded_mailboxes=frozenset(self.exclude_mailboxes),
+        )
+
+
+class Overrides(Section):
+    """What an override says where its maker does not."""
+
+    TITLE = "What `safelist override allow` and `block` take for granted."
+
+    expires: str = Field("never", description="When an override ends: 30d, a day such as 2027-01-31, or never.")
+
+    @field_validator("expires")
+    @classmethod
+    def _is_a_time(cls, text: str) -> str:
+        parse_expiry(text, datetime.min.replace(tzinfo=UTC))
+        return text
 
 
 class Config(Section):
@@ -219,6 +285,7 @@ class Config(Section):
     collect: Collect = Collect()
     database: Database
     policy: Policy = Policy()
+    overrides: Overrides = Overrides()
     publish: Annotated[dict[str, Any], Field(strict=False)] = {}
 
 
@@ -405,6 +472,7 @@ def sample(database_url: str, targets: Mapping[str, type[BaseModel]]) -> str:
     """The commented configuration that ``safelist init`` writes; every key of every section stands in it."""
     sections: dict[str, type[BaseModel]] = {
         "exchange": Exchange, "mailboxes": Mailboxes, "collect": Collect, "database": Database, "policy": Policy,
+        "overrides": Overrides,
     }  # fmt: skip
     sections |= {f"publish.{name}": model for name, model in targets.items()}
     lines = ["# The configuration of safelist. `safelist config check` reports every fault in it.", ""]

@@ -1,5 +1,6 @@
 """One line of a user's list: which of the seven lists of MS-OXCSPAM 2.2.4 it stands in, and its sender pattern."""
 
+from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -36,6 +37,11 @@ _TITLES = {
 TRUSTING_LISTS = frozenset({UserList.SAFE_SENDERS, UserList.SAFE_SENDER_DOMAINS})
 """The lists whose entries count as a mailbox's trust in a sender (contacts need the user's flag as well)."""
 
+BLOCKING_LISTS = frozenset({UserList.BLOCKED_SENDERS, UserList.BLOCKED_DOMAINS})
+
+SENDER_LISTS = TRUSTING_LISTS | BLOCKING_LISTS | {UserList.TRUSTED_CONTACTS}
+"""The lists that say something about senders; the other two are about recipients."""
+
 ALL_LISTS = frozenset(UserList)
 
 
@@ -44,3 +50,18 @@ class Entry(NamedTuple):
 
     list: UserList
     pattern: Pattern
+
+
+class Holding(NamedTuple):
+    """A pattern in a list of a mailbox, from ``since`` on; ``until`` is None while it is still there.
+
+    ``is_on`` is False for a trusted contact of a mailbox whose user does not trust the contacts
+    (PidTagJunkIncludeContacts).
+    """
+
+    mailbox: str
+    list: UserList
+    pattern: Pattern
+    since: datetime
+    until: datetime | None
+    is_on: bool = True

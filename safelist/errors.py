@@ -1,6 +1,6 @@
 """The named errors that a person can cause or meet, each with the exit code it ends a command with.
 
-Exit codes follow sysexits(3): 64 usage, 69 unavailable, 70 a bug in safelist, 75 try again, 77 permission, 78
+Exit codes follow sysexits(3): 64 usage, 65 data, 69 unavailable, 70 a bug in safelist, 75 try again, 77 permission, 78
 configuration. The message of each error says what happened, to which mailbox or file, and what to do.
 """
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 EX_OK = 0
 EX_USAGE = 64
+EX_DATAERR = 65
 EX_UNAVAILABLE = 69
 EX_SOFTWARE = 70
 EX_TEMPFAIL = 75
@@ -25,6 +26,12 @@ class UsageError(SafelistError):
     """The command line asks for something that cannot be."""
 
     exit_code = EX_USAGE
+
+
+class TamperedError(SafelistError):
+    """The aggregate is not what was recorded in it."""
+
+    exit_code = EX_DATAERR
 
 
 class UnavailableError(SafelistError):

@@ -1,107 +1,435 @@
-"""Who gets onto the safelist of the whole organisation, and why: an ordered table of small tests.
+"""Whether a sender is safe, for whom, and why: one ordered table of small tests; the first row that holds decides.
 
-The first row whose test holds decides.
+A sender is asked about for one recipient, or for the whole organisation. The order: what cannot be a sender, an
+enforced override, the recipient's own lists in Outlook's precedence (the tree of MS-OXCSPAM 3.1.4.1: trusted address,
+blocked address, trusted domain, blocked domain), a default override, the quorum; then the reasons why not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from safelist.sender import Form, Pattern
+from safelist import domains
+from safelist.entry import BLOCKING_LISTS, TRUSTING_LISTS, Holding, UserList
+from safelist.override import (
+    Authentication,
+    Effect,
+    Level,
+    Override,
+    Terms,
+    scope_sentence,
+    strongest,
+    subject_sentence,
+)
+from safelist.sender import Form, Pattern, covers, domain_of
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the administrator chose."""
+    """What the administrator chose. ``own_domains`` are the organisation's; their sub-domains are meant too."""
 
     quorum: int = 2
     include_domains: bool = False
+    include_contacts: bool = False
+    max_age: timedelta | None = None
+    authentication: Authentication = Authentication.DKIM_OR_SPF
+    own_domains: frozenset[str] = frozenset()
+    free_mail_domains: frozenset[str] = frozenset()
+    excluded_mailboxes: frozenset[str] = frozenset()
 
+    def as_json(self) -> dict[str, Any]:
+        """For the record: what can be written as JSON, in the same order every time."""
+        return {
+            "quorum": self.quorum,
+            "include_domains": self.include_domains,
+            "include_contacts": self.include_contacts,
+            "max_age_days": None if self.max_age is None else self.max_age.days,
+            "authentication": str(self.authentication),
+            "own_domains": sorted(self.own_domains),
+            "free_mail_domains": sorted(self.free_mail_domains),
+            "exclude_mailboxes": sorted(self.excluded_mailboxes),
+        }
 
-class Candidate(NamedTuple):
-    """A sender pattern and the number of distinct mailboxes that trust it."""
-
-    pattern: Pattern
-    trusted_by: int
+    @property
+    def looks_at_each_vote(self) -> bool:
+        """Whether the number of mailboxes that trust an entry does not tell how many of them count."""
+        return self.max_age is not None or bool(self.excluded_mailboxes)
 
 
 class Reason(StrEnum):
     """Stable codes; the README explains each."""
 
     NOT_A_SENDER = "not-a-sender"
-    DOMAIN_NOT_INCLUDED = "domain-not-included"
-    BELOW_QUORUM = "below-quorum"
+    ENFORCED_BLOCK = "enforced-block"
+    ENFORCED_ALLOW = "enforced-allow"
+    TRUSTED_ADDRESS = "trusted-address"
+    BLOCKED_ADDRESS = "blocked-address"
+    TRUSTED_DOMAIN = "trusted-domain"
+    BLOCKED_DOMAIN = "blocked-domain"
+    DEFAULT_BLOCK = "default-block"
+    DEFAULT_ALLOW = "default-allow"
     QUORUM = "quorum"
+    OWN_DOMAIN = "own-domain"
+    BELOW_QUORUM = "below-quorum"
+    PUBLIC_SUFFIX = "public-suffix"
+    FREE_MAIL_DOMAIN = "free-mail-domain"
+    DOMAIN_NOT_INCLUDED = "domain-not-included"
+    MAILBOX_EXCLUDED = "mailbox-excluded"
+    CONTACT_NOT_INCLUDED = "contact-not-included"
+    TOO_OLD = "too-old"
+    NOBODY = "nobody"
+
+
+_NONE: Mapping[Reason, int] = MappingProxyType({})
+
+
+class Tally(NamedTuple):
+    """How many distinct mailboxes trust an entry, and how many do in a way that does not count, by reason."""
+
+    pattern: Pattern
+    votes: int
+    uncounted: Mapping[Reason, int] = _NONE
+
+
+class Candidate(NamedTuple):
+    """A question and everything that is known about it.
+
+    ``sender`` is an address, or a domain pattern where it stands for every sender at that domain. Without a
+    ``recipient`` (an address, lower case) the whole organisation is meant. ``tallies`` are those of the entries that
+    cover the sender, ``entries`` the recipient's own, open ones; overrides that are about something else, or are not in
+    force, change nothing.
+    """
+
+    sender: Pattern
+    tallies: tuple[Tally, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    recipient: str | None = None
+    entries: tuple[Holding, ...] = ()
+
+
+Fact = Pattern | Override | Holding | Tally | None
+"""What makes a row hold."""
 
 
 class Decision(NamedTuple):
-    """Whether the candidate is safe for everybody, and the row that decided; ``sentence`` is for people."""
+    """Whether the sender is safe, the row that decided, and the ``fact`` that made it hold.
+
+    ``authentication`` is what a mail must prove before it counts; ``sentence`` is for people.
+    """
 
     safe: bool
     reason: Reason
     sentence: str
+    authentication: Authentication
+    fact: Fact
+
+
+class _Asked(NamedTuple):
+    candidate: Candidate
+    settings: Settings
+    now: datetime
 
 
 class Row(NamedTuple):
-    """One row of the table: what it decides, when, and in what words."""
+    """One row of the table: the first of its ``facts`` makes it hold; ``sentence`` says it in words."""
 
     safe: bool
     reason: Reason
-    holds: Callable[[Candidate, Settings], bool]
-    sentence: Callable[[Candidate, Settings], str]
+    facts: Callable[[_Asked], Iterator[Fact]]
+    sentence: Callable[[_Asked, Any], str]
 
 
-def decide(candidate: Candidate, settings: Settings) -> Decision:
+_ABSENT = object()
+
+
+def decide(candidate: Candidate, settings: Settings, now: datetime) -> Decision:
     """The decision of the first row of ``TABLE`` that holds."""
-    row = deciding_row(candidate, settings)
-    return Decision(row.safe, row.reason, row.sentence(candidate, settings))
+    return next(decisions(candidate, settings, now))
 
 
-def deciding_row(candidate: Candidate, settings: Settings) -> Row:
-    """The first row of ``TABLE`` that holds; the last one always does. For those who need no sentence."""
+def decisions(candidate: Candidate, settings: Settings, now: datetime) -> Iterator[Decision]:
+    """What every row that holds says, in the table's order: the first decides."""
+    asked = _Asked(candidate, settings, now)
+    for row, fact in _holding(asked):
+        yield Decision(row.safe, row.reason, row.sentence(asked, fact), _authentication(fact, settings), fact)
+
+
+class Verdict(NamedTuple):
+    """A decision without its words."""
+
+    safe: bool
+    reason: Reason
+    authentication: Authentication
+
+
+def judge(candidate: Candidate, settings: Settings, now: datetime) -> Verdict:
+    """The same as :func:`decide`, for those who need no words."""
+    row, fact = next(_holding(_Asked(candidate, settings, now)))
+    return Verdict(row.safe, row.reason, _authentication(fact, settings))
+
+
+def _authentication(fact: Fact, settings: Settings) -> Authentication:
+    return fact.terms.authentication if isinstance(fact, Override) else settings.authentication
+
+
+def _holding(asked: _Asked) -> Iterator[tuple[Row, Fact]]:
     for row in TABLE:
-        if row.holds(candidate, settings):
-            return row
-    raise AssertionError(f"no row of the table decides about {candidate}")
+        fact = next(row.facts(asked), _ABSENT)
+        if fact is not _ABSENT:
+            yield row, fact  # type: ignore[misc] # mypy does not narrow by identity
 
 
-def _refused(candidate: Candidate, settings: Settings) -> bool:
-    return candidate.pattern.form is Form.REFUSED
+def refusal(pattern: Pattern, settings: Settings) -> Reason | None:
+    """Why an entry of a user's list makes nobody safe, whoever trusts it; None where it may."""
+    if pattern.form is Form.ADDRESS:
+        return Reason.OWN_DOMAIN if settings.own_domains and is_own(pattern, settings) else None
+    return _domain_refusal(pattern, settings)
 
 
-def _domain_not_included(candidate: Candidate, settings: Settings) -> bool:
-    return candidate.pattern.form is Form.DOMAIN and not settings.include_domains
+def _domain_refusal(pattern: Pattern, settings: Settings) -> Reason | None:
+    if pattern.form is Form.REFUSED:
+        return Reason.NOT_A_SENDER
+    domain = domain_of(pattern)
+    if is_own(pattern, settings):
+        return Reason.OWN_DOMAIN
+    if domains.is_public_suffix(domain):
+        return Reason.PUBLIC_SUFFIX
+    if is_free_mail(domain, settings):
+        return Reason.FREE_MAIL_DOMAIN
+    return None if settings.include_domains else Reason.DOMAIN_NOT_INCLUDED
 
 
-def _below_quorum(candidate: Candidate, settings: Settings) -> bool:
-    return candidate.trusted_by < settings.quorum
+def is_own(pattern: Pattern, settings: Settings) -> bool:
+    """Whether some sender of ``pattern`` is in a domain of the organisation or below one."""
+    domain = domain_of(pattern)
+    if pattern.form is Form.SUBDOMAINS and any(f".{own}".endswith(pattern.text) for own in settings.own_domains):
+        return True
+    while domain:
+        if domain in settings.own_domains:
+            return True
+        domain = domain.partition(".")[2]
+    return False
 
 
-def _always(candidate: Candidate, settings: Settings) -> bool:
-    return True
+def is_free_mail(domain: str, settings: Settings) -> bool:
+    """Whether anybody gets an address at ``domain``; the settings may name more than the library's table."""
+    return domains.is_free_mail(domain) or any(
+        f".{domain}".endswith(f".{named}") for named in settings.free_mail_domains
+    )
 
 
-def _say_refused(candidate: Candidate, settings: Settings) -> str:
-    return f"{candidate.pattern.text!r} cannot be an SMTP sender ({candidate.pattern.refusal})."
+def tally(pattern: Pattern, holdings: Iterable[Holding], settings: Settings, now: datetime) -> Tally:
+    """Count the mailboxes among ``holdings`` (open ones, of any pattern and list) that trust ``pattern``."""
+    votes: dict[str, Reason | None] = {}
+    for holding in holdings:
+        if holding.pattern == pattern and _trusts(holding) and votes.get(holding.mailbox, Reason.NOBODY) is not None:
+            votes[holding.mailbox] = uncounted(holding, settings, now)
+    reasons = [reason for reason in votes.values() if reason is not None]
+    return Tally(pattern, len(votes) - len(reasons), {reason: reasons.count(reason) for reason in sorted({*reasons})})
 
 
-def _say_domain(candidate: Candidate, settings: Settings) -> str:
-    return f"{_trusted(candidate)}, but it is a domain and domains are not included ([policy] include_domains)."
+def uncounted(holding: Holding, settings: Settings, now: datetime) -> Reason | None:
+    """Why a mailbox's trust does not count, whatever it trusts; None where it does."""
+    if holding.mailbox in settings.excluded_mailboxes:
+        return Reason.MAILBOX_EXCLUDED
+    if holding.list is UserList.TRUSTED_CONTACTS and not (holding.is_on and settings.include_contacts):
+        return Reason.CONTACT_NOT_INCLUDED
+    if settings.max_age is not None and holding.since < now - settings.max_age:
+        return Reason.TOO_OLD
+    return None
 
 
-def _say_quorum(candidate: Candidate, settings: Settings) -> str:
-    return f"{_trusted(candidate)}; the quorum is {settings.quorum}."
+def refused(holding: Holding, settings: Settings, now: datetime) -> Reason | None:
+    """Why an entry by which a mailbox trusts a sender makes nobody safe; None where it may, and for other entries."""
+    if not _trusts(holding):
+        return None
+    return refusal(holding.pattern, settings) or uncounted(holding, settings, now)
 
 
-def _trusted(candidate: Candidate) -> str:
-    pattern, count = candidate
-    return f"{count} mailbox{'' if count == 1 else 'es'} trust{'s' if count == 1 else ''} {pattern.text}"
+def dangers(terms: Terms, settings: Settings) -> Iterator[str]:
+    """Why an administrator should think twice about an override."""
+    if terms.effect is Effect.BLOCK:
+        return
+    domain, is_domain = domain_of(terms.pattern), terms.pattern.form is not Form.ADDRESS
+    if terms.authentication is Authentication.NONE:
+        yield "without authentication everybody who forges the sender gets past the DNS blocklists"
+    if is_own(terms.pattern, settings):
+        yield f"{terms.pattern.text} is of your own organisation: mail that pretends to be from colleagues gets past"
+    if is_domain and domains.is_public_suffix(domain):
+        yield f"{domain} is a public suffix: names below it belong to different owners"
+    if is_domain and is_free_mail(domain, settings):
+        yield f"anybody gets an address at {domain}; allow single addresses instead"
+
+
+def _trusts(holding: Holding) -> bool:
+    return holding.list in TRUSTING_LISTS or holding.list is UserList.TRUSTED_CONTACTS
+
+
+def _refused_holding(asked: _Asked, holding: Holding) -> Reason | None:
+    """Why an entry by which the recipient trusts the sender does not count."""
+    candidate, settings, now = asked
+    if is_own(candidate.sender, settings):
+        return Reason.OWN_DOMAIN
+    return refused(holding, settings, now)
+
+
+def _refused_tally(asked: _Asked, tally: Tally) -> Reason | None:
+    candidate, settings, _ = asked
+    if candidate.sender is not tally.pattern and is_own(candidate.sender, settings):
+        return Reason.OWN_DOMAIN
+    return refusal(tally.pattern, settings)
+
+
+# The rows' facts.
+
+
+def _not_a_sender(asked: _Asked) -> Iterator[Pattern]:
+    if asked.candidate.sender.form is Form.REFUSED:
+        yield asked.candidate.sender
+
+
+def _override(level: Level, effect: Effect) -> Callable[[_Asked], Iterator[Override]]:
+    def facts(asked: _Asked) -> Iterator[Override]:
+        candidate, _, now = asked
+        if not candidate.overrides:
+            return
+        about = (o for o in candidate.overrides if o.in_force(now) and o.says(candidate.sender, candidate.recipient))
+        found = strongest(about, level)
+        if found is not None and found.terms.effect is effect:
+            yield found
+
+    return facts
+
+
+def _own_entries(asked: _Asked, *, is_address: bool) -> Iterator[Holding]:
+    candidate = asked.candidate
+    for holding in candidate.entries:
+        if (holding.pattern.form is Form.ADDRESS) is is_address and covers(holding.pattern, candidate.sender):
+            yield holding
+
+
+def _trusted(*, is_address: bool) -> Callable[[_Asked], Iterator[Holding]]:
+    def facts(asked: _Asked) -> Iterator[Holding]:
+        for holding in _own_entries(asked, is_address=is_address):
+            if _trusts(holding) and _refused_holding(asked, holding) is None:
+                yield holding
+
+    return facts
+
+
+def _blocked(*, is_address: bool) -> Callable[[_Asked], Iterator[Holding]]:
+    def facts(asked: _Asked) -> Iterator[Holding]:
+        return (h for h in _own_entries(asked, is_address=is_address) if h.list in BLOCKING_LISTS)
+
+    return facts
+
+
+def _quorum(asked: _Asked) -> Iterator[Tally]:
+    for tally in asked.candidate.tallies:
+        if tally.votes >= asked.settings.quorum and _refused_tally(asked, tally) is None:
+            yield tally
+
+
+def _refused(reason: Reason) -> Callable[[_Asked], Iterator[Fact]]:
+    def facts(asked: _Asked) -> Iterator[Fact]:
+        for address in (True, False):
+            for holding in _own_entries(asked, is_address=address):
+                if _trusts(holding) and _refused_holding(asked, holding) is reason:
+                    yield holding
+        for tally in asked.candidate.tallies:
+            refused = _refused_tally(asked, tally)
+            if refused is reason or (refused is None and reason in tally.uncounted):
+                yield tally
+
+    return facts
+
+
+def _below_quorum(asked: _Asked) -> Iterator[Tally]:
+    for tally in asked.candidate.tallies:
+        if 0 < tally.votes < asked.settings.quorum and _refused_tally(asked, tally) is None:
+            yield tally
+
+
+def _nobody(asked: _Asked) -> Iterator[None]:
+    yield None
+
+
+# The rows' sentences.
+
+
+def _say_not_a_sender(asked: _Asked, fact: Fact) -> str:
+    sender = asked.candidate.sender
+    return f"{sender.text!r} cannot be an SMTP sender ({sender.refusal})."
+
+
+def _say_override(asked: _Asked, fact: Override) -> str:
+    terms = fact.terms
+    until = f" until {terms.expires:%Y-%m-%d %H:%M} UTC" if terms.expires else ""
+    ticket = f", ticket {terms.ticket}" if terms.ticket else ""
+    return (
+        f"override {fact.id} ({terms.level}, by {fact.actor} on {fact.made:%Y-%m-%d}{ticket}: {terms.reason}) "
+        f"{terms.effect}s {subject_sentence(terms.pattern)} for {scope_sentence(terms.scope)}{until}."
+    )
+
+
+def _say_entry(asked: _Asked, fact: Holding) -> str:
+    return f"{fact.mailbox} has {fact.pattern.text} among its {fact.list.title} since {fact.since:%Y-%m-%d}."
+
+
+def _say_quorum(asked: _Asked, fact: Tally) -> str:
+    return f"{_trusted_by(fact)}; the quorum is {asked.settings.quorum}."
+
+
+def _say_refused(why: str) -> Callable[[_Asked, Tally | Holding], str]:
+    def sentence(asked: _Asked, fact: Tally | Holding) -> str:
+        start = _trusted_by(fact) if isinstance(fact, Tally) else _say_entry(asked, fact).removesuffix(".")
+        return f"{start}, but {why.format(domain=domain_of(fact.pattern), sender=asked.candidate.sender.text)}."
+
+    return sentence
+
+
+def _say_nobody(asked: _Asked, fact: Fact) -> str:
+    recipient = asked.candidate.recipient
+    whom = f"neither {recipient} nor a quorum of mailboxes trusts" if recipient else "no mailbox trusts"
+    return f"{whom} {asked.candidate.sender.text}, and no override is about it."
+
+
+def _trusted_by(tally: Tally) -> str:
+    count = tally.votes + sum(tally.uncounted.values())
+    one = count == 1
+    counted = f" ({tally.votes} of them count{'s' if tally.votes == 1 else ''})" if tally.uncounted else ""
+    return f"{count} mailbox{'' if one else 'es'} trust{'s' if one else ''} {tally.pattern.text}{counted}"
+
+
+def _refusal_row(reason: Reason, why: str) -> Row:
+    return Row(False, reason, _refused(reason), _say_refused(why))
 
 
 TABLE = (
-    Row(False, Reason.NOT_A_SENDER, _refused, _say_refused),
-    Row(False, Reason.DOMAIN_NOT_INCLUDED, _domain_not_included, _say_domain),
+    Row(False, Reason.NOT_A_SENDER, _not_a_sender, _say_not_a_sender),
+    Row(False, Reason.ENFORCED_BLOCK, _override(Level.ENFORCED, Effect.BLOCK), _say_override),
+    Row(True, Reason.ENFORCED_ALLOW, _override(Level.ENFORCED, Effect.ALLOW), _say_override),
+    Row(True, Reason.TRUSTED_ADDRESS, _trusted(is_address=True), _say_entry),
+    Row(False, Reason.BLOCKED_ADDRESS, _blocked(is_address=True), _say_entry),
+    Row(True, Reason.TRUSTED_DOMAIN, _trusted(is_address=False), _say_entry),
+    Row(False, Reason.BLOCKED_DOMAIN, _blocked(is_address=False), _say_entry),
+    Row(False, Reason.DEFAULT_BLOCK, _override(Level.DEFAULT, Effect.BLOCK), _say_override),
+    Row(True, Reason.DEFAULT_ALLOW, _override(Level.DEFAULT, Effect.ALLOW), _say_override),
+    Row(True, Reason.QUORUM, _quorum, _say_quorum),
+    _refusal_row(Reason.OWN_DOMAIN, "{sender} is in a domain of the organisation, which nobody outside sends from"),
     Row(False, Reason.BELOW_QUORUM, _below_quorum, _say_quorum),
-    Row(True, Reason.QUORUM, _always, _say_quorum),
+    _refusal_row(Reason.PUBLIC_SUFFIX, "names below {domain} belong to different owners"),
+    _refusal_row(
+        Reason.FREE_MAIL_DOMAIN, "anybody gets an address at {domain}: only single addresses there can be safe"
+    ),
+    _refusal_row(Reason.DOMAIN_NOT_INCLUDED, "it is a domain and domains are not included ([policy] include_domains)"),
+    _refusal_row(Reason.MAILBOX_EXCLUDED, "entries of that mailbox do not count ([policy] exclude_mailboxes)"),
+    _refusal_row(
+        Reason.CONTACT_NOT_INCLUDED, "contacts do not count ([policy] include_contacts, and the user's own choice)"
+    ),
+    _refusal_row(Reason.TOO_OLD, "that is too long ago ([policy] max_age)"),
+    Row(False, Reason.NOBODY, _nobody, _say_nobody),
 )

@@ -28,6 +28,7 @@ class Form(IntEnum):
     REFUSED = 0
     ADDRESS = 1
     DOMAIN = 2
+    SUBDOMAINS = 3
 
 
 class Refusal(StrEnum):
@@ -71,6 +72,7 @@ _SENTENCES = {
 class Pattern(NamedTuple):
     """``text`` is the canonical spelling: lower case, domain in A-labels (IDNA), a domain without its ``@``.
 
+    ``.example.com`` (``Form.SUBDOMAINS``) is the domain example.com and everything below it.
     For ``Form.REFUSED`` it is the text as stored (bounded in length) and ``refusal`` says why.
     """
 
@@ -126,9 +128,44 @@ def _parse(text: str) -> Pattern:
         text = text[5:]
     _refuse_hopeless(text)
     local, at, domain = text.rpartition("@")
+    if not local and domain[:1] == "." and domain[1:2] != ".":
+        return Pattern("." + _domain(domain[1:], Refusal.BAD_DOMAIN), Form.SUBDOMAINS)
     if not local:
         return Pattern(_domain(domain, Refusal.BAD_DOMAIN if at else Refusal.NEITHER), Form.DOMAIN)
     return Pattern(f"{_local_part(local)}@{_domain(domain, Refusal.BAD_DOMAIN)}", Form.ADDRESS)
+
+
+def domain_of(pattern: Pattern) -> str:
+    """The domain that an address is in, or that a domain pattern names."""
+    return pattern.text.rpartition("@")[2].removeprefix(".")
+
+
+def with_subdomains(pattern: Pattern) -> Pattern:
+    """The domain of a domain pattern, with everything below it."""
+    return Pattern("." + domain_of(pattern), Form.SUBDOMAINS)
+
+
+def covering(sender: Pattern) -> tuple[str, ...]:
+    """The texts of every pattern that covers ``sender``, the most specific first.
+
+    ``a@b.c.d``: itself, ``b.c.d``, ``.b.c.d``, ``.c.d``; a pattern covers itself.
+    """
+    if sender.form is Form.REFUSED:
+        return (sender.text,)
+    domain = domain_of(sender)
+    labels = domain.split(".")
+    parents = tuple("." + ".".join(labels[at:]) for at in range(len(labels) - 1))
+    own = {Form.ADDRESS: (sender.text, domain), Form.DOMAIN: (domain,), Form.SUBDOMAINS: ()}[sender.form]
+    return own + parents
+
+
+def covers(pattern: Pattern, sender: Pattern) -> bool:
+    """Whether every sender that ``sender`` stands for is one of ``pattern``'s."""
+    if pattern.text == sender.text:
+        return pattern.form is sender.form
+    if pattern.form is Form.SUBDOMAINS and sender.form is not Form.REFUSED:
+        return f".{domain_of(sender)}".endswith(pattern.text)
+    return pattern.form is Form.DOMAIN and sender.form is Form.ADDRESS and domain_of(sender) == pattern.text
 
 
 def _refuse_hopeless(text: str) -> None:

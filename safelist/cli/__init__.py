@@ -9,7 +9,7 @@ import traceback
 import typer
 
 from safelist import errors
-from safelist.cli import audit, config, db, demo, forget, init, publish, sync
+from safelist.cli import audit, config, db, demo, forget, init, override, publish, sync
 from safelist.cli.terminal import complain, version_option
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.add_typer(db.app, name="db")
 app.command()(sync.sync)
 app.command()(publish.publish)
 app.add_typer(audit.app, name="audit")
+app.add_typer(override.app, name="override")
 app.command()(forget.forget)
 app.command()(demo.demo)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import typer
 
 from safelist import config, store
-from safelist.cli.terminal import ConfigOption, JsonOption, complain, load_config, print_json, say
+from safelist.cli.terminal import ConfigOption, JsonOption, complain, load_config, now, print_json, say
 from safelist.collector.ews import Exchange
 from safelist.collector.mailboxes import read_file
 from safelist.collector.secret import read_secret
@@ -55,7 +55,7 @@ def _faults_around(loaded: Config) -> Iterator[str]:
     yield from _fault(lambda: store.open_store(loaded.database.url).close())
     for name, settings in loaded.publish.items():
         yield from _fault(lambda n=name, s=settings: publisher.publish(  # type: ignore[misc]
-            (), loaded.policy.settings, TARGETS[n], s, dry_run=True, allow_shrink=True
+            (), loaded.policy.settings(), TARGETS[n], s, now(), dry_run=True, allow_shrink=True
         ))  # fmt: skip
 
 

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from safelist import audit, store
-from safelist.cli.audit import print_sender
+from safelist.cli.audit.who import print_sender
 from safelist.cli.init import write_new
 from safelist.cli.publish import as_json, publish_all
 from safelist.cli.sync import run
-from safelist.cli.terminal import JsonOption, complain, load_config, print_json
+from safelist.cli.terminal import JsonOption, complain, load_config, now, print_json
 from safelist.collector.collect import Options
 from safelist.config import Config, toml
 from safelist.demo import DemoServer, Organisation
@@ -109,7 +109,7 @@ def _show(opened: store.Store, config: Config) -> None:
     print(f"{path}: {entries} entries")
     for sender in SENDERS:
         print(f"\n$ safelist audit who {sender}")
-        print_sender(audit.who(opened, sender, config.policy.settings))
+        print_sender(audit.who(opened, sender, config.policy.settings(opened.own_domains()), now()))
     print(f"\nWhat Postfix finds in {path}:")
     for sender, result in done["found"].items():
         print(f"  {sender:<28} {result or '(nothing: the DNSBLs decide)'}")

@@ -1,18 +1,22 @@
 """``safelist publish``: decide every sender of the aggregate and write the targets' files."""
 
+import json as json_text
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
 from safelist import store
-from safelist.cli.terminal import ConfigOption, JsonOption, complain, load_config, print_json, say
+from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, load_config, now, print_json, say
 from safelist.config import Config
-from safelist.errors import ConfigError, UsageError
+from safelist.errors import ConfigError, SafelistError, UsageError
+from safelist.policy import Settings
 from safelist.publisher import publish as publisher
 from safelist.publisher.publish import Published
 from safelist.publisher.targets import TARGETS
-from safelist.store import Store
+from safelist.store import Publication, Store
 
 
 def publish(
@@ -48,15 +52,48 @@ def publish_all(
     if not config.publish:
         raise ConfigError(f"there is no target: write a section such as [publish.{next(iter(TARGETS))}]")
     done = []
+    settings = config.policy.settings(opened.own_domains())
     for name in names or config.publish:
-        published = publisher.publish(
-            opened.candidates(), config.policy.settings, TARGETS[name], config.publish[name],
-            dry_run=dry_run, allow_shrink=allow_shrink,
-        )  # fmt: skip
+        with _failure_noted(opened, name, dry_run=dry_run):
+            candidates = opened.candidates(settings, now(), settings.quorum)
+            published = publisher.publish(
+                candidates, settings, TARGETS[name], config.publish[name], now(),
+                dry_run=dry_run, allow_shrink=allow_shrink,
+            )  # fmt: skip
+        if not dry_run:
+            _note(opened, published, settings)
         if not json:
             _report(published, dry_run=dry_run)
         done.append(published)
     return done
+
+
+@contextmanager
+def _failure_noted(opened: Store, name: str, *, dry_run: bool) -> Iterator[None]:
+    try:
+        yield
+    except SafelistError as error:
+        if not dry_run:
+            run = opened.begin_run(now(), f"publish {name}", actor())
+            opened.end_run(run, now(), {}, str(error))
+        raise
+
+
+def _note(opened: Store, published: Published, settings: Settings) -> None:
+    """Record what the file holds now, unless that is known: also when an earlier run could not say it any more."""
+    last = opened.last_publication(published.target, str(published.path))
+    if last is not None and last.file_digest == published.file_digest:
+        return
+    run = opened.begin_run(now(), f"publish {published.target}", actor())
+    added, removed = len(published.added), len(published.removed)
+    opened.note_publication(
+        run, now(),
+        Publication(
+            published.target, str(published.path), published.entries, added, removed, published.file_digest,
+            json_text.dumps(settings.as_json(), sort_keys=True),
+        ),
+    )  # fmt: skip
+    opened.end_run(run, now(), {"entries": published.entries, "added": added, "removed": removed}, None)
 
 
 def _report(published: Published, *, dry_run: bool) -> None:

@@ -1,10 +1,11 @@
 """What every command shares at the terminal: the common options, tables, JSON and one line per problem."""
 
+import csv
 import getpass
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +28,11 @@ ConfigOption = Annotated[
     ),
 ]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON value on standard output.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print the answer as CSV on standard output.")]
+ActorOption = Annotated[
+    str | None,
+    typer.Option("--actor", metavar="NAME", help="On whose behalf, for automation; recorded beside the login."),
+]
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -99,9 +105,27 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2))
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """The rows under those columns. What a spreadsheet would take for a formula gets an apostrophe in front."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row[column]) for column in columns])
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value).lower() if isinstance(value, bool) else shown(str(value))
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table of texts, each made safe to print; columns that are empty are left out, and no text is ever cut."""
     table = [tuple(columns), *(tuple(map(shown, row)) for row in rows)]
+    if len(table) == 1:
+        return
     used = [at for at in range(len(columns)) if any(row[at] for row in table[1:])]
     widths = [max(cell_len(row[at]) for row in table) for at in used]
     console = Console(highlight=False, markup=False, soft_wrap=True)

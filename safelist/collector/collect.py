@@ -183,7 +183,7 @@ def _ask(exchange: Exchange, task: _Task, lists: frozenset[UserList]) -> _Answer
         answer = exchange.fetch(task.address, state.change_key if state is not None and covered else None)
         if not isinstance(answer, Rule):
             return _Answer(task, same=answer is Unchanged.UNCHANGED)
-        digest = _digest(answer.condition)
+        digest = _digest(answer)
         if state is not None and covered and state.digest == digest:
             return _Answer(task, rule=answer, same=True, digest=digest)
         return _Answer(task, rule=answer, digest=digest, entries=entries_of(decode(answer.condition), lists))
@@ -197,9 +197,13 @@ def _ask(exchange: Exchange, task: _Task, lists: frozenset[UserList]) -> _Answer
         return _Answer(task, failure=FetchError(Reason.UNREADABLE, message))
 
 
-def _digest(condition: bytes) -> bytes:
-    """Identifies a condition *as this version reads it*; change ``person`` when entries are normalised otherwise."""
-    return hashlib.blake2b(condition, digest_size=16, person=b"safelist-1").digest()
+def _digest(rule: Rule) -> bytes:
+    """Identifies what counts of a rule *as this version reads it*.
+
+    Change ``person`` when entries are normalised otherwise, and let a migration forget the change keys.
+    """
+    contacts = b"\1" if rule.include_contacts else b"\0"
+    return hashlib.blake2b(contacts + rule.condition, digest_size=16, person=b"safelist-2").digest()
 
 
 class _Loss(NamedTuple):
@@ -348,8 +352,9 @@ def _seen(answer: _Answer) -> Seen:
     if rule is None:
         return Seen(None, None, None, None, None, None)
     return Seen(
-        _identity(rule.rule_id), rule.rule_id, rule.change_key, answer.digest, rule.state, rule.include_contacts
-    )
+        _identity(rule.rule_id), rule.rule_id, rule.change_key, answer.digest, rule.state, rule.include_contacts,
+        len(rule.condition),
+    )  # fmt: skip
 
 
 def _identity(rule_id: str) -> str:

@@ -6,6 +6,7 @@ between leaves an index that is older than its text, which the next run notices 
 
 import fcntl
 import glob
+import hashlib
 import os
 import shlex
 import shutil
@@ -14,13 +15,16 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from safelist import policy
 from safelist.errors import ConfigError, PermissionDeniedError, TemporaryError, UnavailableError
-from safelist.policy import Candidate
+from safelist.override import Effect, Override, scope_sentence
+from safelist.policy import Candidate, Reason
 from safelist.publisher import program
-from safelist.publisher.target import FileSettings, Index, Refused, Rendering, Target
+from safelist.publisher.target import FileSettings, Index, Refused, Rendering, Ruling, Target
+from safelist.sender import Form, covering
 
 SHRINK = 10
 """Fewer entries than this may disappear at once, whatever their share."""
@@ -30,7 +34,8 @@ SHRINK = 10
 class Published:
     """What a publication did, or in a dry run would do.
 
-    ``changed``: the text or its index was not what it had to be. ``hook``: ``on_change`` ran.
+    ``changed``: the text or its index was not what it had to be. ``file_digest`` is the text's SHA-256 in hexadecimal.
+    ``hook``: ``on_change`` ran.
     """
 
     target: str
@@ -40,6 +45,7 @@ class Published:
     changed: bool
     added: tuple[str, ...]
     removed: tuple[str, ...]
+    file_digest: str
     hook: bool = False
 
 
@@ -61,6 +67,7 @@ def publish(
     settings: policy.Settings,
     target: Target,
     target_settings: FileSettings,
+    now: datetime,
     *,
     dry_run: bool = False,
     allow_shrink: bool = False,
@@ -70,8 +77,9 @@ def publish(
     Raises ConfigError, PermissionDeniedError, UnavailableError or, for a sudden shrink, TemporaryError. The old map
     then stays in use, unless the message says that the new one was written and ``on_change`` failed.
     """
-    safe = [c.pattern for c in candidates if policy.deciding_row(c, settings).safe]
-    rendering = target.render(safe, target_settings)
+    rulings, left_out = rule(candidates, settings, now)
+    rendering = target.render(rulings, target_settings)
+    rendering = rendering._replace(refused=tuple(sorted((*rendering.refused, *left_out), key=_by_sender)))
     index = target.index(target_settings)
     with _explained(target_settings.path):
         place = _locate(target_settings.path, index)
@@ -85,6 +93,49 @@ def publish(
             if hook and not dry_run:
                 _run_hook(place, target_settings.on_change)
     return replace(published, hook=hook)
+
+
+def _by_sender(refused: Refused) -> tuple[str, int]:
+    return refused.pattern[:2]
+
+
+def rule(
+    candidates: Iterable[Candidate], settings: policy.Settings, now: datetime
+) -> tuple[list[Ruling], list[Refused]]:  # fmt: skip
+    """Who is safe for the whole organisation, with the exceptions from domains, and who is left out all the same.
+
+    A target that knows no recipients cannot keep to an override that blocks a sender for some of them: such a sender is
+    safe for nobody there.
+    """
+    safe: list[Ruling] = []
+    blocked: list[Ruling] = []
+    left_out: list[Refused] = []
+    for candidate in candidates:
+        is_safe, reason, authentication = policy.judge(candidate, settings, now)
+        narrower = next(_narrower_blocks(candidate, now), None) if candidate.overrides else None
+        if is_safe and narrower is None:
+            safe.append(Ruling(candidate.sender, is_safe, authentication))
+        elif narrower is not None or reason in (Reason.ENFORCED_BLOCK, Reason.DEFAULT_BLOCK):
+            blocked.append(Ruling(candidate.sender, safe=False, authentication=authentication))
+        if is_safe and narrower is not None:
+            whom = scope_sentence(narrower.terms.scope)
+            left_out.append(
+                Refused(
+                    candidate.sender,
+                    f"override {narrower.id} blocks it for {whom}, and the filter asks for no recipient",
+                )
+            )
+    domains = {ruling.pattern.text for ruling in safe if ruling.pattern.form is not Form.ADDRESS}
+    safe += [each for each in blocked if not domains.isdisjoint(covering(each.pattern))]
+    return safe, left_out
+
+
+def _narrower_blocks(candidate: Candidate, now: datetime) -> Iterator[Override]:
+    """Overrides in force that block the sender for some recipients only."""
+    for override in candidate.overrides:
+        terms = override.terms
+        if terms.scope is not None and terms.effect is Effect.BLOCK and override.in_force(now):
+            yield override
 
 
 def _locate(named: Path, index: Index | None) -> _Place:
@@ -115,6 +166,7 @@ def _compare(target: Target, place: _Place, rendering: Rendering, index: Index |
         before != rendering.text or not _is_current(place, rendering.text, index),
         tuple(sorted(new - old)),
         tuple(sorted(old - new)),
+        hashlib.sha256(rendering.text).hexdigest(),
     )
 
 

@@ -6,11 +6,20 @@ from typing import Any, NamedTuple, Protocol
 
 from pydantic import BaseModel
 
+from safelist.override import Authentication
 from safelist.sender import Pattern
 
 
+class Ruling(NamedTuple):
+    """What is to be published of a sender: safe, or an exception from a domain that is safe."""
+
+    pattern: Pattern
+    safe: bool
+    authentication: Authentication
+
+
 class Refused(NamedTuple):
-    """A safe sender that cannot be written into the target's file, and why not."""
+    """A sender that cannot be written into the target's file, and why not."""
 
     pattern: Pattern
     why: str
@@ -67,8 +76,11 @@ class Target(Protocol):
         """The model of the section ``[publish.NAME]``; it satisfies FileSettings."""
         ...
 
-    def render(self, entries: Iterable[Pattern], settings: Any) -> Rendering:
-        """The file that holds ``entries``: the same bytes for the same entries, in whatever order they come."""
+    def render(self, rulings: Iterable[Ruling], settings: Any) -> Rendering:
+        """The file that holds ``rulings``: the same bytes for the same ones, in whatever order they come.
+
+        A ruling that the filter could not keep to (sub-domains, authentication) is refused, never widened.
+        """
         ...
 
     def keys(self, text: bytes) -> frozenset[str]:

@@ -10,15 +10,30 @@ from typing import Any, Self
 
 from sqlalchemy import URL, Connection, Engine, Update, bindparam, insert, update
 
-from safelist.entry import Entry, UserList
-from safelist.policy import Candidate
-from safelist.store import migration, reading, recording
+from safelist.entry import Entry, Holding, UserList
+from safelist.override import Override, Terms
+from safelist.policy import Candidate, Settings
+from safelist.sender import Pattern, Refusal
+from safelist.store import chain, evidence, happenings, migration, overriding, reading, recording
 from safelist.store.among import Among, among_for
 from safelist.store.database import failures, make_engine, parse_url
+from safelist.store.happenings import Window
 from safelist.store.reading import list_mask, seconds
-from safelist.store.recording import storable
-from safelist.store.schema import mailbox, run
-from safelist.store.values import Change, Holding, MailboxState, Miscount, Run, Seen, Totals
+from safelist.store.recording import Recording, storable
+from safelist.store.schema import mailbox, publication, run
+from safelist.store.values import (
+    Change,
+    Event,
+    Made,
+    MailboxState,
+    Miscount,
+    Moment,
+    Publication,
+    Run,
+    Seen,
+    Totals,
+    Verified,
+)
 
 _NEW_RUN = insert(run)
 _END_RUN = (
@@ -27,6 +42,7 @@ _END_RUN = (
     .values(finished=bindparam("finished"), counts=bindparam("counts"), problem=bindparam("problem"))
 )
 _NEW_MAILBOX = insert(mailbox)
+_NEW_PUBLICATION = insert(publication)
 _UNSEEN: dict[str, Any] = dict.fromkeys(Seen._fields) | {"lists": 0, "entries": 0, "refused": 0}
 
 
@@ -77,15 +93,12 @@ class Store:
     def begin_run(self, now: datetime, what: str, actor: str) -> int:
         """Note that a command which writes has begun; its number goes to :meth:`record` and :meth:`note`."""
         with self._writing() as connection:
-            row = {"started": seconds(now), "what": what[:100], "actor": storable(actor)[:200]}
-            return recording.new_row(connection, _NEW_RUN, row)
+            return _begin(connection, now, what, actor)
 
     def end_run(self, run: int, now: datetime, counts: Mapping[str, int], problem: str | None) -> None:
         """Note that it ended, with its figures and, when it ended early or held something back, why."""
-        figures = json.dumps(dict(counts))
         with self._writing() as connection:
-            row = {"of": run, "finished": seconds(now), "counts": figures, "problem": storable(problem)}
-            connection.execute(_END_RUN, row)
+            _end(connection, run, now, counts, problem)
 
     def mailbox(self, address: str) -> MailboxState | None:
         """A mailbox as it was last seen; None when it was never asked."""
@@ -105,8 +118,8 @@ class Store:
     def compare(self, address: str, entries: frozenset[Entry], lists: frozenset[UserList]) -> Change:
         """What :meth:`record` would change; writes nothing."""
         with self._reading() as connection:
-            mailbox_id = recording.mailbox_id(connection, _address(address))
-            return recording.compare(connection, mailbox_id, entries, lists).change()
+            known = recording.known(connection, _address(address))
+            return recording.compare(connection, known.id if known else None, entries, lists).change()
 
     def record(
         self, run: int, address: str, seen: Seen, entries: frozenset[Entry], lists: frozenset[UserList],
@@ -123,11 +136,12 @@ class Store:
         }  # fmt: skip
         with self._writing() as connection:
             address = _address(address)
-            mailbox_id = recording.mailbox_id(connection, address)
-            if mailbox_id is None:
-                mailbox_id = _insert_mailbox(connection, address, values)
-            difference = recording.compare(connection, mailbox_id, entries, lists)
-            written = recording.write(connection, self._among, run, mailbox_id, at, difference)
+            known = recording.known(connection, address)
+            if known is None:
+                known = recording.Known(_insert_mailbox(connection, address, values), include_contacts=None)
+            difference = recording.compare(connection, known.id, entries, lists)
+            of = Recording(run, address, known, at, seen.include_contacts)
+            written = recording.write(connection, self._among, of, difference)
             if difference.added or difference.removed:
                 values["changed"] = at
             _update_mailbox(connection, address, values | written._asdict())
@@ -155,20 +169,106 @@ class Store:
             if not _update_mailbox(connection, address, values):
                 _insert_mailbox(connection, address, values)
 
-    def candidates(self, at_least: int = 1) -> Iterator[Candidate]:
-        """Patterns that at least so many mailboxes trust, sorted by text, as of the moment of the first one."""
-        with self._reading() as connection:
-            yield from reading.candidates(connection, at_least)
+    def candidates(self, settings: Settings, now: datetime, at_least: int = 1) -> Iterator[Candidate]:
+        """Every sender that at least so many mailboxes trust, or that an override in force is about.
 
-    def who(self, texts: Sequence[str]) -> list[Holding]:
-        """Every entry, open or ended, whose pattern has one of those texts."""
+        Those that are trusted come first, sorted by text, as of the moment of the first one.
+        """
         with self._reading() as connection:
-            return reading.who(connection, self._among, [storable(text) for text in texts])
+            yield from evidence.candidates(connection, self._among, settings, now, at_least)
 
-    def listing(self, address: str) -> list[Holding]:
-        """Every entry, open or ended, of one mailbox."""
+    def candidate(
+        self, sender: Pattern, recipient: str | None, settings: Settings, at: Moment
+    ) -> tuple[Candidate, list[Holding]]:
+        """One question as of that moment, and every entry, trusting or blocking, about its sender."""
+        sender = sender._replace(text=storable(sender.text))
         with self._reading() as connection:
-            return reading.listing(connection, _address(address))
+            return evidence.candidate(connection, self._among, sender, recipient, settings, at)
+
+    def own_domains(self) -> frozenset[str]:
+        """The domains of the mailboxes that were ever asked."""
+        with self._reading() as connection:
+            return frozenset(reading.own_domains(connection))
+
+    def who(self, texts: Sequence[str], at: Moment | None = None) -> list[Holding]:
+        """Every entry, open or ended, whose pattern has one of those texts; as of a moment only the open ones."""
+        with self._reading() as connection:
+            return reading.who(connection, self._among, [storable(text) for text in texts], at)
+
+    def listing(self, address: str, at: Moment | None = None) -> list[Holding]:
+        """Every entry, open or ended, of one mailbox; as of a moment only the open ones."""
+        with self._reading() as connection:
+            return reading.listing(connection, _address(address), at)
+
+    def moment_at(self, at: datetime) -> Moment:
+        """The state of the aggregate at that time."""
+        with self._reading() as connection:
+            return reading.moment_at(connection, at)
+
+    def moment_after(self, run: int) -> Moment | None:
+        """The state of the aggregate after that run; None when there was none of that number."""
+        with self._reading() as connection:
+            return reading.moment_after(connection, run)
+
+    def overrides(self) -> list[Override]:
+        """Every override ever made, oldest first."""
+        with self._reading() as connection:
+            return overriding.load(connection)
+
+    def make_overrides(
+        self, given: Sequence[Terms], now: datetime, actor: str, *, replace: bool = False, dry_run: bool = False
+    ) -> list[Made]:  # fmt: skip
+        """Record what an administrator says, all of it or nothing, as one run; what is in force already stays.
+
+        Raises ContradictionError where overrides in force say otherwise, unless they are to be replaced. A dry run does
+        the same and takes it back.
+        """
+        now = now.replace(microsecond=0)
+        with self._writing() as connection:
+            number = _begin(connection, now, "override", actor)
+            made = overriding.make(connection, self._among, number, now, given, replace=replace)
+            if dry_run or not any(each.is_new for each in made):
+                connection.rollback()
+                return made
+            replaced = sum(each.replaced is not None for each in made)
+            _end(connection, number, now, {"made": sum(each.is_new for each in made), "revoked": replaced}, None)
+        return made
+
+    def revoke_overrides(self, ids: Sequence[int], why: str, now: datetime, actor: str) -> None:
+        """Take overrides back, all of them or none, as one run. Raises UsageError where one is over already."""
+        now = now.replace(microsecond=0)
+        with self._writing() as connection:
+            number = _begin(connection, now, "override", actor)
+            overriding.revoke(connection, number, now, ids, why)
+            _end(connection, number, now, {"revoked": len(ids)}, None)
+
+    def last_publication(self, target: str, path: str) -> Publication | None:
+        """What was last published to that target's file."""
+        with self._reading() as connection:
+            return happenings.last_publication(connection, target, path)
+
+    def note_publication(self, run: int, now: datetime, published: Publication) -> None:
+        """Note what a publication wrote."""
+        row = published._asdict() | {"path": storable(published.path)}
+        with self._writing() as connection:
+            content = {"published": [[row[name] for name in chain.PUBLISHED]]}
+            change = chain.append(connection, chain.Kind.PUBLICATION, seconds(now), run, content)
+            connection.execute(_NEW_PUBLICATION, row | {"change_set_id": change})
+
+    def events(self, window: Window) -> Iterator[Event]:
+        """What happened, oldest first."""
+        with self._reading() as connection:
+            yield from happenings.events(connection, window)
+
+    def entry_events(self, window: Window) -> Iterator[Event]:
+        """Which entries were added and removed, oldest first."""
+        with self._reading() as connection:
+            yield from happenings.entries(connection, window)
+
+    def verify_chain(self, contains: bytes | None = None) -> Verified:
+        """Compute the digest of every change set anew from the rows; ``contains`` is one that must be among them."""
+        with self._reading() as connection:
+            return chain.verify(connection, contains)
 
     def last_runs(self, count: int) -> list[Run]:
         """The newest runs, newest first."""
@@ -180,10 +280,26 @@ class Store:
         with self._reading() as connection:
             return reading.totals(connection)
 
+    def refusals(self) -> dict[Refusal, int]:
+        """How many different texts in some list, open or ended, cannot be senders, by reason."""
+        with self._reading() as connection:
+            return reading.refusals(connection)
+
     def recount(self) -> list[Miscount]:
         """Patterns whose maintained count of trusting mailboxes differs from the entries; empty when all is well."""
         with self._reading() as connection:
             return reading.recount(connection)
+
+
+def _begin(connection: Connection, now: datetime, what: str, actor: str) -> int:
+    row = {"started": seconds(now), "what": what[:100], "actor": storable(actor)[:200]}
+    return recording.new_row(connection, _NEW_RUN, row)
+
+
+def _end(connection: Connection, number: int, now: datetime, counts: Mapping[str, int], problem: str | None) -> None:
+    at, figures, problem = seconds(now), json.dumps(dict(counts)), storable(problem)
+    connection.execute(_END_RUN, {"of": number, "finished": at, "counts": figures, "problem": problem})
+    chain.append(connection, chain.Kind.RUN, at, number, {"ended": [at, figures, problem]})
 
 
 def _address(text: str) -> str:
@@ -191,7 +307,7 @@ def _address(text: str) -> str:
 
 
 def _insert_mailbox(connection: Connection, address: str, values: Mapping[str, Any]) -> int:
-    row = _UNSEEN | dict(values) | {"address": address}
+    row = _UNSEEN | dict(values) | {"address": address, "domain": address.rpartition("@")[2]}
     return recording.new_row(connection, _NEW_MAILBOX, row)
 
 

@@ -1,7 +1,7 @@
 """Reaching the database: its URL, the engine, and every way in which it can fail, as a named error."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,7 @@ from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, T
 BUSY_SECONDS = 20
 CONNECT_SECONDS = 10
 # A checkpoint every 32 MB instead of every 4: a first run changes the same pages over and over.
-_PRAGMAS = (
-    "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32768", "wal_autocheckpoint=8000",
-)  # fmt: skip
+_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-32768", "wal_autocheckpoint=8000")
 
 # SQLite's primary result codes (sqlite.org/rescode.html).
 _SQLITE_FAILURES: dict[int, tuple[type[SafelistError], str]] = {
@@ -96,11 +94,16 @@ def file_of(url: URL) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
-def make_engine(url: URL) -> Engine:
-    """An engine that has not connected yet. Raises ConfigError when the driver is unknown or not installed."""
+def make_engine(url: URL, *, is_upgrade: bool = False) -> Engine:
+    """An engine that has not connected yet. Raises ConfigError when the driver is unknown or not installed.
+
+    An upgrade replaces tables that others refer to, which SQLite would take for a violation of their foreign keys
+    (sqlite.org/lang_altertable.html).
+    """
     options: dict[str, Any] = {}
     if url.get_backend_name() == "sqlite":
-        options = {"creator": lambda: _connect_sqlite(str(url.database), _busy_seconds(url))}
+        pragmas = (*_PRAGMAS, f"foreign_keys={'OFF' if is_upgrade else 'ON'}")
+        options = {"creator": lambda: _connect_sqlite(str(url.database), _busy_seconds(url), pragmas)}
     elif url.get_backend_name() == "postgresql":
         options = {"connect_args": {"connect_timeout": CONNECT_SECONDS}}
     with failures(url):
@@ -114,13 +117,13 @@ def make_engine(url: URL) -> Engine:
     return engine
 
 
-def _connect_sqlite(path: str, busy_seconds: float) -> sqlite3.Connection:
+def _connect_sqlite(path: str, busy_seconds: float, pragmas: Sequence[str]) -> sqlite3.Connection:
     """Opens an existing file only; WAL lets readers work while a run writes (sqlite.org/wal.html)."""
     connection = sqlite3.connect(
         f"file:{quote(path)}?mode=rw", uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False
     )
     try:
-        for pragma in _PRAGMAS:
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
     except BaseException:
         connection.close()

@@ -22,7 +22,7 @@ def upgrade(url: str) -> tuple[str | None, str]:
     parsed = parse_url(url)
     if (path := file_of(parsed)) is not None:
         make_file(path)
-    engine = make_engine(parsed)
+    engine = make_engine(parsed, is_upgrade=True)
     try:
         with failures(parsed), engine.execution_options(writes=True).begin() as connection:
             before = revision(connection)

@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, distinct, func, select
+from sqlalchemy import Connection, Select, and_, bindparam, case, func, or_, select
 
-from safelist.entry import TRUSTING_LISTS, UserList
-from safelist.policy import Candidate
+from safelist.entry import TRUSTING_LISTS, Holding, UserList
 from safelist.sender import Form, Pattern, Refusal
 from safelist.store.among import Among, portions
 from safelist.store.schema import change_set, entry, mailbox, pattern, run
-from safelist.store.values import Holding, MailboxState, Miscount, Run, Totals
+from safelist.store.values import MailboxState, Miscount, Moment, Run, Totals
 
 _ROWS_AT_ONCE = 2000
 _FORMS = {int(form): form for form in Form}
@@ -23,11 +22,6 @@ _REFUSALS: Mapping[str, Refusal] = {str(refusal): refusal for refusal in Refusal
 _STATE = select(*(mailbox.c[name] for name in MailboxState._fields))
 _STATE_OF = _STATE.where(mailbox.c.address == bindparam("of"))
 _ADDRESS_OF_OWNER = select(mailbox.c.address).where(mailbox.c.owner == bindparam("of")).order_by(mailbox.c.id).limit(1)
-_CANDIDATES = (
-    select(pattern.c.text, pattern.c.form, pattern.c.trusted_by)
-    .where(pattern.c.trusted_by >= bindparam("at_least"), pattern.c.form != int(Form.REFUSED))
-    .order_by(pattern.c.text, pattern.c.form)
-)
 _RUNS = select(run).order_by(run.c.id.desc()).limit(bindparam("count"))
 
 
@@ -74,7 +68,7 @@ def state(connection: Connection, address: str) -> MailboxState | None:
 
 def states(connection: Connection) -> Iterator[MailboxState]:
     """Every mailbox, by address."""
-    with _stream(connection, _STATE.order_by(mailbox.c.address)) as rows:
+    with stream(connection, _STATE.order_by(mailbox.c.address)) as rows:
         for row in rows:
             yield _state(row)
 
@@ -84,20 +78,12 @@ def address_of_owner(connection: Connection, owner: str) -> str | None:
     return connection.execute(_ADDRESS_OF_OWNER, {"of": owner}).scalar()
 
 
-def candidates(connection: Connection, at_least: int) -> Iterator[Candidate]:
-    """Patterns that at least so many mailboxes trust, by text in byte order; reads no entries."""
-    forms = _FORMS
-    with _stream(connection, _CANDIDATES, {"at_least": at_least}) as rows:
-        for text, form, trusted_by in rows:
-            yield Candidate(Pattern(text, forms[form]), trusted_by)
-
-
-def _stream(
+def stream(
     connection: Connection, statement: Select[Any], values: Mapping[str, Any] | None = None
-) -> AbstractContextManager[Iterable[Sequence[Any]]]:  # fmt: skip
+) -> AbstractContextManager[Iterable[Any]]:  # fmt: skip
     """Rows that come as they are read; to be closed, because a reader may leave half-way."""
-    streaming = connection.execution_options(stream_results=True, yield_per=_ROWS_AT_ONCE)
-    return streaming.execute(statement, values or {})
+    options = {"stream_results": True, "yield_per": _ROWS_AT_ONCE}
+    return connection.execute(statement, values or {}, execution_options=options)
 
 
 _began = change_set.alias("began")
@@ -105,40 +91,85 @@ _ended = change_set.alias("ended")
 _HOLDINGS = (
     select(
         mailbox.c.address, entry.c.list, pattern.c.text, pattern.c.form, pattern.c.refusal,
-        _began.c.at.label("since"), _ended.c.at.label("until"),
+        _began.c.at.label("since"), _ended.c.at.label("until"), mailbox.c.include_contacts,
     )
     .select_from(entry)
     .join(pattern, entry.c.pattern_id == pattern.c.id)
     .join(mailbox, entry.c.mailbox_id == mailbox.c.id)
     .join(_began, entry.c.added == _began.c.id)
     .outerjoin(_ended, entry.c.removed == _ended.c.id)
-    .order_by(mailbox.c.address, entry.c.list, pattern.c.text, pattern.c.form, entry.c.added)
 )  # fmt: skip
-_LISTING = _HOLDINGS.where(mailbox.c.address == bindparam("of"))
+_IN_ORDER = (mailbox.c.address, entry.c.list, pattern.c.text, pattern.c.form, entry.c.added)
+_LISTING = _HOLDINGS.where(mailbox.c.address == bindparam("of")).order_by(*_IN_ORDER)
+_OPEN_AT = (entry.c.added <= bindparam("moment"), or_(entry.c.removed.is_(None), entry.c.removed > bindparam("moment")))
+_LAST_UNTIL = select(func.max(change_set.c.id)).where(change_set.c.at <= bindparam("at"))
+_LAST_OF_RUN = select(func.max(change_set.c.id)).where(change_set.c.run_id <= bindparam("run"))
+_NEXT_DOMAIN = select(func.min(mailbox.c.domain)).where(mailbox.c.domain > bindparam("last"))
 
 
 def who_statement(among: Among) -> Select[Any]:
     """Every entry, open or ended, of the patterns with one of the parameter's ``texts``."""
-    return _HOLDINGS.where(among.test(pattern.c.text, "texts"))
+    return _HOLDINGS.where(among.test(pattern.c.text, "texts")).order_by(*_IN_ORDER)
 
 
-def who(connection: Connection, among: Among, texts: Sequence[str]) -> list[Holding]:
+def _as_of(statement: Select[Any], moment: Moment | None) -> tuple[Select[Any], dict[str, Any]]:
+    """Only the entries that were open at that moment; without one, all."""
+    return (statement, {}) if moment is None else (statement.where(*_OPEN_AT), {"moment": moment.change_set})
+
+
+def who(connection: Connection, among: Among, texts: Sequence[str], at: Moment | None) -> list[Holding]:
     """The answer to :func:`who_statement`, by mailbox, list and text."""
-    found = []
+    statement, values = _as_of(who_statement(among), at)
+    found: list[Holding] = []
     for portion in portions(dict.fromkeys(texts)):
-        found += [_holding(row) for row in connection.execute(who_statement(among), {"texts": among.pack(portion)})]
+        found += map(_holding, connection.execute(statement, values | {"texts": among.pack(portion)}))
     return found
 
 
-def listing(connection: Connection, address: str) -> list[Holding]:
+def listing(connection: Connection, address: str, at: Moment | None) -> list[Holding]:
     """Every entry, open or ended, of one mailbox, by list and text."""
-    return [_holding(row) for row in connection.execute(_LISTING, {"of": address})]
+    statement, values = _as_of(_LISTING, at)
+    return list(map(_holding, connection.execute(statement, values | {"of": address})))
+
+
+def open_trust(connection: Connection, among: Among, patterns: Sequence[int]) -> list[Holding]:
+    """The open entries by which somebody trusts the patterns of those rows."""
+    statement = _HOLDINGS.where(
+        among.test(entry.c.pattern_id, "patterns"), entry.c.removed.is_(None), entry.c.list.in_(_TRUSTING)
+    )
+    return list(map(_holding, connection.execute(statement, {"patterns": among.pack(patterns)})))
+
+
+_TRUSTING = sorted(map(int, TRUSTING_LISTS | {UserList.TRUSTED_CONTACTS}))
 
 
 def _holding(row: Sequence[Any]) -> Holding:
-    address, list_, text, form, refusal, since, until = row
+    address, list_, text, form, refusal, since, until, include_contacts = row
     began = datetime.fromtimestamp(since, UTC)
-    return Holding(address, UserList(list_), pattern_of(text, form, refusal), began, _moment(until))
+    is_on = list_ != UserList.TRUSTED_CONTACTS or bool(include_contacts)
+    return Holding(address, UserList(list_), pattern_of(text, form, refusal), began, _moment(until), is_on)
+
+
+def moment_at(connection: Connection, at: datetime) -> Moment:
+    """The state at that time."""
+    return Moment(connection.execute(_LAST_UNTIL, {"at": seconds(at)}).scalar() or 0, at)
+
+
+def moment_after(connection: Connection, run_id: int) -> Moment | None:
+    """The state after that run; None when there was no such run."""
+    found = connection.execute(select(run.c.started, run.c.finished).where(run.c.id == run_id)).one_or_none()
+    if found is None:
+        return None
+    last = connection.execute(_LAST_OF_RUN, {"run": run_id}).scalar() or 0
+    return Moment(last, datetime.fromtimestamp(found.finished or found.started, UTC))
+
+
+def own_domains(connection: Connection) -> Iterator[str]:
+    """The domains of the mailboxes: one look-up each, however many mailboxes there are."""
+    last = ""
+    while (found := connection.execute(_NEXT_DOMAIN, {"last": last}).scalar()) is not None:
+        yield found
+        last = found
 
 
 def last_runs(connection: Connection, count: int) -> list[Run]:
@@ -162,20 +193,41 @@ def totals(connection: Connection) -> Totals:
     return Totals(*map(int, (*mailboxes, *patterns)))
 
 
+def refusals(connection: Connection) -> dict[Refusal, int]:
+    """How many different texts in some list, open or ended, cannot be senders, by reason."""
+    statement = (
+        select(pattern.c.refusal, func.count())
+        .where(pattern.c.form == int(Form.REFUSED), pattern.c.refusal.in_(list(_REFUSALS)))
+        .group_by(pattern.c.refusal)
+    )
+    return {_REFUSALS[name]: count for name, count in connection.execute(statement)}
+
+
 def recount(connection: Connection) -> list[Miscount]:
-    """Patterns whose maintained count differs from the entries. Reads every entry: minutes for ten millions."""
-    lists = [int(list_) for list_ in TRUSTING_LISTS]
-    counts = (
-        select(entry.c.pattern_id, func.count(distinct(entry.c.mailbox_id)).label("counted"))
-        .where(entry.c.removed.is_(None), entry.c.list.in_(lists))
-        .group_by(entry.c.pattern_id)
+    """Patterns whose maintained counts differ from the entries. Reads every entry: minutes for ten millions."""
+    wrong = []
+    trusting = entry.c.list.in_(sorted(map(int, TRUSTING_LISTS)))
+    contact = and_(entry.c.list == int(UserList.TRUSTED_CONTACTS), mailbox.c.include_contacts.is_(True))
+    votes = (
+        select(entry.c.pattern_id, entry.c.mailbox_id, func.max(case((trusting, 1), else_=0)).label("trusts"))
+        .join(mailbox, entry.c.mailbox_id == mailbox.c.id)
+        .where(entry.c.removed.is_(None), or_(trusting, contact))
+        .group_by(entry.c.pattern_id, entry.c.mailbox_id)
         .subquery()
     )
-    counted: ColumnElement[int] = func.coalesce(counts.c.counted, 0)
-    statement = (
-        select(pattern.c.text, pattern.c.trusted_by, counted)
-        .outerjoin_from(pattern, counts, pattern.c.id == counts.c.pattern_id)
-        .where(pattern.c.trusted_by != counted, pattern.c.form != int(Form.REFUSED))
-        .order_by(pattern.c.text)
+    counts = (
+        select(votes.c.pattern_id, func.sum(votes.c.trusts).label("trusted"), func.count().label("all"))
+        .group_by(votes.c.pattern_id)
+        .subquery()
     )
-    return [Miscount(*row) for row in connection.execute(statement)]
+    trusted = func.coalesce(counts.c.trusted, 0)
+    contact_of = func.coalesce(counts.c.all - counts.c.trusted, 0)
+    for maintained, counted in ((pattern.c.trusted_by, trusted), (pattern.c.contact_of, contact_of)):
+        statement = (
+            select(pattern.c.text, maintained, counted)
+            .outerjoin_from(pattern, counts, pattern.c.id == counts.c.pattern_id)
+            .where(maintained != counted, pattern.c.form != int(Form.REFUSED))
+            .order_by(pattern.c.text)
+        )
+        wrong += [Miscount(text, int(kept), int(found)) for text, kept, found in connection.execute(statement)]
+    return wrong

@@ -4,13 +4,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Executable, Insert, Integer, bindparam, insert, select, update
+from sqlalchemy import Column, Connection, Executable, Insert, Integer, bindparam, insert, select, update
 
 from safelist.entry import TRUSTING_LISTS, Entry, UserList
 from safelist.sender import Form, Pattern
+from safelist.store import chain
 from safelist.store.among import Among, portions
 from safelist.store.reading import pattern_of
-from safelist.store.schema import change_set, entry, mailbox, pattern
+from safelist.store.schema import entry, mailbox, pattern
 from safelist.store.values import Change
 
 Key = tuple[int, str, int]
@@ -45,10 +46,18 @@ class Counts(NamedTuple):
     refused: int
 
 
+class Known(NamedTuple):
+    """The row of a mailbox: its number, and whether its user's contacts counted when it was last recorded."""
+
+    id: int
+    include_contacts: bool | None
+
+
 class _Statements(NamedTuple):
     find: Executable
     append: Executable
     trust: Executable
+    contact: Executable
 
 
 _OPEN_ENTRIES = (
@@ -56,8 +65,7 @@ _OPEN_ENTRIES = (
     .join_from(entry, pattern)
     .where(entry.c.mailbox_id == bindparam("mailbox"), entry.c.removed.is_(None))
 )
-_MAILBOX_ID = select(mailbox.c.id).where(mailbox.c.address == bindparam("of"))
-_NEW_CHANGE_SET = insert(change_set)
+_KNOWN = select(mailbox.c.id, mailbox.c.include_contacts).where(mailbox.c.address == bindparam("of"))
 _NEW_PATTERNS = insert(pattern)
 # One by one: PostgreSQL has no statistics of a young table and plans the closing of many at once badly.
 _CLOSE = (
@@ -82,9 +90,16 @@ def _statements(among: Among) -> _Statements:
     return _Statements(
         find=select(pattern.c.text, pattern.c.form, pattern.c.id).where(among.test(pattern.c.text, "texts")),
         append=insert(entry).from_select(["mailbox_id", "list", "pattern_id", "added"], fresh),
-        trust=update(pattern)
+        trust=_step(among, pattern.c.trusted_by),
+        contact=_step(among, pattern.c.contact_of),
+    )
+
+
+def _step(among: Among, count: Column[int]) -> Executable:
+    return (
+        update(pattern)
         .where(among.test(pattern.c.id, "patterns"))
-        .values(trusted_by=pattern.c.trusted_by + bindparam("step", type_=Integer)),
+        .values({count: count + bindparam("step", type_=Integer)})
     )
 
 
@@ -108,9 +123,10 @@ def new_row(connection: Connection, statement: Insert, values: Mapping[str, Any]
     return int(key[0])
 
 
-def mailbox_id(connection: Connection, address: str) -> int | None:
+def known(connection: Connection, address: str) -> Known | None:
     """The row of a mailbox, None when it was never asked."""
-    return connection.execute(_MAILBOX_ID, {"of": address}).scalar()
+    row = connection.execute(_KNOWN, {"of": address}).one_or_none()
+    return None if row is None else Known(*row)
 
 
 def compare(
@@ -127,24 +143,42 @@ def compare(
     return Difference(before, refusals, wanted, sorted(wanted.keys() - before.keys()), removed)
 
 
-def write(connection: Connection, among: Among, run: int, mailbox: int, at: int, difference: Difference) -> Counts:
+class Recording(NamedTuple):
+    """Whose lists are recorded, by which run, in which second, and whether the contacts count from now on."""
+
+    run: int
+    address: str
+    mailbox: Known
+    at: int
+    include_contacts: bool | None
+
+
+def write(connection: Connection, among: Among, of: Recording, difference: Difference) -> Counts:
     """Append and close what differs, as one change set, and keep the patterns' counts of trusting mailboxes."""
     before, added, removed = difference.before, difference.added, difference.removed
     _restate(connection, difference)
+    ids = {key[1:]: id_ for key, id_ in before.items()}
+    statements = _statements(among)
     if added or removed:
-        statements = _statements(among)
-        row = {"run_id": run, "mailbox_id": mailbox, "at": at}
-        change = new_row(connection, _NEW_CHANGE_SET, row)
-        ids = {key[1:]: before[key] for key in removed}
+        change = chain.append(connection, chain.Kind.ENTRIES, of.at, of.run, _content(of, difference), of.mailbox.id)
         _identify(connection, among, statements, [difference.wanted[key].pattern for key in added], ids)
-        values = {"mailbox": mailbox, "change": change}
+        values = {"mailbox": of.mailbox.id, "change": change}
         if removed:
             connection.execute(_CLOSE, [values | {"list_": int(key[0]), "known": before[key]} for key in removed])
         for list_, patterns in _by_list(added, ids):
             connection.execute(statements.append, values | {"list_": list_, "patterns": among.pack(patterns)})
-        _count_trust(connection, among, statements, difference, ids)
+    if added or removed or bool(of.include_contacts) != bool(of.mailbox.include_contacts):
+        _count(connection, among, statements, _Standing.of(difference, of), ids)
     refused = len(difference.refusals) + sum(not form for *_, form in added) - sum(not form for *_, form in removed)
     return Counts(len(before) + len(added) - len(removed), refused)
+
+
+def _content(of: Recording, difference: Difference) -> dict[str, object]:
+    some = {"added": difference.added, "removed": difference.removed}
+    sorted_ = {
+        n: sorted([int(list_), int(form), text] for list_, text, form in keys) for n, keys in some.items() if keys
+    }
+    return {"mailbox": of.address, **sorted_}
 
 
 def _restate(connection: Connection, difference: Difference) -> None:
@@ -171,7 +205,10 @@ def _identify(
         missing = {key: p for key, p in missing.items() if key not in ids}
         if is_retry or not missing:
             return
-        rows = [{"text": p.text, "form": int(p.form), "refusal": p.refusal, "trusted_by": 0} for p in missing.values()]
+        rows = [
+            {"text": p.text, "form": int(p.form), "refusal": p.refusal, "trusted_by": 0, "contact_of": 0}
+            for p in missing.values()
+        ]
         connection.execute(_NEW_PATTERNS, rows)
 
 
@@ -185,17 +222,43 @@ def _by_list(keys: Iterable[Key], ids: Mapping[tuple[str, int], int]) -> Iterato
             yield list_, portion
 
 
-def _count_trust(
-    connection: Connection, among: Among, statements: _Statements, difference: Difference,
+class _Standing(NamedTuple):
+    """The patterns that a mailbox trusted before and trusts now, and those that are its trusted contacts only.
+
+    A pattern may stand in several lists of one mailbox, which is one vote.
+    """
+
+    trusted_before: Collection[tuple[str, int]]
+    trusted: Collection[tuple[str, int]]
+    contacts_before: Collection[tuple[str, int]]
+    contacts: Collection[tuple[str, int]]
+
+    @classmethod
+    def of(cls, difference: Difference, of: Recording) -> "_Standing":
+        before = difference.before.keys()
+        now = (before - set(difference.removed)).union(difference.added)
+        had, has = _among(before, TRUSTING_LISTS), _among(now, TRUSTING_LISTS)
+        contacts = (
+            _among(keys, {UserList.TRUSTED_CONTACTS}) - trusted if is_on else frozenset[tuple[str, int]]()
+            for keys, trusted, is_on in ((before, had, of.mailbox.include_contacts), (now, has, of.include_contacts))
+        )
+        return cls(had, has, *contacts)
+
+
+def _among(keys: Iterable[Key], lists: Collection[UserList]) -> frozenset[tuple[str, int]]:
+    return frozenset((text, form) for list_, text, form in keys if list_ in lists and form != Form.REFUSED)
+
+
+def _count(
+    connection: Connection, among: Among, statements: _Statements, standing: _Standing,
     ids: Mapping[tuple[str, int], int],
 ) -> None:  # fmt: skip
-    """A pattern may stand in two lists of one mailbox, which is one vote."""
-    had = _trusted(difference.before)
-    has = _trusted((difference.before.keys() - set(difference.removed)).union(difference.added))
-    for step, patterns in ((1, has - had), (-1, had - has)):
+    had, has, had_contacts, has_contacts = map(frozenset, standing)
+    for statement, step, patterns in (
+        (statements.trust, 1, has - had),
+        (statements.trust, -1, had - has),
+        (statements.contact, 1, has_contacts - had_contacts),
+        (statements.contact, -1, had_contacts - has_contacts),
+    ):
         for portion in portions(sorted(ids[key] for key in patterns)):
-            connection.execute(statements.trust, {"step": step, "patterns": among.pack(portion)})
-
-
-def _trusted(keys: Iterable[Key]) -> set[tuple[str, int]]:
-    return {(text, form) for list_, text, form in keys if list_ in TRUSTING_LISTS and form != Form.REFUSED}
+            connection.execute(statement, {"step": step, "patterns": among.pack(portion)})

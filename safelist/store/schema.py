@@ -3,6 +3,9 @@
 Times are seconds since 1970 in UTC. An entry of one mailbox begins with one change set and may end with a later one;
 the change set knows its time and its run. ``pattern.trusted_by`` and the counts in ``mailbox`` are maintained in the
 transaction that changes the entries, so that publishing does not depend on the number of rows.
+
+Every change set carries the digest of what it recorded and of the change set before it (:mod:`safelist.store.chain`);
+``chain`` has one row, the newest of them, which also makes those who append wait for each other.
 """
 
 from sqlalchemy import (
@@ -21,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision of the schema, oldest first; the last one is what this version reads and writes."""
 
 VERSION_TABLE = "safelist_revision"
@@ -52,6 +55,7 @@ mailbox = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("address", String(320), nullable=False, unique=True),
+    Column("domain", String(320), nullable=False, index=True),
     Column("owner", String(100), index=True),
     Column("rule_id", Text),
     Column("change_key", Text),
@@ -59,6 +63,7 @@ mailbox = Table(
     Column("lists", SmallInteger, nullable=False),
     Column("state", Integer),
     Column("include_contacts", Boolean),
+    Column("size", Integer),
     Column("entries", Integer, nullable=False),
     Column("refused", Integer, nullable=False),
     Column("run_id", ForeignKey("run.id"), nullable=False),
@@ -83,6 +88,7 @@ pattern = Table(
     Column("form", SmallInteger, nullable=False),
     Column("refusal", String(50)),
     Column("trusted_by", Integer, nullable=False),
+    Column("contact_of", Integer, nullable=False),
     UniqueConstraint("text", "form"),
 )
 
@@ -90,9 +96,50 @@ change_set = Table(
     "change_set",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("run_id", ForeignKey("run.id"), nullable=False),
-    Column("mailbox_id", ForeignKey("mailbox.id"), nullable=False),
-    Column("at", BigInteger, nullable=False),
+    Column("run_id", ForeignKey("run.id"), nullable=False, index=True),
+    Column("mailbox_id", ForeignKey("mailbox.id"), index=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("kind", String(20), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+
+chain = Table(
+    "chain",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("change_set_id", ForeignKey("change_set.id")),
+    Column("digest", LargeBinary, nullable=False),
+)
+
+override = Table(
+    "override",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("made", ForeignKey("change_set.id"), nullable=False, index=True),
+    Column("effect", String(10), nullable=False),
+    Column("level", String(10), nullable=False),
+    Column("text", _SenderText, nullable=False, index=True),
+    Column("form", SmallInteger, nullable=False),
+    Column("scope", String(320)),
+    Column("authentication", String(20), nullable=False),
+    Column("reason", String(500), nullable=False),
+    Column("ticket", String(500)),
+    Column("expires", BigInteger),
+    Column("revoked", ForeignKey("change_set.id"), index=True),
+    Column("revoked_why", String(500)),
+)
+
+publication = Table(
+    "publication",
+    metadata,
+    Column("change_set_id", ForeignKey("change_set.id"), primary_key=True, autoincrement=False),
+    Column("target", String(50), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("added", Integer, nullable=False),
+    Column("removed", Integer, nullable=False),
+    Column("file_digest", String(64), nullable=False),
+    Column("settings", Text, nullable=False),
 )
 
 entry = Table(

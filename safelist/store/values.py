@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 
 from safelist.entry import Entry, UserList
-from safelist.sender import Pattern
+from safelist.override import Override
 
 
 class Seen(NamedTuple):
     """What identifies the rule that a mailbox answered with; every field is None when it has no rule.
 
-    ``owner`` is the mailbox GUID inside the rule's id, ``state`` is PidTagRuleMessageState.
+    ``owner`` is the mailbox GUID inside the rule's id, ``state`` is PidTagRuleMessageState, ``size`` are the bytes of
+    the rule's condition (PidTagExtendedRuleMessageCondition), which Exchange limits.
     """
 
     owner: str | None
@@ -20,6 +22,7 @@ class Seen(NamedTuple):
     digest: bytes | None
     state: int | None
     include_contacts: bool | None
+    size: int | None = None
 
 
 class Change(NamedTuple):
@@ -44,6 +47,7 @@ class MailboxState(NamedTuple):
     lists: frozenset[UserList]
     state: int | None
     include_contacts: bool | None
+    size: int | None
     entries: int
     refused: int
     outcome: str
@@ -54,16 +58,6 @@ class MailboxState(NamedTuple):
     changed: datetime | None
     doubt: str | None
     doubt_runs: int
-
-
-class Holding(NamedTuple):
-    """A pattern in a list of a mailbox, from ``since`` on; ``until`` is None while it is still there."""
-
-    mailbox: str
-    list: UserList
-    pattern: Pattern
-    since: datetime
-    until: datetime | None
 
 
 class Run(NamedTuple):
@@ -90,8 +84,71 @@ class Totals(NamedTuple):
 
 
 class Miscount(NamedTuple):
-    """A pattern whose maintained number of trusting mailboxes is not what its entries say."""
+    """A pattern whose maintained number of trusting mailboxes, or of those that have it among their trusted contacts
+    only, is not what its entries say.
+    """
 
     text: str
     maintained: int
     counted: int
+
+
+class Publication(NamedTuple):
+    """What a publication wrote: figures, the file's SHA-256 (hexadecimal), and the policy's settings as JSON."""
+
+    target: str
+    path: str
+    entries: int
+    added: int
+    removed: int
+    file_digest: str
+    settings: str
+
+
+class Verified(NamedTuple):
+    """How far the chain of change sets holds: how many do, the last digest, and the first problem, if any."""
+
+    change_sets: int
+    head: str
+    problem: str | None
+
+
+class Made(NamedTuple):
+    """An override that is in force now: a new one, which may have replaced another, or one that was there already."""
+
+    override: Override
+    is_new: bool
+    replaced: Override | None = None
+
+
+class Moment(NamedTuple):
+    """A state of the aggregate: after the change set of that number (0: before the first), at that time."""
+
+    change_set: int
+    at: datetime
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    ENTRY_ADDED = "entry-added"
+    ENTRY_REMOVED = "entry-removed"
+    OVERRIDE_MADE = "override-made"
+    OVERRIDE_EXPIRED = "override-expired"
+    OVERRIDE_REVOKED = "override-revoked"
+    PUBLISHED = "published"
+    RUN_FAILED = "run-failed"
+
+
+class Event(NamedTuple):
+    """One thing that happened, by whom; of ``entry``, ``override``, ``publication`` and ``run`` one says what."""
+
+    at: datetime
+    kind: EventKind
+    actor: str
+    run: int | None
+    mailbox: str | None = None
+    entry: Entry | None = None
+    override: Override | None = None
+    publication: Publication | None = None
+    problem: str | None = None

@@ -18,6 +18,7 @@ from safelist.demo import DemoServer, Fault, Mailbox, Organisation, Trouble
 from safelist.entry import ALL_LISTS, UserList
 from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableError
 from safelist.junkrule import JunkRule
+from safelist.policy import Settings as Policy
 from safelist.store import Store
 
 START = datetime(2026, 3, 1, 6, 0, tzinfo=UTC)
@@ -71,7 +72,7 @@ class Site:
         return {h.pattern.text for h in self.store.listing(mailbox) if h.until is None}
 
     def trusted(self) -> dict[str, int]:
-        return {c.pattern.text: c.trusted_by for c in self.store.candidates()}
+        return {c.sender.text: c.tallies[0].votes for c in self.store.candidates(Policy(), START)}
 
 
 @pytest.fixture

@@ -12,16 +12,16 @@ from safelist.publisher.publish import publish
 from safelist.publisher.targets import postfix as target
 from safelist.sender import Form, Pattern
 from tests.postfix.servers import CLEAN, LISTED, MAP, RECOMMENDED, ZONE, Postfix, missing, postfix, rbldnsd, until
-from tests.publisher.site import INSTALLED, address, domain, every_map_type, settings
+from tests.publisher.site import INSTALLED, NOW, address, domain, every_map_type, settings, voted
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 SAFE, LONELY, STRANGER, LATER = "bob@aol.example", "once@aol.example", "spam@aol.example", "zoe@yahoo.example"
 CANDIDATES = [
-    Candidate(address(SAFE), 2),
-    Candidate(address(LONELY), 1),
-    Candidate(domain("trusted.example"), 3),
-    Candidate(Pattern("x", Form.REFUSED), 9),
+    voted(address(SAFE), 2),
+    voted(address(LONELY), 1),
+    voted(domain("trusted.example"), 3),
+    voted(Pattern("x", Form.REFUSED), 9),
 ]
 OURS, FOREIGN = "reception@corp.example", "someone@foreign.example"
 DNSBL = "dnsbl.safelist.example"
@@ -39,7 +39,8 @@ def restrictions(map_: str) -> str:
 
 
 def publish_map(path: Path, candidates: Sequence[Candidate], map_type: str = "") -> None:
-    publish(candidates, Policy(quorum=2, include_domains=True), target, settings(path, map_type))
+    chosen = settings(path, map_type).model_copy(update={"widen_domains": True})
+    publish(candidates, Policy(quorum=2, include_domains=True), target, chosen, NOW)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_every_indexed_type_is_looked_up_and_a_new_map_is_seen_without_a_reload(
     path = directory / map_type
     assert not accepted(site, map_type, LISTED, LATER)
     assert accepted(site, map_type, LISTED, SAFE)
-    publish_map(path, [Candidate(address(LATER), 2)], map_type)
+    publish_map(path, [voted(address(LATER), 2)], map_type)
     assert accepted(site, map_type, LISTED, LATER)
     assert not accepted(site, map_type, LISTED, SAFE)
 
@@ -124,6 +125,6 @@ def test_a_plain_text_map_is_seen_after_the_reload_that_on_change_asks_for(site:
     assert not accepted(site, "texthash", LISTED, LATER)
     reload = ["postfix", "-c", str(site.configuration), "reload"]
     chosen = settings(directory / "texthash", "texthash", reload)
-    assert publish([Candidate(address(LATER), 2)], Policy(), target, chosen).hook
+    assert publish([voted(address(LATER), 2)], Policy(), target, chosen, NOW).hook
     assert until(lambda: accepted(site, "texthash", LISTED, LATER))
     assert not accepted(site, "texthash", LISTED, SAFE)

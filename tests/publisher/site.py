@@ -5,16 +5,18 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from safelist.policy import Candidate
+from safelist.policy import Candidate, Tally
 from safelist.policy import Settings as Policy
 from safelist.publisher.publish import Published, publish
 from safelist.publisher.targets import postfix
 from safelist.sender import Form, Pattern
 
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
 _SBIN = "/usr/sbin:/usr/local/sbin:/sbin:/usr/bin:/bin"
 POSTMAP, POSTCONF = (shutil.which(name, path=_SBIN) for name in ("postmap", "postconf"))
 needs_postmap = pytest.mark.skipif(POSTMAP is None, reason="postmap is missing: apt-get install postfix")
@@ -51,8 +53,13 @@ def domain(text: str) -> Pattern:
     return Pattern(text, Form.DOMAIN)
 
 
+def voted(pattern: Pattern, by: int) -> Candidate:
+    """A sender that so many mailboxes trust."""
+    return Candidate(pattern, (Tally(pattern, by),))
+
+
 def trusted(*senders: str, by: int = 2) -> list[Candidate]:
-    return [Candidate(address(sender), by) for sender in senders]
+    return [voted(address(sender), by) for sender in senders]
 
 
 def many(count: int) -> list[Candidate]:
@@ -65,7 +72,7 @@ def settings(path: Path, map_type: str = "", on_change: Iterable[str] = ()) -> p
 
 def write(path: Path, candidates: Iterable[Candidate], map_type: str = "texthash", **options: bool) -> Published:
     """Publish with the default policy."""
-    return publish(candidates, Policy(), postfix, settings(path, map_type), **options)
+    return publish(candidates, Policy(), postfix, settings(path, map_type), NOW, **options)
 
 
 def postmap(*arguments: str, given: bytes = b"") -> tuple[int, list[bytes]]:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from safelist.override import Authentication
+from safelist.publisher.target import Rendering, Ruling
 from safelist.publisher.targets import TARGETS, postfix
 from safelist.sender import Form, Pattern, Refusal
-from tests.publisher.site import address, domain, every_map_type, listed, needs_postmap, postmap, settings
+from tests.publisher.site import address, domain, every_map_type, listed, needs_postmap, postconf, postmap, settings
 
-PLAIN = settings(Path("/nowhere/safelist"), "texthash")
+PLAIN = settings(Path("/nowhere/safelist"), "texthash").model_copy(update={"parent_domain_matches_subdomains": False})
 
 REFUSED = [
     (address("bob smith@aol.example"), "white space"),
@@ -55,6 +58,9 @@ REFUSED = [
 ]
 
 
+EXACT = (Form.REFUSED, Form.ADDRESS, Form.DOMAIN)
+
+
 def keys_of(text: bytes) -> dict[bytes, bytes]:
     """An independent reading of postmap(1), "INPUT FILE FORMAT", for what needs no quotes and no continuation."""
     found: dict[bytes, bytes] = {}
@@ -69,6 +75,62 @@ def keys_of(text: bytes) -> dict[bytes, bytes]:
     return found
 
 
+def render(entries: Iterable[Pattern], chosen: postfix.Settings) -> Rendering:
+    """Every entry as a safe sender."""
+    return postfix.render([safe(entry) for entry in entries], chosen)
+
+
+def safe(pattern: Pattern, authentication: Authentication = Authentication.DKIM_OR_SPF) -> Ruling:
+    return Ruling(pattern, True, authentication)
+
+
+def lines(rulings: Iterable[Ruling], **chosen: bool) -> dict[bytes, bytes]:
+    return keys_of(postfix.render(rulings, PLAIN.model_copy(update=chosen)).text)
+
+
+def test_a_domain_means_its_sub_domains_only_where_that_was_said() -> None:
+    exact, wide = safe(domain("d.example")), safe(Pattern(".d.example", Form.SUBDOMAINS))
+    ok = b"permit_auth_destination"
+    assert lines([exact], parent_domain_matches_subdomains=False) == {b"d.example": ok}
+    assert lines([wide], parent_domain_matches_subdomains=False) == {b"d.example": ok, b".d.example": ok}
+    assert lines([wide], parent_domain_matches_subdomains=True) == {b"d.example": ok}
+    assert lines([exact, wide], parent_domain_matches_subdomains=True) == {b"d.example": ok}
+    assert lines([exact], parent_domain_matches_subdomains=True) == {}
+    (refused,) = render([exact.pattern], PLAIN.model_copy(update={"parent_domain_matches_subdomains": True})).refused
+    assert "safelist override allow d.example --with-subdomains" in refused.why
+    assert lines([exact], parent_domain_matches_subdomains=True, widen_domains=True) == {b"d.example": ok}
+
+
+def test_an_exception_from_a_domain_ends_the_search() -> None:
+    wide = safe(Pattern(".d.example", Form.SUBDOMAINS))
+    out = [Ruling(p, False, Authentication.SPF) for p in (address("bad@d.example"), domain("sub.d.example"))]
+    found = lines([*out, wide], parent_domain_matches_subdomains=True)
+    assert found[b"bad@d.example"] == found[b"sub.d.example"] == b"DUNNO"
+    assert found[b"d.example"] == b"permit_auth_destination"
+
+
+def test_the_narrower_ruling_wins_where_one_key_would_say_both() -> None:
+    wide = safe(Pattern(".d.example", Form.SUBDOMAINS))
+    out = Ruling(domain("d.example"), False, Authentication.SPF)
+    assert lines([wide, out], parent_domain_matches_subdomains=True) == {b"d.example": b"DUNNO"}
+
+
+def test_senders_that_must_prove_themselves_can_be_left_out() -> None:
+    needs, free = safe(address("a@d.example")), safe(address("b@d.example"), Authentication.NONE)
+    assert set(lines([needs, free])) == {b"a@d.example", b"b@d.example"}
+    assert set(lines([needs, free], unauthenticated=False)) == {b"b@d.example"}
+    (refused,) = postfix.render([needs], PLAIN.model_copy(update={"unauthenticated": False})).refused
+    assert "needs authentication" in refused.why
+
+
+@needs_postmap
+def test_postconf_says_how_this_postfix_reads_domains() -> None:
+    """Debian's main.cf leaves Postfix's default, in which a domain means its sub-domains."""
+    assert "smtpd_access_maps" in postconf("-h", "parent_domain_matches_subdomains")[0]
+    chosen = PLAIN.model_copy(update={"parent_domain_matches_subdomains": None})
+    assert render([domain("d.example")], chosen).keys == ()
+
+
 def test_registered_under_its_name() -> None:
     assert TARGETS["postfix"] is postfix
     assert all(field.description for field in postfix.Settings.model_fields.values())
@@ -81,19 +143,19 @@ def test_the_text_is_lower_case_sorted_and_constant() -> None:
         address("bob@aol.example"),
         address("zoe@aol.example"),
     ]
-    text, _, refused = postfix.render(entries, PLAIN)
+    text, _, refused = render(entries, PLAIN)
     assert text == postfix.HEADER + (
         b"bob@aol.example permit_auth_destination\n"
         b"yahoo.example permit_auth_destination\n"
         b"zoe@aol.example permit_auth_destination\n"
     )
     assert refused == ()
-    assert postfix.render(reversed(entries), PLAIN).text == text
+    assert render(reversed(entries), PLAIN).text == text
 
 
 @pytest.mark.parametrize(("pattern", "why"), REFUSED, ids=lambda value: ascii(value)[:40])
 def test_what_postfix_could_read_as_something_else_is_refused_with_the_reason(pattern: Pattern, why: str) -> None:
-    text, _, refused = postfix.render([pattern, address("bob.o'neil+x@mail_1.aol.example")], PLAIN)
+    text, _, refused = render([pattern, address("bob.o'neil+x@mail_1.aol.example")], PLAIN)
     assert keys_of(text) == {b"bob.o'neil+x@mail_1.aol.example": b"permit_auth_destination"}
     assert [entry.pattern for entry in refused] == [pattern]
     assert why in refused[0].why
@@ -109,13 +171,13 @@ spelled = st.one_of(
     st.text(max_size=300),
 )
 PLAIN_ENTRIES = [address("bob.o'neil+x@mail_1.aol.example"), domain("aol-1.example"), address("a" * 64 + "@b.example")]
-patterns = st.one_of(st.builds(Pattern, spelled, st.sampled_from(Form)), st.sampled_from(PLAIN_ENTRIES))
+patterns = st.one_of(st.builds(Pattern, spelled, st.sampled_from(EXACT)), st.sampled_from(PLAIN_ENTRIES))
 
 
 @given(st.lists(patterns, max_size=8))
 @example([address("a@b.example"), address("A@B.example")])
 def test_every_pattern_is_in_the_file_or_refused_never_both(entries: list[Pattern]) -> None:
-    text, _, refused = postfix.render(entries, PLAIN)
+    text, _, refused = render(entries, PLAIN)
     without = {entry.pattern for entry in refused}
     wanted = {entry.text.lower().encode() for entry in entries if entry not in without}
     assert set(keys_of(text)) == wanted
@@ -129,7 +191,7 @@ def test_every_pattern_is_in_the_file_or_refused_never_both(entries: list[Patter
 @given(entries=st.lists(patterns, min_size=1, max_size=40))
 @hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_real_postmap_reads_exactly_the_accepted_keys(map_type: str, entries: list[Pattern]) -> None:
-    text = postfix.render(entries, PLAIN).text
+    text = render(entries, PLAIN).text
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "map"
         path.write_bytes(text)
@@ -150,8 +212,8 @@ def test_an_index_holds_what_the_text_says_and_nothing_else(tmp_path: Path, map_
     path = tmp_path / "map"
     index = postfix.index(settings(path, map_type))
     assert index is not None
-    one = postfix.render([address("a@b.example")], PLAIN).text
-    two = postfix.render([address("a@b.example"), domain("c.example")], PLAIN).text
+    one = render([address("a@b.example")], PLAIN).text
+    two = render([address("a@b.example"), domain("c.example")], PLAIN).text
     path.write_bytes(one)
     assert not index.holds(path, one), "there is none yet"
     index.build(path, one)

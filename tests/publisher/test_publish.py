@@ -1,5 +1,6 @@
 """Publishing changes a file in one step or not at all; what was there stays in use whenever something fails."""
 
+import hashlib
 import os
 import resource
 import shlex
@@ -22,6 +23,7 @@ from safelist.publisher.targets import postfix
 from safelist.sender import Form, Pattern
 from tests.publisher.site import (
     INSTALLED,
+    NOW,
     POSTMAP,
     address,
     as_nobody,
@@ -35,15 +37,16 @@ from tests.publisher.site import (
     settings,
     state,
     trusted,
+    voted,
     write,
 )
 
 PERMIT = b"permit_auth_destination"
 CANDIDATES = [
     *trusted("bob@aol.example", "zoe@yahoo.example"),
-    Candidate(address("once@aol.example"), 1),
-    Candidate(domain("yahoo.example"), 9),
-    Candidate(Pattern("x", Form.REFUSED), 9),
+    voted(address("once@aol.example"), 1),
+    voted(domain("yahoo.example"), 9),
+    voted(Pattern("x", Form.REFUSED), 9),
 ]
 
 
@@ -68,15 +71,16 @@ def runs(directory: Path) -> int:
 
 
 def publish_with(path: Path, command: tuple[str, ...], candidates: list[Candidate], **options: bool) -> Published:
-    return publish(candidates, Policy(), postfix, settings(path, "texthash", command), **options)
+    return publish(candidates, Policy(), postfix, settings(path, "texthash", command), NOW, **options)
 
 
 @every_map_type
 def test_the_map_holds_the_safe_senders_and_only_them(tmp_path: Path, map_type: str) -> None:
     path = tmp_path / "safelist"
     published = write(path, CANDIDATES, map_type)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert published == Published(
-        "postfix", path, 2, (), True, ("bob@aol.example", "zoe@yahoo.example"), (), hook=False
+        "postfix", path, 2, (), True, ("bob@aol.example", "zoe@yahoo.example"), (), digest, hook=False
     )
     assert path.read_bytes().split(b"\n")[1:] == [b"bob@aol.example " + PERMIT, b"zoe@yahoo.example " + PERMIT, b""]
     assert len(list(tmp_path.iterdir())) == 2
@@ -161,7 +165,7 @@ def test_a_dry_run_says_what_would_change_and_touches_nothing(tmp_path: Path, th
         write(path, trusted("gone@b.example"), "hash")
     before = state(tmp_path)
     command = hook(tmp_path, "")
-    published = publish(CANDIDATES, Policy(), postfix, settings(path, "hash", command), dry_run=True)
+    published = publish(CANDIDATES, Policy(), postfix, settings(path, "hash", command), NOW, dry_run=True)
     assert published.changed
     assert published.hook
     assert published.added == ("bob@aol.example", "zoe@yahoo.example")
@@ -448,7 +452,7 @@ def test_a_crash_between_the_two_renames_heals_itself(tmp_path: Path) -> None:
     write(path, many(2), "hash")
     (tmp_path / "safelist.db").write_bytes(old_index)
     (tmp_path / "safelist.on-change-pending").touch()
-    published = publish(many(2), Policy(), postfix, settings(path, "hash", command))
+    published = publish(many(2), Policy(), postfix, settings(path, "hash", command), NOW)
     assert (published.changed, published.hook) == (True, True)
     assert len(listed("hash", path)) == 2
     assert runs(tmp_path) == 1

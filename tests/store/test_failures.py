@@ -12,6 +12,7 @@ import pytest
 
 from safelist import store
 from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
+from safelist.policy import Settings
 from safelist.store.database import make_engine, parse_url
 from tests.store import postgres
 from tests.store.samples import NOW, SAFE, SEEN, entries
@@ -173,7 +174,7 @@ def test_disk_that_is_full(sqlite_url: str) -> None:
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(UnavailableError, match="disk is full"):
             opened.record(run, "u@x", SEEN, entries(*(f"{n}@x" for n in range(5000))), SAFE, NOW)
-        assert [c.pattern.text for c in opened.candidates()] == ["a@x"]
+        assert [c.sender.text for c in opened.candidates(Settings(), NOW)] == ["a@x"]
 
 
 def test_postgresql_database_that_does_not_exist(postgres_home: Path) -> None:
@@ -196,7 +197,7 @@ def test_role_that_may_not_read(postgres_url: str) -> None:
             store.open_store(postgres_url.replace("safelist@", "stranger@"))
         admin.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO stranger")
         with store.open_store(postgres_url.replace("safelist@", "stranger@")) as opened:
-            assert list(opened.candidates()) == []
+            assert list(opened.candidates(Settings(), NOW)) == []
             with pytest.raises(PermissionDeniedError, match="lacks a privilege"):
                 opened.begin_run(NOW, "sync", "stranger")
         admin.execute("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM stranger")

@@ -9,6 +9,7 @@ from threading import Event
 import pytest
 
 from safelist import store
+from safelist.policy import Settings
 from tests.store.samples import LATER, NOW, SAFE, SEEN, entries
 
 OLD = [f"old{n}@x.org" for n in range(50)] + ["both@x.org"]
@@ -51,7 +52,7 @@ def contents(url: str) -> tuple[list[str], object, object]:
         assert opened.recount() == []
         state = opened.mailbox("u@x")
         assert state is not None
-        trusted = [c.pattern.text for c in opened.candidates()]
+        trusted = [c.sender.text for c in opened.candidates(Settings(), NOW)]
         assert [h.pattern.text for h in opened.listing("u@x") if h.until is None] == trusted
         return trusted, state.change_key, state.entries
 
@@ -78,7 +79,7 @@ def test_readers_beside_a_writer_see_whole_lists(recorded: str) -> None:
         rounds = 0
         with store.open_store(recorded) as opened:
             while not stop.is_set() or not rounds:
-                assert [c.pattern.text for c in opened.candidates()] in (sorted(OLD), sorted(NEW))
+                assert [c.sender.text for c in opened.candidates(Settings(), NOW)] in (sorted(OLD), sorted(NEW))
                 assert len([h for h in opened.listing("u@x") if h.until is None]) == 51
                 rounds += 1
         return rounds
@@ -110,4 +111,5 @@ def test_two_writers_wait_for_each_other(url: str) -> None:
             for done in [pool.submit(write, name) for name in "ab"]:
                 done.result()
         assert opened.recount() == []
-        assert next(iter(opened.candidates(2))).trusted_by == 31
+        assert next(iter(opened.candidates(Settings(), NOW, 2))).tallies[0].votes == 31
+        assert opened.verify_chain().problem is None

@@ -14,6 +14,7 @@ import pytest
 
 from safelist import store
 from safelist.errors import EX_TEMPFAIL, PermissionDeniedError, TemporaryError, UnavailableError
+from safelist.policy import Settings
 from safelist.store import lock
 from safelist.store.database import parse_url
 from tests.store.samples import NOW
@@ -91,7 +92,7 @@ def test_lock_is_released_by_an_error(url: str) -> None:
 
 def test_readers_need_no_lock(url: str) -> None:
     with holder(url), store.open_store(url) as opened:
-        assert list(opened.candidates()) == []
+        assert list(opened.candidates(Settings(), NOW)) == []
 
 
 def lock_file(url: str) -> Path:

@@ -16,8 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from safelist import store
 from safelist.entry import TRUSTING_LISTS, Entry, UserList
+from safelist.policy import Settings
 from safelist.sender import Form, Pattern, Refusal
-from safelist.store import Holding, Store
+from safelist.store import Holding, Store, chain
 from safelist.store.among import ONE_BY_ONE, Among
 from safelist.store.database import make_engine, parse_url
 from safelist.store.schema import metadata
@@ -79,8 +80,13 @@ class Aggregate(RuleBasedStateMachine):
             if i.until is None and i.entry.list in TRUSTING_LISTS and i.entry.pattern.form is not Form.REFUSED:
                 votes.setdefault(i.entry.pattern, set()).add(i.mailbox)
         expected = sorted((p.text, p.form, len(who)) for p, who in votes.items())
-        assert [(c.pattern.text, c.pattern.form, c.trusted_by) for c in self.opened.candidates()] == expected
+        found = self.opened.candidates(Settings(), NOW)
+        assert [(c.sender.text, c.sender.form, c.tallies[0].votes) for c in found] == expected
         assert self.opened.recount() == []
+
+    @invariant()
+    def chain_holds(self) -> None:
+        assert self.opened.verify_chain().problem is None
 
     @invariant()
     def mailboxes_agree(self) -> None:
@@ -152,6 +158,7 @@ def test_postgresql(postgres_home: Path) -> None:
 
             def make() -> Store:
                 janitor.execute(f"TRUNCATE {tables}")
+                janitor.execute("INSERT INTO chain (id, digest) VALUES (1, %s)", [chain.START])
                 return opened
 
             assert explore(make) >= EXAMPLES

@@ -11,17 +11,21 @@ from sqlalchemy import Engine, event, text
 
 from safelist import store
 from safelist.entry import ALL_LISTS, Entry, UserList
-from safelist.policy import Candidate
-from safelist.store import Holding, Miscount, Run, Store, Totals, open_store
+from safelist.policy import Candidate, Settings, Tally
+from safelist.store import Holding, Miscount, Run, Store, Totals, Window, open_store
 from safelist.store.database import make_engine, parse_url
 from tests.store.samples import GONE, LATER, NOW, SAFE, SEEN, address, domain, entries, refused
+
+
+def tallies(opened: Store, at_least: int = 1) -> list[tuple[str, int]]:
+    return [(c.sender.text, c.tallies[0].votes) for c in opened.candidates(Settings(), NOW, at_least)]
 
 
 def test_empty_aggregate_answers(opened: Store) -> None:
     assert opened.mailbox("u@x") is None
     assert opened.address_of_owner("guid") is None
     assert list(opened.mailboxes()) == []
-    assert list(opened.candidates()) == []
+    assert list(opened.candidates(Settings(), NOW)) == []
     assert opened.who(["a@aol.com"]) == opened.who([]) == opened.listing("u@x") == []
     assert opened.last_runs(5) == []
     assert opened.totals() == Totals(0, 0, 0, 0, 0, 0)
@@ -67,27 +71,28 @@ def test_candidates_are_in_byte_order_whatever_the_locale(opened: Store) -> None
     ]
     run = opened.begin_run(NOW, "sync", "root")
     opened.record(run, "u@x", SEEN, entries(*texts), SAFE, NOW)
-    assert list(opened.candidates()) == [Candidate(address(t), 1) for t in sorted(texts)]
+    expected = [Candidate(address(t), (Tally(address(t), 1),)) for t in sorted(texts)]
+    assert list(opened.candidates(Settings(), NOW)) == expected
 
 
 def test_candidates_by_their_number_of_mailboxes(opened: Store) -> None:
     run = opened.begin_run(NOW, "sync", "root")
     for mailbox, texts in {"u@x": ["a@x", "b@x", "c@x"], "v@x": ["a@x", "b@x"], "w@x": ["a@x"]}.items():
         opened.record(run, mailbox, SEEN, entries(*texts), SAFE, NOW)
-    assert [(c.pattern.text, c.trusted_by) for c in opened.candidates(2)] == [("a@x", 3), ("b@x", 2)]
-    assert list(opened.candidates(4)) == []
+    assert tallies(opened, 2) == [("a@x", 3), ("b@x", 2)]
+    assert tallies(opened, 4) == []
 
 
 def test_candidates_left_half_way(opened: Store) -> None:
     run = opened.begin_run(NOW, "sync", "root")
     opened.record(run, "u@x", SEEN, entries(*(f"{n:05}@x.org" for n in range(5000))), SAFE, NOW)
-    some = opened.candidates()
-    assert next(some).pattern.text == "00000@x.org"
+    some = opened.candidates(Settings(), NOW)
+    assert next(some).sender.text == "00000@x.org"
     opened.record(run, "v@x", SEEN, entries("00000@x.org", "new@x.org"), SAFE, NOW)
-    rest = [c.pattern.text for c in some]
+    rest = [c.sender.text for c in some]
     assert (len(rest), rest[-1]) == (4999, "04999@x.org")
-    left = opened.candidates(2)
-    assert next(left).trusted_by == 2
+    left = opened.candidates(Settings(), NOW, 2)
+    assert next(left).tallies[0].votes == 2
 
 
 def test_mailboxes_totals_runs(opened: Store) -> None:
@@ -153,13 +158,21 @@ def test_no_question_and_no_recording_reads_a_whole_table(
         opened.who(["a@x", "x"])
         opened.listing("u@x")
         opened.last_runs(3)
-        list(opened.candidates())
+        list(opened.candidates(Settings(), NOW))
+        opened.candidate(address("a@x.org"), "u@x", Settings(), opened.moment_at(NOW))
+        opened.own_domains()
+        opened.overrides()
+        opened.last_publication("postfix", "/map")
+        list(opened.events(Window(since=NOW, senders=("a@x",))))
+        list(opened.events(Window(since=NOW, mailbox="u@x")))
     statements = {s: p for s, p in executed if s.startswith(("SELECT", "INSERT", "UPDATE"))}
     assert len(statements) >= 16
     with closing(sqlite3.connect(parse_url(sqlite_url).database or "")) as connection:
         plans = {s: [r[3] for r in connection.execute(f"EXPLAIN QUERY PLAN {s}", p)] for s, p in statements.items()}
     steps = {step for found in plans.values() for step in found}
     scans = {step for step in steps if step.startswith("SCAN") and "VIRTUAL TABLE" not in step}  # json_each
-    # Two read in the order of an index: publishing reads every pattern, and the newest runs come first.
-    assert scans == {"SCAN pattern USING INDEX sqlite_autoindex_pattern_1", "SCAN run"}, plans
+    # Publishing reads every pattern, in the order of an index; overrides and runs are few; the newest publication is
+    # the first one that is looked at.
+    few = {"SCAN run", "SCAN override", "SCAN publication"}
+    assert scans == {"SCAN pattern USING INDEX sqlite_autoindex_pattern_1", *few}, plans
     assert "SEARCH entry USING INDEX ix_entry_pattern_id (pattern_id=?)" in steps, plans

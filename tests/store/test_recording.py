@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from safelist import sender
 from safelist.entry import ALL_LISTS, Entry, UserList
+from safelist.policy import Settings
 from safelist.sender import Form, Pattern
 from safelist.store import Change, Store
 from safelist.store.recording import storable
@@ -15,7 +16,7 @@ A, B, C = "a@aol.com", "b@yahoo.com", "c@example.org"
 
 
 def trust(opened: Store, at_least: int = 1) -> dict[str, int]:
-    return {candidate.pattern.text: candidate.trusted_by for candidate in opened.candidates(at_least)}
+    return {c.sender.text: c.tallies[0].votes for c in opened.candidates(Settings(), NOW, at_least)}
 
 
 def test_first_list(opened: Store) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from safelist import store
 from safelist.errors import ConfigError, UnavailableError
+from safelist.policy import Settings
 from safelist.store import migration
 from safelist.store.database import make_engine, parse_url
 from safelist.store.schema import REVISIONS, VERSION_TABLE, metadata
@@ -136,3 +137,55 @@ def test_alembic_upgrade_does_the_same(empty_url: str) -> None:
     assert done.returncode == 0, done.stderr
     with store.open_store(empty_url) as opened:
         assert opened.totals().mailboxes == 0
+
+
+FIRST_AGGREGATE = [
+    "INSERT INTO run (id, started, finished, what, actor, counts) VALUES (1, 1000, 2000, 'sync', 'root', '{}')",
+    *(
+        "INSERT INTO mailbox (id, address, owner, change_key, lists, include_contacts, entries, refused, run_id, "
+        f"outcome, checked, doubt_runs) VALUES ({n}, 'm{n}@corp{n % 2}.example', 'o{n}', 'key', 254, {flag}, 2, 0, 1, "
+        "'collected', 1000, 0)"
+        for n, flag in ((1, "true"), (2, "true"), (3, "false"), (4, "NULL"))
+    ),
+    "INSERT INTO pattern (id, text, form, trusted_by) VALUES (1, 'x@aol.com', 1, 1)",
+    "INSERT INTO pattern (id, text, form, refusal, trusted_by) VALUES (2, 'bob smith', 0, 'neither', 0)",
+    *(f"INSERT INTO change_set (id, run_id, mailbox_id, at) VALUES ({n}, 1, {n % 4 + 1}, 100{n})" for n in range(1, 6)),
+    "INSERT INTO entry (mailbox_id, list, pattern_id, added) VALUES (2, 7, 1, 1)",
+    "INSERT INTO entry (mailbox_id, list, pattern_id, added) VALUES (3, 7, 1, 2)",
+    "INSERT INTO entry (mailbox_id, list, pattern_id, added) VALUES (4, 7, 1, 3)",
+    "INSERT INTO entry (mailbox_id, list, pattern_id, added) VALUES (1, 3, 1, 4)",
+    "INSERT INTO entry (mailbox_id, list, pattern_id, added) VALUES (1, 7, 1, 4)",
+    "INSERT INTO entry (mailbox_id, list, pattern_id, added, removed) VALUES (2, 3, 2, 1, 5)",
+]
+"""What the first version may have recorded: contacts of every kind, an ended entry, a refused one."""
+
+
+def test_the_first_versions_aggregate_is_brought_over_whole(empty_url: str) -> None:
+    if empty_url.startswith("sqlite"):
+        migration.make_file(Path(parse_url(empty_url).database or ""))
+    done = alembic("upgrade", "0001", SAFELIST_DATABASE_URL=empty_url)
+    assert done.returncode == 0, done.stderr
+    for statement in FIRST_AGGREGATE:
+        execute(empty_url, statement)
+    if empty_url.startswith("postgresql"):
+        for table in ("run", "mailbox", "pattern", "change_set"):
+            execute(empty_url, f"SELECT setval('{table}_id_seq', 100)")
+    assert store.upgrade(empty_url) == ("0001", REVISIONS[-1])
+    with store.open_store(empty_url) as opened:
+        assert opened.verify_chain()[::2] == (5, None)
+        assert opened.recount() == []
+        (candidate,) = opened.candidates(Settings(include_contacts=True), NOW)
+        assert candidate.tallies[0].votes == 2, "mailbox 1 as a safe sender, mailbox 2 as a contact"
+        assert opened.own_domains() == {"corp0.example", "corp1.example"}
+        assert [len(opened.listing(f"m{n}@corp{n % 2}.example")) for n in range(1, 5)] == [2, 2, 1, 1]
+        assert {m.change_key for m in opened.mailboxes()} == {None}, "every mailbox is read once more"
+        run = opened.begin_run(NOW, "sync", "root")
+        opened.record(run, "m1@corp1.example", SEEN, entries("a@x.org"), SAFE, NOW)
+        assert opened.verify_chain().problem is None
+    engine = make_engine(parse_url(empty_url))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        if engine.dialect.name == "sqlite":
+            assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+    engine.dispose()

@@ -5,12 +5,14 @@ let whoever forges a listed sender relay (SMTPD_ACCESS_README, "Dangerous use of
 ``permit_auth_destination`` accepts mail for this site's own domains and decides nothing about any other.
 
 A domain is written as ``example.com``: ``@example.com`` is never looked up. With Postfix's default
-parent_domain_matches_subdomains, which names smtpd_access_maps, it also matches every sub-domain.
+parent_domain_matches_subdomains, which names smtpd_access_maps, it also matches every sub-domain; without it,
+``.example.com`` does. ``DUNNO`` ends the search for a sender that is an exception from its domain. A map cannot ask for
+authentication: whoever forges a listed sender is taken for it.
 """
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,13 +21,15 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from safelist.config import LenientPath, Section
 from safelist.errors import ConfigError, UnavailableError
+from safelist.override import Authentication
 from safelist.publisher import program
-from safelist.publisher.target import Refused, Rendering
-from safelist.sender import Form, Pattern
+from safelist.publisher.target import Refused, Rendering, Ruling
+from safelist.sender import Form, Pattern, domain_of, with_subdomains
 
 NAME = "postfix"
 DESCRIPTION = "a map for Postfix's check_sender_access: the senders that its reject_rbl_client does not reject"
 RESULT = "permit_auth_destination"
+EXCEPTION = "DUNNO"
 HEADER = b"# Written by safelist; do not edit: `safelist publish` writes it anew.\n"
 
 MapType = Literal["", "hash", "btree", "lmdb", "cdb", "texthash"]
@@ -49,6 +53,21 @@ class Settings(Section):
         description="hash, btree, lmdb, cdb or texthash (read as it is: no index). "
         "Without it, what `postconf -h default_database_type` says.",
         examples=["lmdb"],
+    )
+    unauthenticated: bool = Field(
+        True,
+        description="Write senders whose mail must prove itself (SPF, DKIM) although this map cannot ask for it. With "
+        "false only\nthose that overrides allow without authentication are written.",
+    )
+    parent_domain_matches_subdomains: bool | None = Field(
+        None,
+        description="Whether Postfix's setting of that name has smtpd_access_maps in it (its default has). Without it, "
+        "what postconf\nsays.",
+        examples=[True],
+    )
+    widen_domains: bool = Field(
+        False,
+        description="Write a domain although Postfix then matches its sub-domains, too, which nobody has allowed.",
     )
     on_change: Annotated[tuple[str, ...], BeforeValidator(_words), Field(strict=False)] = Field(
         (),
@@ -74,20 +93,53 @@ class Settings(Section):
         return command
 
 
-def render(entries: Iterable[Pattern], settings: Settings) -> Rendering:
+def render(rulings: Iterable[Ruling], settings: Settings) -> Rendering:
     """The map's text: lower case, sorted, each key once, nothing in it that changes from run to run."""
-    found: set[str] = set()
+    lines: dict[str, str] = {}
     refused: list[Refused] = []
-    for pattern in entries:
+    domains: list[Ruling] = []
+    for ruling in rulings:
+        pattern = ruling.pattern
         key = pattern.text.lower()
         plain = _PLAIN.get(pattern.form)
-        if plain and plain.fullmatch(key) and pattern.text.isascii():
-            found.add(key)
-        else:
+        if not plain or not plain.fullmatch(key) or not pattern.text.isascii():
             refused.append(Refused(pattern, _refusal(pattern)))
-    keys = tuple(sorted(found))
-    text = "".join([f"{key} {RESULT}\n" for key in keys])
+        elif ruling.safe and not settings.unauthenticated and ruling.authentication is not Authentication.NONE:
+            refused.append(
+                Refused(pattern, f"it needs authentication ({ruling.authentication}): unauthenticated = false")
+            )
+        elif pattern.form is Form.ADDRESS:
+            lines[key] = RESULT if ruling.safe else EXCEPTION
+        else:
+            domains.append(ruling)
+    if domains:
+        refused += _add_domains(lines, domains, settings)
+    keys = tuple(sorted(lines))
+    text = "".join([f"{key} {lines[key]}\n" for key in keys])
     return Rendering(HEADER + text.encode("ascii"), keys, tuple(sorted(refused, key=lambda r: r.pattern[:2])))
+
+
+def _add_domains(lines: dict[str, str], domains: Iterable[Ruling], settings: Settings) -> Iterator[Refused]:
+    """Write the domains as this Postfix reads them; where a key would mean more than one ruling, the narrower one."""
+    is_wide = settings.parent_domain_matches_subdomains
+    if is_wide is None:
+        is_wide = _parent_domain_matches_subdomains()
+    safe = {ruling.pattern for ruling in domains if ruling.safe}
+    for ruling in sorted(domains, key=lambda r: (not r.safe, r.pattern)):
+        pattern, name = ruling.pattern, domain_of(ruling.pattern)
+        if is_wide and ruling.safe and pattern.form is Form.DOMAIN and not settings.widen_domains:
+            if with_subdomains(pattern) not in safe:
+                yield Refused(pattern, _TOO_WIDE.format(domain=name))
+            continue
+        keys = (name,) if is_wide or pattern.form is Form.DOMAIN else (name, f".{name}")
+        lines |= dict.fromkeys(keys, RESULT if ruling.safe else EXCEPTION)
+
+
+_TOO_WIDE = (
+    "this Postfix would match its sub-domains, too: if that is meant, `safelist override allow {domain} "
+    "--with-subdomains` or [publish.postfix] widen_domains; if not, take smtpd_access_maps out of Postfix's "
+    "parent_domain_matches_subdomains"
+)
 
 
 def keys(text: bytes) -> frozenset[str]:
@@ -105,6 +157,7 @@ _DOMAIN = rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}"
 _PLAIN = {
     Form.ADDRESS: re.compile(rf"(?!.{{255}}){_LOCAL}@{_DOMAIN}"),
     Form.DOMAIN: re.compile(rf"(?!.{{255}}){_DOMAIN}"),
+    Form.SUBDOMAINS: re.compile(rf"(?!.{{255}})\.{_DOMAIN}"),
 }
 _UNSAFE = (
     (re.compile(r"[^\x00-\x7f]"), "it is not ASCII"),
@@ -116,7 +169,8 @@ _UNSAFE = (
 
 
 def _refusal(pattern: Pattern) -> str:
-    shape = "domain such as example.com" if pattern.form is Form.DOMAIN else "address such as user@example.com"
+    is_domain = pattern.form in (Form.DOMAIN, Form.SUBDOMAINS)
+    shape = "domain such as example.com" if is_domain else "address such as user@example.com"
     return next((why for unsafe, why in _UNSAFE if unsafe.search(pattern.text)), f"it is not a plain {shape}")
 
 
@@ -175,9 +229,20 @@ def index(settings: Settings) -> PostmapIndex | None:
 
 
 def _default_type() -> str:
-    outcome = program.run([_installed("postconf"), "-h", "default_database_type"])
+    return _postconf(_installed("postconf"), "default_database_type")
+
+
+def _parent_domain_matches_subdomains() -> bool:
+    """What this Postfix does; where there is none, its default."""
+    postconf = program.find("postconf")
+    names = _postconf(postconf, "parent_domain_matches_subdomains") if postconf else "smtpd_access_maps"
+    return "smtpd_access_maps" in re.split(r"[\s,]+", names)
+
+
+def _postconf(postconf: str, name: str) -> str:
+    outcome = program.run([postconf, "-h", name])
     if outcome.code != 0:
-        raise UnavailableError(f"postconf cannot say the default_database_type: {outcome.complaint}")
+        raise UnavailableError(f"postconf cannot say the {name}: {outcome.complaint}")
     return outcome.output.decode(errors="backslashreplace").strip()
 
 

@@ -1,0 +1,121 @@
+"""Who trusts a sender, what a mailbox holds, why a sender is safe or not."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from safelist import policy, sender
+from safelist.audit import verp
+from safelist.entry import Holding, UserList
+from safelist.override import Override
+from safelist.policy import Candidate, Decision, Reason, Settings
+from safelist.sender import Form, Pattern, covering
+from safelist.store import MailboxState, Moment, Store
+
+MANY_ENTRIES = 1024
+"""What Microsoft's documents say of a safelist collection; Exchange Online's limit of safe senders."""
+MAX_RULE = 522_240
+"""Bytes of a rule's condition that Exchange takes by default (510 KB); beyond, the server's part is switched off."""
+_DOMAIN_FORMS = (Form.DOMAIN, Form.SUBDOMAINS)
+
+
+@dataclass(frozen=True, slots=True)
+class SenderAnswer:
+    """Every entry that names the sender or a domain it is in, what the policy says of each, and what to do."""
+
+    sender: Pattern
+    holdings: tuple[Holding, ...]
+    decisions: tuple[tuple[Pattern, Decision], ...]
+    advice: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxAnswer:
+    """One mailbox: its entries, each with the reason why it makes nobody safe, and what Outlook never warns of."""
+
+    state: MailboxState
+    holdings: tuple[tuple[Holding, Reason | None], ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The decision about a sender, the further rows of the table that hold, and the facts.
+
+    ``ended`` are overrides about the sender that are not in force at that moment.
+    """
+
+    sender: Pattern
+    recipient: str | None
+    at: datetime
+    decision: Decision
+    others: tuple[Decision, ...]
+    candidate: Candidate
+    holdings: tuple[Holding, ...]
+    ended: tuple[Override, ...]
+    advice: tuple[str, ...]
+
+
+def who(store: Store, text: str, settings: Settings, now: datetime, at: Moment | None = None) -> SenderAnswer:
+    """Which mailboxes trust or block the sender ``text``, directly or by an entry for its domain.
+
+    Without ``at`` ended entries are shown as well; what the policy says is as of ``at`` or ``now``.
+    """
+    asked = sender.parse(text)
+    moment = at or store.moment_at(now)
+    holdings = tuple(store.who(covering(asked), at))
+    patterns = dict.fromkeys((asked, *(holding.pattern for holding in holdings)))
+    decisions = tuple(
+        (found, policy.decide(store.candidate(found, None, settings, moment)[0], settings, moment.at))
+        for found in patterns
+    )
+    return SenderAnswer(asked, holdings, decisions, _advice(patterns, settings))
+
+
+def why(store: Store, text: str, recipient: str | None, settings: Settings, moment: Moment) -> Explanation:
+    """The decision about mail from ``text`` (a domain: from anybody there) to ``recipient`` (None: to everybody)."""
+    asked = sender.parse(text)
+    candidate, holdings = store.candidate(asked, recipient, settings, moment)
+    decision, *others = policy.decisions(candidate, settings, moment.at)
+    ended = (override for override in candidate.overrides if not override.in_force(moment.at))
+    patterns = dict.fromkeys((asked, *(holding.pattern for holding in holdings)))
+    return Explanation(
+        asked, recipient, moment.at, decision, tuple(others), candidate, tuple(holdings), tuple(ended),
+        _advice(patterns, settings),
+    )  # fmt: skip
+
+
+def mailbox(
+    store: Store, text: str, settings: Settings, now: datetime, at: Moment | None = None
+) -> MailboxAnswer | None:  # fmt: skip
+    """The lists of the mailbox ``text``, with ended entries unless ``at`` says as of when; None: never asked."""
+    address = sender.parse(text).text
+    state = store.mailbox(address)
+    if state is None:
+        return None
+    holdings = store.listing(address, at)
+    refused = tuple((h, policy.refused(h, settings, at.at if at else now)) for h in holdings)
+    open_ = [h for h in holdings if at is not None or h.until is None]
+    return MailboxAnswer(state, refused, tuple(_warnings(state, open_, settings)))
+
+
+def _warnings(state: MailboxState, holdings: Sequence[Holding], settings: Settings) -> Iterator[str]:
+    """What nobody tells the user: limits, a rule that is off, domains that Exchange passes over."""
+    if state.rule_id is not None and state.state is not None and not state.state & 1:
+        yield "the Junk E-mail Rule is switched off: Outlook and Exchange do not use these lists"
+    senders = sum(h.list not in (UserList.SAFE_RECIPIENTS, UserList.SAFE_RECIPIENT_DOMAINS) for h in holdings)
+    if senders > MANY_ENTRIES:
+        yield f"{senders} entries about senders: Exchange may use only {MANY_ENTRIES} of them, safelist uses them all"
+    if state.size is not None and state.size >= MAX_RULE * 9 // 10:
+        yield (
+            f"the rule has {state.size} of {MAX_RULE} bytes: beyond that, Outlook cannot add to it and Exchange's junk "
+            "filter stops for this mailbox"
+        )
+    domains = sum(h.list is UserList.SAFE_SENDER_DOMAINS and h.pattern.form in _DOMAIN_FORMS for h in holdings)
+    if domains:
+        yield f"{domains} trusted domain{'' if domains == 1 else 's'}: Update-Safelist ignores domains by default"
+    yield from _advice(dict.fromkeys(h.pattern for h in holdings), settings)
+
+
+def _advice(patterns: dict[Pattern, None], settings: Settings) -> tuple[str, ...]:
+    return tuple(text for pattern in patterns if (text := verp.advice(pattern, settings)) is not None)

@@ -1,0 +1,129 @@
+"""What the questions share: as of when, and what the answers look like as rows."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from safelist.cli.terminal import now, print_csv, print_json
+from safelist.entry import Holding, UserList
+from safelist.errors import UsageError
+from safelist.override import Effect, Override
+from safelist.policy import Decision
+from safelist.store import Moment, Store
+
+AtOption = Annotated[
+    str | None,
+    typer.Option("--at", metavar="DATE", help="As of the end of that day (2026-11-20, UTC), or of 2026-11-20T14:30."),
+]
+
+
+def moment_of(opened: Store, text: str | None, option: str = "--at") -> Moment | None:
+    """The state that ``text`` names; None without one. Raises UsageError where it is no date or in the future."""
+    return None if text is None else opened.moment_at(parse_time(text, option))
+
+
+def parse_time(text: str, option: str, *, end: bool = True) -> datetime:
+    """A day (its last second, or its first), or a moment; UTC unless it says otherwise. No later than now."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        found = _moment(text, option)
+    else:
+        found = datetime.combine(day, time.max if end else time.min, UTC).replace(microsecond=0)
+        if day == now().date():
+            found = min(found, now())
+    if found > now() + timedelta(seconds=1):
+        raise UsageError(f"{option}: {text} is in the future")
+    return found
+
+
+def _moment(text: str, option: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{option}: {text!r} is no date; write 2026-11-20 or 2026-11-20T14:30") from None
+
+
+def print_answer(
+    json: bool, csv: bool, as_json: Callable[[], object], columns: Sequence[str],
+    rows: Callable[[], Iterable[Mapping[str, object]]], for_people: Callable[[], None],
+) -> None:  # fmt: skip
+    """Print the answer in the form that was asked for."""
+    if json and csv:
+        raise UsageError("--json and --csv: write one of them")
+    if json:
+        print_json(as_json())
+    elif csv:
+        print_csv(columns, rows())
+    else:
+        for_people()
+
+
+def list_name(list_: UserList) -> str:
+    """A list's name in JSON and CSV, such as ``safe-senders``."""
+    return list_.name.lower().replace("_", "-")
+
+
+HOLDING = ("mailbox", "list", "entry", "refused", "since", "until")
+
+
+def holding_row(holding: Holding) -> dict[str, Any]:
+    """An entry of a mailbox."""
+    return {
+        "mailbox": holding.mailbox,
+        "list": list_name(holding.list),
+        "entry": holding.pattern.text,
+        "refused": holding.pattern.refusal,
+        "since": holding.since.isoformat(),
+        "until": holding.until.isoformat() if holding.until else None,
+    }
+
+
+def decision_row(decision: Decision) -> dict[str, Any]:
+    """A decision; ``authentication`` only where it is safe."""
+    return {
+        "safe": decision.safe,
+        "reason": str(decision.reason),
+        "authentication": str(decision.authentication) if decision.safe else None,
+        "why": decision.sentence,
+    }
+
+
+def override_row(override: Override) -> dict[str, Any]:
+    """An override, short."""
+    terms = override.terms
+    return {
+        "override": override.id,
+        "effect": str(terms.effect),
+        "level": str(terms.level),
+        "sender": terms.pattern.text,
+        "for": terms.scope.text if terms.scope else None,
+        "authentication": str(terms.authentication) if terms.effect is Effect.ALLOW else None,
+        "made": override.made.isoformat(),
+        "by": override.actor,
+        "reason": terms.reason,
+        "ticket": terms.ticket,
+        "expires": terms.expires.isoformat() if terms.expires else None,
+        "revoked": override.revoked.isoformat() if override.revoked else None,
+        "revoked_by": override.revoked_by,
+        "revoked_why": override.revoked_why,
+    }
+
+
+def said(decision: Decision) -> str:
+    """A decision in words."""
+    if not decision.safe:
+        return f"not safe ({decision.reason}): {decision.sentence}"
+    needs = "" if decision.authentication == "none" else f" if {decision.authentication} holds"
+    return f"safe{needs} ({decision.reason}): {decision.sentence}"
+
+
+def remarks(holding: Holding) -> Iterator[str]:
+    """What to say beside an entry."""
+    if holding.pattern.refusal is not None:
+        yield f"refused: {holding.pattern.refusal.sentence}"
+    if not holding.is_on:
+        yield "the user does not trust the contacts"

@@ -1,0 +1,85 @@
+"""``safelist audit history``: what happened, in order, and who did it."""
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+
+from safelist import sender as senders
+from safelist import store
+from safelist.cli.audit.asked import list_name, parse_time, print_answer
+from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, addresses_in, load_config, now, print_table
+from safelist.errors import UsageError
+from safelist.override import Override, scope_sentence
+from safelist.sender import Form
+from safelist.store import Event, EventKind, Window
+
+COLUMNS = ("at", "what", "mailbox", "list", "sender", "override", "detail", "by", "run")
+
+
+def history(
+    sender: Annotated[str | None, typer.Option(metavar="SENDER", help="Only about this address or domain.")] = None,
+    mailbox: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Only this mailbox's entries.")] = None,
+    actor: Annotated[str | None, typer.Option(metavar="NAME", help="Only what this person or account did.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DATE", help="From this day or moment on (UTC).")] = None,
+    until: Annotated[str | None, typer.Option(metavar="DATE", help="Up to and with this day or moment.")] = None,
+    config_file: ConfigOption = None,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+) -> None:
+    """Entries added and removed, overrides made, expired and revoked, publications, failed runs: oldest first."""
+    window = Window(
+        since=None if since is None else parse_time(since, "--since", end=False),
+        until=(now() if until is None else parse_time(until, "--until")) + timedelta(seconds=1),
+        senders=() if sender is None else (_pattern(sender),),
+        mailbox=None if mailbox is None else addresses_in([mailbox], "--mailbox")[0],
+        actor=actor,
+    )
+    with store.open_store(load_config(config_file).database.url) as opened:
+        rows = map(_row, opened.events(window))
+        print_answer(json, csv, lambda: list(rows), COLUMNS, lambda: rows, lambda: _print(rows))
+
+
+def _pattern(text: str) -> str:
+    found = senders.parse(text)
+    if found.form is Form.REFUSED and found.refusal is senders.Refusal.EMPTY:
+        raise UsageError("--sender: is empty, write an address or a domain")
+    return found.text
+
+
+def _row(event: Event) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {
+        "at": event.at.isoformat(), "what": str(event.kind), "by": event.actor or None, "run": event.run,
+        "mailbox": event.mailbox, "detail": event.problem,
+    }  # fmt: skip
+    if event.entry is not None:
+        row |= {"list": list_name(event.entry.list), "sender": event.entry.pattern.text}
+    if event.override is not None:
+        row |= {"override": event.override.id, "sender": event.override.terms.pattern.text}
+        row["detail"] = _told(event.override, event.kind)
+    if event.publication is not None:
+        published = event.publication
+        row["detail"] = (
+            f"{published.target} {published.path}: {published.entries} entries, {published.added} new, "
+            f"{published.removed} gone, sha256 {published.file_digest}"
+        )
+    return row
+
+
+def _told(override: Override, kind: EventKind) -> str:
+    terms = override.terms
+    why = override.revoked_why if kind is EventKind.OVERRIDE_REVOKED else terms.reason
+    ticket = f", ticket {terms.ticket}" if terms.ticket else ""
+    return f"{terms.level} {terms.effect} for {scope_sentence(terms.scope)}: {why}{ticket}"
+
+
+def _print(rows: Iterable[dict[str, Any]]) -> None:
+    print_table(("at (UTC)", *COLUMNS[1:]), _texts(rows))
+
+
+def _texts(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    for row in rows:
+        texts = {name: "" if value is None else str(value) for name, value in row.items()}
+        texts["at"] = texts["at"][:19].replace("T", " ")
+        yield tuple(texts[name] for name in COLUMNS)

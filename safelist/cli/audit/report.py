@@ -1,0 +1,44 @@
+"""``safelist audit report``: one page for an auditor."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from safelist import store
+from safelist.cli.terminal import ConfigOption, load_config, now, say
+from safelist.errors import PermissionDeniedError, UnavailableError
+
+
+def report(
+    html: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the page.")],
+    config_file: ConfigOption = None,
+) -> None:
+    """Write one self-contained page: totals, who is safe by whose trust, what was refused, overrides, problems."""
+    from safelist.audit.report import build, render  # jinja2 takes its time, and no other command needs it
+
+    config = load_config(config_file)
+    with store.open_store(config.database.url) as opened:
+        settings = config.policy.settings(opened.own_domains())
+        page = render(build(opened, settings, now(), verified=opened.verify_chain()))
+    _write(html, page)
+    say(f"{html}: written")
+
+
+def _write(path: Path, page: str) -> None:
+    """For its owner only, and all or nothing: it says who writes to whom."""
+    try:
+        handle, new = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(page)
+            Path(new).replace(path)
+        except BaseException:
+            Path(new).unlink(missing_ok=True)
+            raise
+    except PermissionError as error:
+        raise PermissionDeniedError(f"{path}: may not be written by this user ({error.strerror})") from None
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,47 @@
+"""``safelist audit verify``: whether what was recorded is still what was recorded."""
+
+from typing import Annotated
+
+import typer
+
+from safelist import store
+from safelist.cli.terminal import ConfigOption, JsonOption, load_config, print_json
+from safelist.errors import TamperedError, UsageError
+
+
+def verify(
+    contains: Annotated[
+        str | None,
+        typer.Option(metavar="DIGEST", help="A digest that was noted earlier: it must be in the chain still."),
+    ] = None,
+    config_file: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Recompute every digest from the rows, walk the chain, recount the votes; name the first thing that is wrong."""
+    wanted = None if contains is None else _digest(contains)
+    with store.open_store(load_config(config_file).database.url) as opened:
+        found = opened.verify_chain(wanted)
+        miscounts = [] if found.problem else opened.recount()
+    problem = found.problem
+    if miscounts:
+        first = miscounts[0]
+        problem = f"{len(miscounts)} counts of voters, first of {first.text}: {first.maintained}, not {first.counted}"
+    if json:
+        print_json({"change_sets": found.change_sets, "head": found.head, "problem": problem})
+    if problem:
+        raise TamperedError(
+            f"the record was changed by something else than safelist: {problem}; "
+            f"the {found.change_sets} change sets before it hold; do not publish; compare with a backup"
+        )
+    if not json:
+        print(f"{found.change_sets} change sets, unbroken; note the head: {found.head}")
+
+
+def _digest(text: str) -> bytes:
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise UsageError(f"--contains: {text!r} is no digest: 64 hexadecimal digits, as verify and report print them")
+    return found

@@ -1,0 +1,68 @@
+"""``safelist audit who``: every mailbox that trusts or blocks a sender."""
+
+from typing import Annotated
+
+import typer
+
+from safelist import audit, store
+from safelist.cli.audit.asked import (
+    HOLDING,
+    AtOption,
+    decision_row,
+    holding_row,
+    moment_of,
+    print_answer,
+    remarks,
+    said,
+)
+from safelist.cli.terminal import (
+    ConfigOption,
+    CsvOption,
+    JsonOption,
+    complain,
+    day,
+    load_config,
+    now,
+    print_table,
+    shown,
+)
+from safelist.errors import UsageError
+
+
+def who(
+    sender: Annotated[str, typer.Argument(metavar="SENDER", help="An address or a domain.")],
+    at: AtOption = None,
+    config_file: ConfigOption = None,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+) -> None:
+    """Every mailbox that trusts or blocks SENDER, directly or by an entry for its domain, since when, until when."""
+    config = load_config(config_file)
+    with store.open_store(config.database.url) as opened:
+        settings = config.policy.settings(opened.own_domains())
+        answer = audit.who(opened, sender, settings, now(), moment_of(opened, at))
+    refusal = answer.sender.refusal
+    if refusal is not None and not answer.holdings:
+        raise UsageError(f"{sender!r} is not an address or a domain: {refusal.sentence}")
+    rows = [holding_row(holding) for holding in answer.holdings]
+    print_answer(json, csv, lambda: _as_json(answer, rows), HOLDING, lambda: rows, lambda: print_sender(answer))
+
+
+def print_sender(answer: audit.SenderAnswer) -> None:
+    """Who trusts or blocks the sender, and whether it is safe for everybody."""
+    if not answer.holdings:
+        complain(f"no mailbox has an entry for {answer.sender.text}")
+    rows = (
+        (h.mailbox, h.list.title, h.pattern.text, "; ".join(remarks(h)), day(h.since), day(h.until))
+        for h in answer.holdings
+    )
+    print_table(("mailbox", "list", "entry", "remark", "since", "until"), rows)
+    for pattern, decision in answer.decisions:
+        print(shown(f"{pattern.text}: {said(decision)}"))
+    for advice in answer.advice:
+        print(shown(advice))
+
+
+def _as_json(answer: audit.SenderAnswer, rows: list[dict[str, object]]) -> dict[str, object]:
+    decisions = [{"entry": pattern.text} | decision_row(decision) for pattern, decision in answer.decisions]
+    return {"sender": answer.sender.text, "decisions": decisions, "advice": list(answer.advice), "entries": rows}

@@ -1,0 +1,107 @@
+"""``safelist audit why``: the decision about a sender, the row of the table that made it, and the facts."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from safelist import audit, policy, store
+from safelist.cli.audit.asked import AtOption, decision_row, holding_row, moment_of, override_row, print_answer, said
+from safelist.cli.terminal import (
+    ConfigOption,
+    CsvOption,
+    JsonOption,
+    addresses_in,
+    day,
+    load_config,
+    now,
+    print_table,
+    shown,
+)
+from safelist.override import scope_sentence
+from safelist.policy import Decision, Reason
+
+COLUMNS = ("row", "decides", "safe", "reason", "authentication", "why")
+VOTERS_SHOWN = 20
+
+
+def why(
+    sender: Annotated[str, typer.Argument(metavar="SENDER", help="An address, or a domain: anybody there.")],
+    recipient: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="For this recipient. Default: for the whole organisation.")
+    ] = None,
+    at: AtOption = None,
+    config_file: ConfigOption = None,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+) -> None:
+    """Whether mail from SENDER is safe, the row of the policy that decides it, and the facts behind it."""
+    config = load_config(config_file)
+    to = next(iter(addresses_in([recipient], "--recipient")), None) if recipient is not None else None
+    with store.open_store(config.database.url) as opened:
+        settings = config.policy.settings(opened.own_domains())
+        moment = moment_of(opened, at) or opened.moment_at(now())
+        answer = audit.why(opened, sender, to, settings, moment)
+    rows = list(_rows(answer))
+    print_answer(json, csv, lambda: _as_json(answer, rows), COLUMNS, lambda: rows, lambda: _print(answer))
+
+
+def _rows(answer: audit.Explanation) -> Iterator[dict[str, Any]]:
+    """The rows of the policy's table that hold; the last one always does and is left out behind others."""
+    for decision in (answer.decision, *(other for other in answer.others if other.reason is not Reason.NOBODY)):
+        yield {"row": _number(decision), "decides": decision is answer.decision} | decision_row(decision)
+
+
+def _number(decision: Decision) -> int:
+    return 1 + next(number for number, row in enumerate(policy.TABLE) if row.reason is decision.reason)
+
+
+def _print(answer: audit.Explanation) -> None:
+    to = answer.recipient or "anybody"
+    print(shown(f"{answer.sender.text} to {to}, as of {answer.at:%Y-%m-%d %H:%M} UTC: {said(answer.decision)}"))
+    others = [row for row in _rows(answer) if not row["decides"]]
+    print(f"Row {_number(answer.decision)} of the policy's table decides" + ("; these hold, too:" if others else "."))
+    verdict = {True: "safe", False: "not safe"}
+    print_table(
+        ("row", "would say", "reason", "because"),
+        ((str(r["row"]), verdict[r["safe"]], str(r["reason"]), str(r["why"])) for r in others),
+    )
+    _print_facts(answer)
+    for advice in answer.advice:
+        print(shown(advice))
+
+
+def _print_facts(answer: audit.Explanation) -> None:
+    holdings = sorted(answer.holdings, key=lambda h: h.mailbox != answer.recipient)
+    if holdings:
+        print("\nEntries about it:")
+        shown_ = holdings[:VOTERS_SHOWN]
+        print_table(
+            ("mailbox", "list", "entry", "since"),
+            ((h.mailbox, h.list.title, h.pattern.text, day(h.since)) for h in shown_),
+        )
+    if len(holdings) > VOTERS_SHOWN:
+        print(f"... and {len(holdings) - VOTERS_SHOWN} more (safelist audit who {shown(answer.sender.text)})")
+    if answer.candidate.overrides:
+        print("\nOverrides about it:")
+        print_table(
+            ("number", "effect", "level", "sender", "for", "state", "by", "reason"),
+            (
+                (str(o.id), o.terms.effect, o.terms.level, o.terms.pattern.text, scope_sentence(o.terms.scope),
+                 o.state(answer.at), o.actor, o.terms.reason)
+                for o in answer.candidate.overrides
+            ),
+        )  # fmt: skip
+
+
+def _as_json(answer: audit.Explanation, rows: list[dict[str, Any]]) -> dict[str, object]:
+    return {
+        "sender": answer.sender.text,
+        "recipient": answer.recipient,
+        "at": answer.at.isoformat(),
+        **decision_row(answer.decision),
+        "rows": rows,
+        "entries": [holding_row(holding) for holding in answer.holdings],
+        "overrides": [override_row(o) | {"in_force": o not in answer.ended} for o in answer.candidate.overrides],
+        "advice": list(answer.advice),
+    }

@@ -1,0 +1,153 @@
+"""``safelist override allow`` and ``block``: say something about a sender."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from safelist import override_file, store
+from safelist.cli.audit.asked import override_row
+from safelist.cli.override.asked import (
+    FROM_WHEN,
+    DomainOption,
+    ExpiresOption,
+    LevelOption,
+    Manner,
+    ReasonOption,
+    RecipientOption,
+    ReplaceOption,
+    SenderArgument,
+    TicketOption,
+    UnderstandOption,
+    WithSubdomainsOption,
+    ground,
+    objections,
+    recorded_actor,
+    says,
+)
+from safelist.cli.terminal import (
+    ActorOption,
+    ConfigOption,
+    JsonOption,
+    addresses_in,
+    load_config,
+    now,
+    print_json,
+    shown,
+)
+from safelist.errors import UsageError
+from safelist.override import Authentication, Effect, Level, Terms
+from safelist.override_file import Ground, MisfitError
+from safelist.sender import Form, parse
+from safelist.store import Made
+
+
+def allow(
+    sender: SenderArgument,
+    reason: ReasonOption,
+    with_subdomains: WithSubdomainsOption = False,
+    domain: DomainOption = None,
+    recipient: RecipientOption = None,
+    ticket: TicketOption = None,
+    expires: ExpiresOption = None,
+    level: LevelOption = Level.ENFORCED,
+    authentication: Annotated[
+        Authentication | None,
+        typer.Option("--authentication", help="What a mail must prove. Default: [policy] authentication."),
+    ] = None,
+    i_understand: UnderstandOption = False,
+    replace: ReplaceOption = False,
+    actor: ActorOption = None,
+    config_file: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make SENDER safe: the DNS blocklists do not count for it."""
+    cells = _cells(
+        Effect.ALLOW, sender, reason, domain, recipient, ticket, expires, level, with_subdomains=with_subdomains
+    )
+    cells["authentication"] = authentication or ""
+    _add(cells, Manner(i_understand, replace, actor, config_file, json))
+
+
+def block(
+    sender: SenderArgument,
+    reason: ReasonOption,
+    with_subdomains: WithSubdomainsOption = False,
+    domain: DomainOption = None,
+    recipient: RecipientOption = None,
+    ticket: TicketOption = None,
+    expires: ExpiresOption = None,
+    level: LevelOption = Level.ENFORCED,
+    i_understand: UnderstandOption = False,
+    replace: ReplaceOption = False,
+    actor: ActorOption = None,
+    config_file: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Never let SENDER become safe, whoever trusts it: the DNS blocklists count for it."""
+    cells = _cells(
+        Effect.BLOCK, sender, reason, domain, recipient, ticket, expires, level, with_subdomains=with_subdomains
+    )
+    _add(cells, Manner(i_understand, replace, actor, config_file, json))
+
+
+def _cells(
+    effect: Effect, sender: str, reason: str, domain: str | None, recipient: str | None, ticket: str | None,
+    expires: str | None, level: Level, *, with_subdomains: bool,
+) -> dict[str, str]:  # fmt: skip
+    for option, text in (("--ticket", ticket), ("--expires", expires)):
+        if text is not None and not text.strip():
+            raise UsageError(f"{option}: is empty; write something, or leave it out")
+    return {
+        "effect": effect, "sender": sender, "with_subdomains": str(with_subdomains), "scope": _scope(domain, recipient),
+        "level": level, "expires": expires or "", "reason": reason, "ticket": ticket or "",
+    }  # fmt: skip
+
+
+def _scope(domain: str | None, recipient: str | None) -> str:
+    """Empty for everybody, only where neither option is there: an empty variable of a script must not widen it."""
+    if domain is not None and recipient is not None:
+        raise UsageError("--domain and --recipient: write one of them")
+    if recipient is not None:
+        return addresses_in([recipient], "--recipient")[0]
+    if domain is None:
+        return ""
+    if parse(domain).form is not Form.DOMAIN:
+        raise UsageError(f"--domain: {domain!r} is not a domain")
+    return domain
+
+
+def _add(cells: Mapping[str, str], manner: Manner) -> None:
+    config, at, by = load_config(manner.config_file), now(), recorded_actor(manner.actor)
+    with store.open_store(config.database.url) as opened:
+        settings = config.policy.settings(opened.own_domains())
+        terms = _understood(cells, ground(config, settings, at))
+        if against := list(objections(terms, settings, i_understand=manner.i_understand)):
+            raise UsageError("\n".join(against))
+        (made,) = opened.make_overrides([terms], at, by, replace=manner.replace)
+    if manner.json:
+        print_json(_made_as_json(made))
+    else:
+        print(shown(_told(made)))
+
+
+def _understood(cells: Mapping[str, str], ground: Ground) -> Terms:
+    options = {"sender": "SENDER", "scope": "--recipient" if "@" in cells["scope"] else "--domain"}
+    try:
+        return override_file.terms_of(cells, ground)
+    except MisfitError as error:
+        faults = ((options.get(at, f"--{at.replace('_', '-')}"), sentence) for at, sentence in error.misfits)
+        raise UsageError("\n".join(f"{option}: {sentence}" for option, sentence in faults)) from None
+
+
+def _told(made: Made) -> str:
+    number, words = made.override.id, says(made.override.terms)
+    if not made.is_new:
+        return f"override {number} already {words}; nothing was changed"
+    instead = f" instead of override {made.replaced.id}" if made.replaced else ""
+    return f"override {number} {words}{instead}; it counts {FROM_WHEN}"
+
+
+def _made_as_json(made: Made) -> dict[str, Any]:
+    replaced = made.replaced.id if made.replaced else None
+    return {"is_new": made.is_new, "replaced": replaced} | override_row(made.override)

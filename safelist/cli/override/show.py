@@ -1,0 +1,107 @@
+"""``safelist override list`` and ``show``: what was said, and what became of it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from safelist import store
+from safelist.cli.audit.asked import override_row, print_answer
+from safelist.cli.override.asked import minute
+from safelist.cli.terminal import (
+    ConfigOption,
+    CsvOption,
+    JsonOption,
+    complain,
+    load_config,
+    now,
+    print_json,
+    print_table,
+)
+from safelist.errors import UsageError
+from safelist.override import Effect, Override, Terms, scope_sentence, subject_sentence
+
+
+def list_(
+    every: Annotated[bool, typer.Option("--all", help="Those that expired or were revoked, too.")] = False,
+    config_file: ConfigOption = None,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+) -> None:
+    """Every override that is in force."""
+    at = now()
+    with store.open_store(load_config(config_file).database.url) as opened:
+        found = [override for override in opened.overrides() if every or override.in_force(at)]
+    rows = [row(override, at) for override in found]
+    print_answer(json, csv, lambda: rows, COLUMNS, lambda: rows, lambda: _print(found, at))
+
+
+COLUMNS = (
+    "override", "effect", "level", "sender", "for", "authentication", "made", "by", "reason", "ticket", "expires",
+    "revoked", "revoked_by", "revoked_why", "state",
+)  # fmt: skip
+
+
+def row(override: Override, at: datetime) -> dict[str, Any]:
+    return override_row(override) | {"state": state(override, at)}
+
+
+def state(override: Override, at: datetime) -> str:
+    if override.in_force(at):
+        return "in-force"
+    if override.ended is None or override.made > at:
+        return "not-yet"
+    return "revoked" if override.revoked == override.ended else "expired"
+
+
+def _print(found: Sequence[Override], at: datetime) -> None:
+    if not found:
+        complain("there is no override to show")
+        return
+    rows = (
+        (
+            str(o.id), str(o.terms.effect), subject_sentence(o.terms.pattern), scope_sentence(o.terms.scope),
+            str(o.terms.level), _authentication(o.terms), minute(o.terms.expires) if o.terms.expires else "never",
+            state(o, at), o.actor, o.terms.reason, o.terms.ticket or "",
+        )
+        for o in found
+    )  # fmt: skip
+    print_table(
+        ("number", "effect", "sender", "for", "level", "authentication", "expires", "state", "by", "reason", "ticket"),
+        rows,
+    )
+
+
+def _authentication(terms: Terms) -> str:
+    return str(terms.authentication) if terms.effect is Effect.ALLOW else ""
+
+
+def show(
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="As `safelist override list` shows it.")],
+    config_file: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Everything about one override: what it says, who made it when and why, and what became of it."""
+    at = now()
+    with store.open_store(load_config(config_file).database.url) as opened:
+        found = next((override for override in opened.overrides() if override.id == number), None)
+    if found is None:
+        raise UsageError(f"show: {unknown(number)}")
+    if json:
+        print_json(row(found, at))
+        return
+    terms = found.terms
+    revoked = f"{minute(found.revoked)} UTC by {found.revoked_by}: {found.revoked_why}" if found.revoked else ""
+    figures = [
+        ("number", str(found.id)), ("effect", str(terms.effect)), ("sender", subject_sentence(terms.pattern)),
+        ("for", scope_sentence(terms.scope)), ("level", str(terms.level)), ("authentication", _authentication(terms)),
+        ("expires", f"{minute(terms.expires)} UTC" if terms.expires else "never"), ("state", state(found, at)),
+        ("reason", terms.reason), ("ticket", terms.ticket or ""),
+        ("made", f"{minute(found.made)} UTC by {found.actor}"), ("revoked", revoked),
+    ]  # fmt: skip
+    print_table(("", ""), [row for row in figures if row[1]])
+
+
+def unknown(number: int) -> str:
+    return f"there is no override {number}; `safelist override list --all` shows every one"

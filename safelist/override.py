@@ -1,0 +1,163 @@
+"""An administrator's word about a sender: allow or block, for whom, how strongly, until when. Pure."""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from safelist.sender import Form, Pattern, covers, domain_of
+
+MAX_TEXT = 500
+"""Characters of a reason, of a ticket."""
+MAX_DAYS = 36500
+
+
+class Authentication(StrEnum):
+    """What a mail must prove before its sender counts as safe."""
+
+    DKIM_OR_SPF = "dkim-or-spf"
+    SPF = "spf"
+    NONE = "none"
+
+
+class Effect(StrEnum):
+    """What an override does."""
+
+    ALLOW = "allow"
+    BLOCK = "block"
+
+
+class Level(StrEnum):
+    """``enforced`` beats the user's own lists; the user's own lists beat ``default``."""
+
+    ENFORCED = "enforced"
+    DEFAULT = "default"
+
+
+class Terms(NamedTuple):
+    """What an administrator says. ``scope`` is None for everybody, else one own domain or one recipient's address."""
+
+    effect: Effect
+    pattern: Pattern
+    reason: str
+    scope: Pattern | None = None
+    level: Level = Level.ENFORCED
+    authentication: Authentication = Authentication.DKIM_OR_SPF
+    ticket: str | None = None
+    expires: datetime | None = None
+
+    @property
+    def subject(self) -> tuple[Pattern, Pattern | None, Level]:
+        """What it is about: two overrides about the same would contradict or repeat each other."""
+        return self.pattern, self.scope, self.level
+
+    @property
+    def ruling(self) -> tuple[Effect, Authentication, datetime | None]:
+        """What it says about its subject: two of the same ruling differ in nothing but the words that explain them."""
+        return self.effect, self.authentication, self.expires
+
+
+class Override(NamedTuple):
+    """Recorded terms. ``revoked`` is None unless somebody took them back."""
+
+    id: int
+    terms: Terms
+    made: datetime
+    actor: str
+    revoked: datetime | None = None
+    revoked_by: str | None = None
+    revoked_why: str | None = None
+
+    def in_force(self, now: datetime) -> bool:
+        """Whether it counts at ``now``: made, not yet expired, not revoked."""
+        return self.made <= now and (self.ended is None or now < self.ended)
+
+    @property
+    def ended(self) -> datetime | None:
+        """When it expires or was revoked, whichever comes first; None when it never ends."""
+        return min((end for end in (self.terms.expires, self.revoked) if end is not None), default=None)
+
+    def state(self, now: datetime) -> str:
+        """For people: in force, until when; expired; revoked by whom and why."""
+        if self.in_force(now):
+            return f"in force until {self.terms.expires:%Y-%m-%d %H:%M} UTC" if self.terms.expires else "in force"
+        if self.revoked is not None and self.revoked == self.ended:
+            return f"revoked {self.revoked:%Y-%m-%d} by {self.revoked_by}: {self.revoked_why}"
+        return f"expired {self.terms.expires:%Y-%m-%d %H:%M} UTC" if self.ended else "not made yet"
+
+    def says(self, sender: Pattern, recipient: str | None) -> bool:
+        """Whether it is about mail from ``sender`` to ``recipient`` (None: to everybody)."""
+        terms = self.terms
+        return covers(terms.pattern, sender) and (terms.scope is None or _is_for(terms.scope, recipient))
+
+
+def _is_for(scope: Pattern, recipient: str | None) -> bool:
+    if recipient is None:
+        return False
+    return scope.text == (recipient if scope.form is Form.ADDRESS else recipient.rpartition("@")[2])
+
+
+def strongest(overrides: Iterable[Override], level: Level) -> Override | None:
+    """The one of that level that counts: the more specific recipient first, then the more specific sender.
+
+    Of two that are equally specific a block wins.
+    """
+    return min((o for o in overrides if o.terms.level is level), key=_rank, default=None)
+
+
+def _rank(override: Override) -> tuple[int, int, int, bool, int]:
+    scope, pattern = override.terms.scope, override.terms.pattern
+    recipient = 2 if scope is None else int(scope.form is not Form.ADDRESS)
+    return recipient, pattern.form, -len(pattern.text), override.terms.effect is not Effect.BLOCK, override.id
+
+
+def subject_sentence(pattern: Pattern) -> str:
+    """The senders that a pattern means, for people."""
+    return f"{domain_of(pattern)} with its sub-domains" if pattern.form is Form.SUBDOMAINS else pattern.text
+
+
+def scope_sentence(scope: Pattern | None) -> str:
+    """For whom an override counts, for people."""
+    if scope is None:
+        return "everybody"
+    return scope.text if scope.form is Form.ADDRESS else f"everybody at {scope.text}"
+
+
+def days(text: str) -> timedelta:
+    """``30d`` as a span of time. Raises ValueError that says what to write."""
+    found = re.fullmatch(r"([0-9]{1,5})d", text)
+    if not found or not 1 <= int(found[1]) <= MAX_DAYS:
+        raise ValueError(f"{text!r} is no number of days: write 1d to {MAX_DAYS}d")
+    return timedelta(days=int(found[1]))
+
+
+def parse_expiry(text: str, now: datetime) -> datetime | None:
+    """The end of ``30d`` from now, of the day ``2027-01-31`` (UTC), or the moment ``2027-01-31T18:00:00+00:00`` itself.
+
+    None for ``never``. Raises ValueError that says what to write, also for a moment that is past.
+    """
+    if text == "never":
+        return None
+    if text.endswith("d"):
+        return now.replace(microsecond=0) + days(text)
+    try:
+        end = _moment(text) if "T" in text else _end_of_day(text)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is no time: write 30d, a day such as 2027-01-31, a moment such as 2027-01-31T18:00:00+00:00, "
+            "or never"
+        ) from None
+    if end <= now:
+        raise ValueError(f"{text} is past")
+    return end
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)).replace(microsecond=0)
+
+
+def _end_of_day(text: str) -> datetime:
+    day = date.fromisoformat(text)
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)

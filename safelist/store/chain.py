@@ -1,0 +1,198 @@
+"""The chain of change sets: what is recorded cannot be edited or taken out of the middle without being noticed.
+
+The digest of a change set is SHA-256 over a JSON array in ASCII without white space: the digest of the one before it
+(hexadecimal), its kind, its second, its run as [number, second of the start, command, actor], and its content: an
+object with whatever the change set recorded and no other keys:
+
+- ``mailbox``: its address; ``added``, ``removed``: entries as [list, form, text], sorted;
+- ``made``: overrides as in :data:`MADE`; ``revoked``: overrides as [number, why];
+- ``published``: as in :data:`PUBLISHED`;
+- ``ended``: the end of the run as [second, figures, problem].
+
+The first one follows 32 zero bytes. Whoever cuts the newest ones off and sets ``chain`` back is found out only by a
+digest that somebody noted elsewhere: ``safelist audit verify --contains``.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, exists, func, insert, or_, select, update
+
+from safelist.errors import TamperedError
+from safelist.store.reading import stream
+from safelist.store.schema import chain, change_set, entry, mailbox, override, pattern, publication, run
+from safelist.store.values import Verified
+
+START = bytes(32)
+MADE = ("id", "effect", "level", "text", "form", "scope", "authentication", "reason", "ticket", "expires")
+PUBLISHED = ("target", "path", "entries", "added", "removed", "file_digest", "settings")
+
+
+class Kind(StrEnum):
+    """What a change set recorded."""
+
+    ENTRIES = "entries"
+    OVERRIDES = "overrides"
+    PUBLICATION = "publication"
+    RUN = "run"
+
+
+_HEAD = select(chain.c.digest).where(chain.c.id == 1).with_for_update()
+_SET_HEAD = (
+    update(chain)
+    .where(chain.c.id == 1)
+    .values(change_set_id=bindparam("newest"), digest=bindparam("new"))
+)  # fmt: skip
+_NEW_CHANGE_SET = insert(change_set)
+_RUN = select(run.c.id, run.c.started, run.c.what, run.c.actor).where(run.c.id == bindparam("of"))
+_EVERYTHING = (
+    select(
+        change_set.c.id, change_set.c.kind, change_set.c.at, change_set.c.digest, change_set.c.run_id,
+        run.c.started, run.c.what, run.c.actor, run.c.finished, run.c.counts, run.c.problem, mailbox.c.address,
+        entry.c.list, pattern.c.form, pattern.c.text, (entry.c.added == change_set.c.id).label("is_added"),
+    )
+    .outerjoin_from(change_set, run, change_set.c.run_id == run.c.id)
+    .outerjoin(mailbox, change_set.c.mailbox_id == mailbox.c.id)
+    .outerjoin(
+        entry,
+        (entry.c.mailbox_id == change_set.c.mailbox_id)
+        & or_(entry.c.added == change_set.c.id, entry.c.removed == change_set.c.id),
+    )
+    .outerjoin(pattern, entry.c.pattern_id == pattern.c.id)
+    .order_by(change_set.c.id)
+)  # fmt: skip
+_REVOKED = select(override.c.revoked, override.c.id, override.c.revoked_why).where(override.c.revoked.is_not(None))
+
+
+def digest(before: bytes, kind: str, at: int, of_run: Sequence[Any], content: Mapping[str, Any]) -> bytes:
+    """The digest of a change set that follows the one with the digest ``before``."""
+    text = json.dumps([before.hex(), kind, at, list(of_run), dict(content)], separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(text.encode("ascii")).digest()
+
+
+def append(
+    connection: Connection, kind: Kind, at: int, run_id: int, content: Mapping[str, Any], mailbox_id: int | None = None
+) -> int:  # fmt: skip
+    """Append a change set to the chain, in the transaction that writes its rows; its number.
+
+    It waits until no other transaction is appending.
+    """
+    before = lock(connection)
+    of_run = connection.execute(_RUN, {"of": run_id}).one()
+    new = digest(before, kind, at, of_run, content)
+    row = {"run_id": run_id, "mailbox_id": mailbox_id, "at": at, "kind": kind, "digest": new}
+    key: Any = connection.execute(_NEW_CHANGE_SET, row).inserted_primary_key
+    connection.execute(_SET_HEAD, {"newest": key[0], "new": new})
+    return int(key[0])
+
+
+def lock(connection: Connection) -> bytes:
+    """The newest digest. From now on no other transaction appends until this one ends."""
+    head = connection.execute(_HEAD).scalar()
+    if head is None:
+        raise TamperedError("the chain's head is missing from the database: bring back a backup; nothing was written")
+    return bytes(head)
+
+
+def verify(connection: Connection, contains: bytes | None = None) -> Verified:
+    """Compute every digest anew from the rows; stops at the first that differs.
+
+    Reads the entries of a mailbox once for each of its change sets. ``contains`` is a digest that must be there.
+    """
+    before, count, found = START, 0, contains in (None, START)
+    for row, content in _contents(connection):
+        before_it, before = before, _digest_of(before, row, content)
+        if before != row.digest:
+            return Verified(
+                count, before_it.hex(), f"{_told(row)}: what it recorded, or what came before it, was changed"
+            )
+        count += 1
+        found = found or before == contains
+    return Verified(count, before.hex(), _problem(connection, before, found=found))
+
+
+def seal(connection: Connection) -> None:
+    """Give every change set its digest: once, when a database from before the chain is upgraded."""
+    before, last, rows = START, None, []
+    for row, content in _contents(connection):
+        before, last = _digest_of(before, row, content), row.id
+        rows.append({"of": row.id, "new": before})
+    if rows:
+        connection.execute(
+            update(change_set).where(change_set.c.id == bindparam("of")).values(digest=bindparam("new")), rows
+        )
+    connection.execute(insert(chain), {"id": 1, "change_set_id": last, "digest": before})
+
+
+def _digest_of(before: bytes, row: Any, content: Mapping[str, Any]) -> bytes:
+    return digest(before, row.kind, row.at, (row.run_id, row.started, row.what, row.actor), content)
+
+
+def _told(row: Any) -> str:
+    return (
+        f"change set {row.id} ({row.kind}{f' of {row.address}' if row.address else ''}, "
+        f"run {row.run_id}: {row.what} by {row.actor})"
+    )
+
+
+def _problem(connection: Connection, last: bytes, *, found: bool) -> str | None:
+    if connection.execute(select(chain.c.digest)).scalar() != last:
+        return "the newest change sets: the chain's head is of a later one, which is missing"
+    if strays := _strays(connection):
+        return f"{strays} entries, overrides or publications belong to no change set that recorded them"
+    return None if found else "the digest that was asked for is not in the chain: change sets are missing"
+
+
+def _contents(connection: Connection) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Every change set, oldest first, with its content as the rows have it now."""
+    attached = _attached(connection)
+    with stream(connection, _EVERYTHING) as rows:
+        for id_, group in groupby(rows, key=lambda row: row.id):
+            first = next(group)
+            content: dict[str, Any] = dict(attached.get(id_, ()))
+            if first.address is not None:
+                content["mailbox"] = first.address
+            if first.list is not None:
+                for row in (first, *group):
+                    content.setdefault("added" if row.is_added else "removed", []).append(
+                        [row.list, row.form, row.text]
+                    )
+                for name in content.keys() & {"added", "removed"}:
+                    content[name].sort(key=_in_order)
+            if first.kind == Kind.RUN:
+                content["ended"] = [first.finished, first.counts, first.problem]
+            yield first, content
+
+
+def _in_order(row: Sequence[Any]) -> tuple[int, int, str]:
+    """By list, form and text; a pattern that was deleted has neither."""
+    list_, form, text = row
+    return list_, form or 0, text or ""
+
+
+def _attached(connection: Connection) -> dict[int, dict[str, list[Any]]]:
+    """The overrides and publications of each change set: few, beside the entries."""
+    found: defaultdict[int, defaultdict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    made = select(override.c.made, *(override.c[name] for name in MADE)).order_by(override.c.id)
+    published = select(publication.c.change_set_id, *(publication.c[name] for name in PUBLISHED))
+    for name, statement in (("made", made), ("revoked", _REVOKED.order_by(override.c.id)), ("published", published)):
+        for id_, *columns in connection.execute(statement):
+            found[id_][name].append(columns)
+    return {id_: dict(content) for id_, content in found.items()}
+
+
+def _strays(connection: Connection) -> int:
+    """Rows that point at a change set that is not there, or at one of another mailbox."""
+    count = 0
+    for column in (entry.c.added, entry.c.removed, override.c.made, override.c.revoked, publication.c.change_set_id):
+        there = change_set.c.id == column
+        if column.table is entry:
+            there &= change_set.c.mailbox_id == entry.c.mailbox_id
+        statement = select(func.count()).select_from(column.table).where(column.is_not(None), ~exists().where(there))
+        count += connection.execute(statement).scalar_one()
+    return count

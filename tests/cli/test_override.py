@@ -1,0 +1,459 @@
+"""``safelist override`` as administrators use it: what it says, what it records, and what it never does."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from safelist import store
+from safelist.override import Authentication, Effect, Level, Override, Terms
+from safelist.override_file import COLUMNS
+from safelist.sender import Form, Pattern, parse
+from tests.cli.command import Command, Done
+
+BOB = ("bob@firm.example", "--reason", "asked for it")
+HEAD = "effect,sender,reason\n"
+
+
+def command_in(directory: Path) -> Command:
+    """The command of an organisation that names its domain and has collected nothing."""
+    directory.mkdir(exist_ok=True)
+    command = Command(directory)
+    command.config.write_text(f'[database]\nurl = "{url_of(command)}"\n[policy]\nown_domains = ["corp.example"]\n')
+    store.upgrade(url_of(command))
+    return command
+
+
+def url_of(command: Command) -> str:
+    return f"sqlite:///{command.directory}/state/safelist.db"
+
+
+@pytest.fixture
+def admin(tmp_path: Path) -> Command:
+    return command_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """For all the tests of what is refused: nothing is ever written here."""
+    return command_in(tmp_path_factory.mktemp("refused"))
+
+
+def recorded(admin: Command) -> list[Override]:
+    with store.open_store(url_of(admin)) as opened:
+        assert opened.verify_chain().problem is None
+        return opened.overrides()
+
+
+def wrote_nothing(admin: Command) -> bool:
+    with store.open_store(url_of(admin)) as opened:
+        return not opened.overrides() and not opened.last_runs(1)
+
+
+def piped(admin: Command, data: bytes, *arguments: str) -> Done:
+    done = subprocess.run(
+        [sys.executable, "-m", "safelist", "override", "import", "-", *arguments],
+        env=os.environ | {"SAFELIST_CONFIG": str(admin.config)}, input=data, capture_output=True, check=False,
+    )  # fmt: skip
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def written(admin: Command, text: str, name: str = "overrides.csv") -> str:
+    path = admin.directory / name
+    path.write_text(text, encoding="utf-8", newline="")
+    return str(path)
+
+
+def is_refused(done: Done, *words: str) -> bool:
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    for word in words:
+        assert word in done.err
+    return done.code == 64
+
+
+def test_an_allow_is_recorded_as_it_was_said(admin: Command) -> None:
+    done = admin("override", "allow", "Bob@Firm.example", "--reason", " asked for it ", "--ticket", "T-1")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == (
+        "override 1 allows bob@firm.example for everybody (enforced, if dkim-or-spf holds, without an end); "
+        "it counts from the next `safelist publish` on\n"
+    )
+    (made,) = recorded(admin)
+    terms = made.terms
+    assert (terms.effect, terms.pattern) == (Effect.ALLOW, Pattern("bob@firm.example", Form.ADDRESS))
+    assert (terms.reason, terms.ticket, terms.scope, terms.expires) == ("asked for it", "T-1", None, None)
+    assert (terms.level, terms.authentication) == (Level.ENFORCED, Authentication.DKIM_OR_SPF)
+    assert abs(datetime.now(UTC) - made.made) < timedelta(minutes=2)
+    assert made.actor
+
+
+def test_a_block_with_every_option(admin: Command) -> None:
+    done = admin(
+        "override", "block", "firm.example", "--with-subdomains", "--recipient", "Joe@Mail.corp.example",
+        "--reason", "r", "--level", "default", "--expires", "2099-01-31", "--actor", "ticket robot", "--json",
+        SUDO_USER="ann",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert (done.json["override"], done.json["is_new"], done.json["replaced"]) == (1, True, None)
+    assert (done.json["sender"], done.json["for"]) == (".firm.example", "joe@mail.corp.example")
+    (made,) = recorded(admin)
+    assert (made.terms.effect, made.terms.level) == (Effect.BLOCK, Level.DEFAULT)
+    assert made.terms.expires == datetime(2099, 2, 1, tzinfo=UTC)
+    assert made.actor == "ticket robot (by ann)"
+
+
+def test_defaults_come_from_the_configuration(admin: Command) -> None:
+    text = admin.config.read_text() + 'authentication = "spf"\n[overrides]\nexpires = "30d"\n'
+    admin.config.write_text(text)
+    made = admin("override", "allow", *BOB, "--domain", "CORP.example", "--json").json
+    assert (made["authentication"], made["for"]) == ("spf", "corp.example")
+    assert datetime.fromisoformat(made["expires"]) - datetime.fromisoformat(made["made"]) == timedelta(days=30)
+    again = admin("override", "allow", *BOB, "--authentication", "dkim-or-spf", "--expires", "never", "--json").json
+    assert (again["authentication"], again["expires"]) == ("dkim-or-spf", None)
+
+
+def test_the_domains_of_collected_mailboxes_are_own_domains(safelist: Command) -> None:
+    asked = ("override", "block", *BOB, "--recipient", "new@mail.corp.example")
+    assert is_refused(safelist(*asked), "--recipient: mail.corp.example is no domain", "there are: none")
+    safelist("sync")
+    assert safelist(*asked, "--json").json["for"] == "new@mail.corp.example"
+
+
+def test_what_is_in_force_already_is_said_and_stays(admin: Command) -> None:
+    admin("override", "allow", *BOB)
+    with store.open_store(url_of(admin)) as opened:
+        runs = opened.last_runs(9)
+        again = admin("override", "allow", BOB[0], "--reason", "another")
+        assert (again.code, again.err) == (0, "")
+        assert again.out.startswith("override 1 already allows bob@firm.example for everybody")
+        assert "nothing was changed" in again.out
+        assert opened.last_runs(9) == runs
+    assert admin("override", "allow", *BOB, "--json").json["is_new"] is False
+    assert [made.terms.reason for made in recorded(admin)] == ["asked for it"]
+
+
+def test_a_contradiction_needs_replace(admin: Command) -> None:
+    admin("override", "allow", *BOB)
+    assert is_refused(admin("override", "block", *BOB), "override 1 already allows", "--replace")
+    assert len(recorded(admin)) == 1
+    done = admin("override", "block", *BOB, "--replace")
+    assert done.out.startswith(
+        "override 2 blocks bob@firm.example for everybody (enforced, without an end) instead of override 1;"
+    )
+    first, second = recorded(admin)
+    assert (first.revoked, first.revoked_why) == (second.made, "replaced")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["bob@firm.example", "--authentication", "none"], "everybody who forges the sender"),
+        (["joe@corp.example"], "your own organisation"),
+        (["co.uk"], "public suffix"),
+        (["aol.com"], "anybody gets an address"),
+        ([".aol.com"], "anybody gets an address"),
+    ],
+    ids=str,
+)
+def test_dangers_need_understanding(admin: Command, arguments: list[str], words: str) -> None:
+    asked = ("override", "allow", *arguments, "--reason", "x")
+    assert is_refused(admin(*asked), words, "--i-understand")
+    assert wrote_nothing(admin)
+    assert admin(*asked, "--i-understand").code == 0
+    assert len(recorded(admin)) == 1
+
+
+def test_each_danger_is_a_line(admin: Command) -> None:
+    done = admin("override", "allow", "aol.com", "--authentication", "none", "--reason", "x")
+    assert len(done.err.splitlines()) == 2
+
+
+def test_nobody_allows_everything_below_a_public_suffix(admin: Command) -> None:
+    for sender in ((".co.uk",), ("github.io", "--with-subdomains")):
+        done = admin("override", "allow", *sender, "--reason", "x", "--i-understand")
+        assert is_refused(done, "is a public suffix")
+        assert "--i-understand" not in done.err
+    assert wrote_nothing(admin)
+    assert admin("override", "block", ".co.uk", "--reason", "x").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--reason", "  "], ["--reason: is empty"]),
+        (["--reason", "x" * 501], ["--reason: is 501 characters long, write at most 500"]),
+        (["--reason", "a\x1b]0;owned\x07"], ["--reason: ", "U+001B"]),
+        (["--reason", "a\u202eb"], ["--reason: ", "U+202E"]),
+        (["--reason", "\udcff"], ["--reason: ", "U+DCFF"]),
+        (["--ticket", "a\nb"], ["--ticket: ", "U+000A"]),
+        (["--ticket", "\u2067"], ["--ticket: ", "U+2067"]),
+        (["--ticket", ""], ["--ticket: is empty"]),
+        (["--actor", "a\u202eb"], ["--actor: ", "U+202E"]),
+        (["--actor", "x" * 101], ["--actor: ", "at most 100"]),
+        (["--actor", ""], ["--actor: is empty"]),
+        (["--expires", ""], ["--expires: is empty"]),
+        (["--expires", "soon"], ["--expires: 'soon' is no time: write 30d"]),
+        (["--expires", "3" + "0" * 5000 + "d"], ["--expires: is longer than 1000 characters"]),
+        (["--expires", "2020-01-31"], ["--expires: 2020-01-31 is past"]),
+        (["--expires", "\udcff"], ["--expires: "]),
+        (["--level", "high\udcff"], ["--level"]),
+        (["--domain", ""], ["--domain: '' is not a domain"]),
+        (["--domain", "everybody"], ["--domain: 'everybody' is not a domain"]),
+        (["--domain", ".corp.example"], ["--domain: '.corp.example' is not a domain"]),
+        (["--domain", "example.org"], ["--domain: example.org is no domain", "there are: corp.example"]),
+        (["--recipient", ""], ["--recipient: '' is not an e-mail address"]),
+        (["--recipient", "a@b.example"], ["--recipient: b.example is no domain", "there are: corp.example"]),
+        (["--recipient", "a@corp.example", "--domain", "corp.example"], ["write one of them"]),
+        (["--with-subdomains"], ["--with-subdomains: bob@firm.example is one address"]),
+    ],
+    ids=lambda value: ascii(value)[:60],
+)
+def test_what_cannot_be_is_refused_with_words(refused: Command, options: list[str], words: list[str]) -> None:
+    assert is_refused(refused("override", "allow", *BOB, *options), *words)
+    assert wrote_nothing(refused)
+
+
+@pytest.mark.parametrize(
+    ("sender", "words"),
+    [
+        ("bob@", "SENDER: 'bob@' is not an address or a domain: what follows the @"),
+        ("*.firm.example", "no wildcards"),
+        ("\udcff@firm.example", "nobody sees"),
+        ("x" * 100_000, "SENDER: is longer than 1000 characters"),
+    ],
+    ids=lambda value: ascii(value)[:60],
+)
+def test_what_is_no_sender_is_refused_with_its_reason(refused: Command, sender: str, words: str) -> None:
+    assert is_refused(refused("override", "block", sender, "--reason", "x"), words)
+    assert wrote_nothing(refused)
+
+
+def test_a_reason_is_required(refused: Command) -> None:
+    assert is_refused(refused("override", "allow", "bob@firm.example"), "--reason")
+    assert wrote_nothing(refused)
+
+
+def test_a_block_has_no_authentication(refused: Command) -> None:
+    assert is_refused(refused("override", "block", *BOB, "--authentication", "spf"), "--authentication")
+    assert wrote_nothing(refused)
+
+
+def test_list_shows_what_is_in_force_and_with_all_the_rest(admin: Command) -> None:
+    assert admin("override", "list", "--json").json == []
+    assert "no override" in admin("override", "list").err
+    admin("override", "allow", *BOB, "--domain", "corp.example", "--ticket", "=T-1")
+    admin("override", "block", ".spam.example", "--reason", "spam")
+    admin("override", "revoke", "1", "--reason", "no longer needed", "--actor", "robot")
+    done = admin("override", "list")
+    assert (done.code, done.err) == (0, "")
+    head, row = done.out.splitlines()
+    assert head.split() == ["number", "effect", "sender", "for", "level", "expires", "state", "by", "reason"]
+    assert row.startswith("2       block   spam.example with its sub-domains  everybody  enforced  never    in-force  ")
+    every = admin("override", "list", "--all", "--json").json
+    assert [(o["override"], o["state"], o["ticket"]) for o in every] == [(1, "revoked", "=T-1"), (2, "in-force", None)]
+    assert every[0]["revoked_why"] == "no longer needed"
+    assert every[0]["revoked_by"].startswith("robot (by ")
+    rows = list(csv.DictReader(io.StringIO(admin("override", "list", "--all", "--csv").out)))
+    assert [(o["override"], o["sender"], o["ticket"]) for o in rows] == [
+        ("1", "bob@firm.example", "'=T-1"),
+        ("2", ".spam.example", ""),
+    ]
+    for command in ("list", "export"):
+        assert is_refused(admin("override", command, "--csv", "--json"), "--json and --csv: write one of them")
+
+
+def test_an_expired_one_is_not_in_force(admin: Command) -> None:
+    past = datetime.now(UTC) - timedelta(days=2)
+    terms = Terms(Effect.BLOCK, parse(BOB[0]), "x", expires=past + timedelta(days=1))
+    with store.open_store(url_of(admin)) as opened:
+        opened.make_overrides([terms], past, "joe")
+    assert admin("override", "list", "--json").json == []
+    assert admin("override", "list", "--all", "--json").json[0]["state"] == "expired"
+    assert admin("override", "export").out == ",".join(COLUMNS) + "\n"
+    assert is_refused(admin("override", "revoke", "1", "--reason", "x"), "override 1 is over already: expired ")
+    assert admin("override", "allow", *BOB, "--json").json["override"] == 2
+
+
+def test_show_tells_everything(admin: Command) -> None:
+    admin("override", "allow", *BOB, "--ticket", "T-1", "--expires", "2099-01-31")
+    admin("override", "revoke", "1", "--reason", "left the firm")
+    shown = dict(line.split(None, 1) for line in admin("override", "show", "1").out.splitlines())
+    assert shown["sender"] == "bob@firm.example"
+    assert (shown["reason"], shown["ticket"], shown["state"]) == ("asked for it", "T-1", "revoked")
+    assert shown["expires"] == "2099-02-01 00:00 UTC"
+    assert " UTC by " in shown["made"]
+    assert shown["revoked"].endswith(": left the firm")
+    assert admin("override", "show", "1", "--json").json["revoked_why"] == "left the firm"
+
+
+@pytest.mark.parametrize("number", ["7", "9" * 4000, "9" * 5000, "\udcff"], ids=lambda n: ascii(n)[:9])
+def test_show_and_revoke_know_no_other_numbers(refused: Command, number: str) -> None:
+    assert is_refused(refused("override", "show", number))
+    assert is_refused(refused("override", "revoke", number, "--reason", "x"))
+    assert wrote_nothing(refused)
+
+
+def test_revoke_takes_all_back_or_none(admin: Command) -> None:
+    for sender in ("a@b.example", "c@d.example", "e@f.example"):
+        admin("override", "block", sender, "--reason", "x")
+    assert admin("override", "revoke", "1", "1", "--reason", "y", "--json").json == {"revoked": [1]}
+    done = admin("override", "revoke", "2", "1", "9", "--reason", "y")
+    assert is_refused(done, "override 1 is over already: revoked ", "there is no override 9")
+    assert [made.revoked_why for made in recorded(admin)] == ["y", None, None]
+    for words in (["--reason", ""], ["--reason", "a\u202eb"], ["--reason", "y", "--actor", "\x1b"], []):
+        assert is_refused(admin("override", "revoke", "2", *words))
+    silent = admin("override", "revoke", "2", "3", "--reason", "z")
+    assert (silent.code, silent.out, silent.err) == (0, "", "")
+    assert [made.revoked_why for made in recorded(admin)] == ["y", "z", "z"]
+
+
+def test_a_clock_that_went_back_revokes_nothing_twice(admin: Command) -> None:
+    admin("override", "block", *BOB)
+    with store.open_store(url_of(admin)) as opened:
+        opened.revoke_overrides([1], "x", datetime.now(UTC) + timedelta(days=1), "joe")
+    assert is_refused(admin("override", "revoke", "1", "--reason", "y"), "override 1 ")
+    assert [made.revoked_why for made in recorded(admin)] == ["x"]
+
+
+def test_export_and_import_change_nothing(admin: Command, tmp_path: Path) -> None:
+    admin("override", "allow", "=1+1@firm.example", "--reason", "=cmd|'/c calc'!A0", "--expires", "30d")
+    admin(
+        "override", "allow", "firm.example", "--with-subdomains", "--reason", '\'=1, "x" é', "--domain", "corp.example"
+    )
+    admin("override", "block", "firm.example", "--level", "default", "--reason", "x", "--recipient", "j@corp.example")
+    admin("override", "allow", "aol.com", "--reason", "x", "--i-understand", "--authentication", "none")
+    before = recorded(admin)
+    as_csv = admin("override", "export", PYTHONIOENCODING="latin-1")
+    assert as_csv.err == ""
+    assert as_csv.out.splitlines()[0] == ",".join(COLUMNS)
+    assert "allow,'=1+1@firm.example," in as_csv.out
+    assert admin("override", "export", "--csv").out == as_csv.out
+    as_json = admin("override", "export", "--json").out
+    for text, format_ in ((as_csv.out, "csv"), (as_json, "json")):
+        assert is_refused(piped(admin, text.encode(), "--format", format_), "anybody gets an address at aol.com")
+        done = piped(admin, text.encode(), "--format", format_, "--i-understand", "--json")
+        assert [row["outcome"] for row in done.json["overrides"]] == ["unchanged"] * 4
+        assert [row["override"] for row in done.json["overrides"]] == [1, 2, 3, 4]
+    assert recorded(admin) == before
+    other = command_in(tmp_path / "other")
+    assert other("override", "import", written(other, as_csv.out, "X.CSV"), "--i-understand").code == 0
+    assert [made.terms for made in recorded(other)] == [made.terms for made in before]
+    assert other("override", "export").out == as_csv.out
+
+
+def test_import_reports_every_bad_line_and_writes_nothing(admin: Command) -> None:
+    rows = HEAD + "allow,bob@firm.example,x\npermit,bob@,\nallow,aol.com,x\nallow,.co.uk,x\nblock,bob@firm.example,y\n"
+    path = written(admin, rows)
+    done = admin("override", "import", path)
+    assert is_refused(done)
+    assert [line.removeprefix(f"safelist: {path}: line ")[:12] for line in done.err.splitlines()] == [
+        "3: effect: '", "3: sender: '", "3: reason: i", "4: anybody g", "5: co.uk is ", "6: is about ",
+    ]  # fmt: skip
+    assert wrote_nothing(admin)
+
+
+def test_import_maps_contradictions_to_lines_and_replaces_when_told(admin: Command) -> None:
+    admin("override", "allow", *BOB)
+    path = written(admin, HEAD + "block,a@b.example,x\nblock,bob@firm.example,x\n")
+    for more in ([], ["--dry-run"]):
+        done = admin("override", "import", path, *more)
+        assert is_refused(done, f"{path}: line 3: override 1 already allows bob@firm.example", "--replace")
+    assert len(recorded(admin)) == 1
+    foreseen = admin("override", "import", path, "--dry-run", "--replace")
+    assert foreseen.out.splitlines() == [
+        "+ blocks a@b.example for everybody (enforced, without an end)",
+        "+ blocks bob@firm.example for everybody (enforced, without an end) instead of override 1",
+    ]
+    assert len(recorded(admin)) == 1
+    done = admin("override", "import", path, "--replace", "--actor", "sync of HR", "--json")
+    assert [(row["at"], row["outcome"], row["replaced"]) for row in done.json["overrides"]] == [
+        ("line 2", "made", None),
+        ("line 3", "replaced", 1),
+    ]
+    assert [made.in_force(datetime.now(UTC)) for made in recorded(admin)] == [False, True, True]
+    assert recorded(admin)[2].actor.startswith("sync of HR (by ")
+    silent = admin("override", "import", path)
+    assert (silent.code, silent.out, silent.err) == (0, "", "")
+
+
+def test_a_dry_run_foresees_exactly_what_an_import_does(admin: Command) -> None:
+    admin("override", "block", "known@b.example", "--reason", "x")
+    items = [{"effect": "block", "sender": sender, "reason": "y"} for sender in ("known@b.example", "new@b.example")]
+    path = written(admin, json.dumps(items), "overrides.json")
+    foreseen = admin("override", "import", path, "--dry-run", "--json").json
+    assert foreseen["dry_run"] is True
+    done = admin("override", "import", path, "--json").json["overrides"]
+    assert done == foreseen["overrides"]
+    assert done[0] == {"at": "item 1", "outcome": "unchanged", "override": 1, "replaced": None}
+    code, seen = admin.on_a_terminal("override", "import", path)
+    assert code == 0
+    assert "0 overrides made, 2 in force already" in seen
+
+
+@pytest.mark.parametrize(
+    ("data", "format_", "words"),
+    [
+        (b'[{"effect": "allow", "sender": "a@b.example", "reason": "x"', "json", "is not JSON"),
+        (b"[" * 200_000, "json", "nested too deeply"),
+        (b'[{"effect": "allow", "sender": "a@b.example", "reason": ' + b"9" * 5000 + b"}]", "json", "item 1: reason: "),
+        (b'[{"effect": "allow", "sender": "a@b.example", "reason": "\\ud800"}]', "json", "U+D800"),
+        (b'[{"effect": "allow", "sender": ["a@b.example"], "reason": "x"}]', "json", "item 1: sender: "),
+        (b"\xff\xfe\x00", "json", "is not UTF-8"),
+        (b"\0" * 1000, "json", "is not JSON"),
+        (b"\0" * 1000, "csv", "line 1: "),
+        (HEAD.encode() + b"block,a@b.example,x\nallow,a\0@b.example,x\n", "csv", "line 3: sender: "),
+        (HEAD.encode() + b"block,a@b.example,x\n\xff\n", "csv", "is not UTF-8 in line 3"),
+        (HEAD.encode() + b'block,a@b.example,x\nblock,c@d.example,"x\n', "csv", "line 3: no CSV from here on"),
+        (HEAD.encode() + b"block,a@b.example," + b"x" * 200_000, "csv", "line 2: no CSV from here on"),
+        (HEAD.encode() + b"block,a@b.example,a\xe2\x80\xaeb\n", "csv", "U+202E"),
+        (b"x" * 10_000_001, "csv", "is larger than 10,000,000 bytes"),
+        (b"", "csv", "is missing"),
+        (b"", "json", "is not JSON"),
+    ],
+    ids=lambda value: ascii(value)[-40:],
+)  # fmt: skip
+def test_hostile_files_are_refused_whole(refused: Command, data: bytes, format_: str, words: str) -> None:
+    assert is_refused(piped(refused, data, "--format", format_), "safelist: standard input: ", words)
+    assert wrote_nothing(refused)
+
+
+def test_import_says_which_files_it_reads(admin: Command) -> None:
+    text = HEAD + "block,a@b.example,x\n"
+    for path, words in (
+        (written(admin, text, "overrides.txt"), "--format"),
+        ("-", "--format"),
+        (str(admin.directory / "none.csv"), "cannot be read: No such file"),
+        (f"{admin.directory}/\udcff.csv", r"\udcff.csv"),
+    ):
+        assert is_refused(admin("override", "import", path), words)
+    (admin.directory / "folder.csv").mkdir()
+    assert is_refused(admin("override", "import", str(admin.directory / "folder.csv")), "cannot be read")
+    assert is_refused(admin("override", "import", "-", "--format", "xml"), "--format")
+    assert wrote_nothing(admin)
+    assert admin("override", "import", str(admin.directory / "overrides.txt"), "--format", "csv").code == 0
+    assert len(recorded(admin)) == 1
+
+
+def test_nothing_to_import_is_no_error(admin: Command) -> None:
+    exported = admin("override", "export").out
+    assert exported == ",".join(COLUMNS) + "\n"
+    for data, format_ in ((exported.encode(), "csv"), (b"[]", "json")):
+        done = piped(admin, data, "--format", format_, "--json")
+        assert (done.code, done.json["overrides"]) == (0, [])
+    assert wrote_nothing(admin)
+
+
+def test_many_administrators_at_once_make_one_override(admin: Command) -> None:
+    environment = os.environ | {"SAFELIST_CONFIG": str(admin.config)}
+    command = [sys.executable, "-m", "safelist", "override", "block", *BOB, "--json"]
+    running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(5)]
+    answers = [json.loads(process.communicate(timeout=120)[0]) for process in running]
+    assert sorted(answer["is_new"] for answer in answers) == [False] * 4 + [True]
+    assert len(recorded(admin)) == 1
