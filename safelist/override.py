@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -81,7 +81,7 @@ class Override(NamedTuple):
     def state(self, now: datetime) -> str:
         """For people: in force, until when; expired; revoked by whom and why."""
         if self.in_force(now):
-            return f"in force until {self.terms.expires:%Y-%m-%d %H:%M} UTC" if self.terms.expires else "in force"
+            return f"in force {until_sentence(self.terms.expires)}" if self.terms.expires else "in force"
         if self.revoked is not None and self.revoked == self.ended:
             return f"revoked {self.revoked:%Y-%m-%d} by {self.revoked_by}: {self.revoked_why}"
         return f"expired {self.terms.expires:%Y-%m-%d %H:%M} UTC" if self.ended else "not made yet"
@@ -130,6 +130,27 @@ def days(text: str) -> timedelta:
     if not found or not 1 <= int(found[1]) <= MAX_DAYS:
         raise ValueError(f"{text!r} is no number of days: write 1d to {MAX_DAYS}d")
     return timedelta(days=int(found[1]))
+
+
+def until_sentence(expires: datetime | None) -> str:
+    """Until when, for people: ``until 2027-01-31`` where that whole day still counts."""
+    if expires is None:
+        return "without an end"
+    if expires.time() == time.min:
+        return f"until the end of {expires - timedelta(days=1):%Y-%m-%d} UTC"
+    return f"until {expires:%Y-%m-%d %H:%M} UTC"
+
+
+def sentence(terms: Terms) -> str:
+    """What an override says, for people."""
+    proves = (
+        f"if {terms.authentication} holds" if terms.authentication != Authentication.NONE else "without authentication"
+    )
+    needs = f", {proves}" if terms.effect is Effect.ALLOW else ""
+    return (
+        f"{terms.effect}s {subject_sentence(terms.pattern)} for {scope_sentence(terms.scope)} "
+        f"({terms.level}{needs}, {until_sentence(terms.expires)})"
+    )
 
 
 def parse_expiry(text: str, now: datetime) -> datetime | None:

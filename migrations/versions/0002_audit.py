@@ -13,12 +13,12 @@ down_revision = "0001"
 
 _mailbox = sa.table("mailbox", *map(sa.column, ("id", "address", "domain", "change_key", "digest")))
 
-# Mailboxes whose user trusts the contacts (list 7), and that do not trust the same pattern otherwise (lists 3 and 4).
+# Mailboxes that have a pattern among the trusted contacts (list 7) and do not trust it otherwise (lists 3 and 4).
 _COUNT_CONTACTS = """
 UPDATE pattern SET contact_of = (
     SELECT count(DISTINCT e.mailbox_id)
-    FROM entry e JOIN mailbox m ON m.id = e.mailbox_id
-    WHERE e.pattern_id = pattern.id AND e.list = 7 AND e.removed IS NULL AND m.include_contacts = true
+    FROM entry e
+    WHERE e.pattern_id = pattern.id AND e.list = 7 AND e.removed IS NULL
     AND NOT EXISTS (
         SELECT 1 FROM entry t
         WHERE t.mailbox_id = e.mailbox_id AND t.pattern_id = e.pattern_id AND t.list IN (3, 4) AND t.removed IS NULL
@@ -35,6 +35,7 @@ def upgrade() -> None:
     _create_chain()
     _create_override()
     _create_publication()
+    _record_every_mailbox()
     chain.seal(op.get_bind())
 
 
@@ -61,6 +62,15 @@ def _fill() -> None:
         )
     connection.execute(sa.update(_mailbox).values(change_key=None, digest=None))
     connection.execute(sa.text(_COUNT_CONTACTS))
+
+
+def _record_every_mailbox() -> None:
+    """Those without entries have no change set yet; in the second of the last one, so that the order stays."""
+    op.execute(
+        "INSERT INTO change_set (run_id, mailbox_id, at, kind, digest) "
+        "SELECT m.run_id, m.id, (SELECT coalesce(max(at), 0) FROM change_set), 'mailbox', '' FROM mailbox m "
+        "WHERE NOT EXISTS (SELECT 1 FROM change_set c WHERE c.mailbox_id = m.id)"
+    )
 
 
 def _create_chain() -> None:

@@ -21,11 +21,15 @@ _DOMAIN_FORMS = (Form.DOMAIN, Form.SUBDOMAINS)
 
 @dataclass(frozen=True, slots=True)
 class SenderAnswer:
-    """Every entry that names the sender or a domain it is in, what the policy says of each, and what to do."""
+    """Every entry that names the sender or a domain it is in, what the policy says of each, and what to do.
+
+    ``overrides`` are about the sender, in force or not, for whomever.
+    """
 
     sender: Pattern
     holdings: tuple[Holding, ...]
     decisions: tuple[tuple[Pattern, Decision], ...]
+    overrides: tuple[Override, ...]
     advice: tuple[str, ...]
 
 
@@ -69,7 +73,8 @@ def who(store: Store, text: str, settings: Settings, now: datetime, at: Moment |
         (found, policy.decide(store.candidate(found, None, settings, moment)[0], settings, moment.at))
         for found in patterns
     )
-    return SenderAnswer(asked, holdings, decisions, _advice(patterns, settings))
+    overrides = store.candidate(asked, None, settings, moment)[0].overrides
+    return SenderAnswer(asked, holdings, decisions, overrides, _advice(patterns, settings))
 
 
 def why(store: Store, text: str, recipient: str | None, settings: Settings, moment: Moment) -> Explanation:

@@ -236,7 +236,9 @@ def _in_words(settings: Settings) -> Iterator[Setting]:
     yield Setting("Age", _age_in_words(settings.max_age))
     yield Setting("Authentication", _AUTHENTICATION[settings.authentication])
     yield Setting("Own domains", _named(settings.own_domains, "No entry in or below one of these makes anybody safe"))
-    yield Setting("Free-mail domains", _named(settings.free_mail_domains, "Besides the well-known ones"))
+    yield Setting(
+        "Free-mail domains", _named(settings.free_mail_domains, "The well-known ones and", "The well-known ones.")
+    )
     yield Setting("Excluded mailboxes", _named(settings.excluded_mailboxes, "The entries of these do not count"))
 
 
@@ -258,10 +260,10 @@ def _age_in_words(max_age: timedelta | None) -> str:
     return f"Entries that were added more than {_counted(max_age.days, 'day')} ago do not count."
 
 
-def _named(names: Iterable[str], meaning: str) -> str:
+def _named(names: Iterable[str], meaning: str, nobody: str = "None are named.") -> str:
     ordered = sorted(names)
     if not ordered:
-        return "None are named."
+        return nobody
     more = len(ordered) - _NAMED_IN_WORDS
     return f"{meaning}: {', '.join(ordered[:_NAMED_IN_WORDS])}{f' and {more:,} more' if more > 0 else ''}."
 

@@ -9,7 +9,7 @@ import traceback
 import typer
 
 from safelist import errors
-from safelist.cli import audit, config, db, demo, forget, init, override, publish, sync
+from safelist.cli import audit, config, db, demo, filter, forget, init, override, publish, sync
 from safelist.cli.terminal import complain, version_option
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command()(publish.publish)
 app.add_typer(audit.app, name="audit")
 app.add_typer(override.app, name="override")
 app.command()(forget.forget)
+app.add_typer(filter.app, name="filter")
 app.command()(demo.demo)
 
 # The public base of every mistake on the command line, whether typer brings its own click or uses the installed one.

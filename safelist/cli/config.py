@@ -1,18 +1,17 @@
 """``safelist config check``: every fault of the configuration at once, and of what it points to."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import typer
 
 from safelist import config, store
 from safelist.cli.terminal import ConfigOption, JsonOption, complain, load_config, now, print_json, say
-from safelist.collector.ews import Exchange
-from safelist.collector.mailboxes import read_file
-from safelist.collector.secret import read_secret
 from safelist.config import Config
 from safelist.errors import EX_CONFIG, ConfigError, SafelistError
+from safelist.policy import Settings
 from safelist.publisher import publish as publisher
-from safelist.publisher.targets import TARGETS
+from safelist.publisher.targets import STORE_TARGETS, TARGETS
 
 app = typer.Typer(help="The configuration.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -43,6 +42,10 @@ def check(config_file: ConfigOption = None, json: JsonOption = False) -> None:
 
 def _faults_around(loaded: Config) -> Iterator[str]:
     """What each command would stumble over: secrets, files, the database, the targets' directories."""
+    from safelist.collector.ews import Exchange  # exchangelib takes longer to import than most commands to run
+    from safelist.collector.mailboxes import read_file
+    from safelist.collector.secret import read_secret
+
     if loaded.exchange is None:
         yield "exchange: is missing or empty: `safelist sync` cannot run with this file, the other commands can"
     elif loaded.exchange.secret_command is None:  # a command may ask somebody
@@ -54,9 +57,14 @@ def _faults_around(loaded: Config) -> Iterator[str]:
         yield "mailboxes: no mailbox is named; write addresses, file or groups"
     yield from _fault(lambda: store.open_store(loaded.database.url).close())
     for name, settings in loaded.publish.items():
-        yield from _fault(lambda n=name, s=settings: publisher.publish(  # type: ignore[misc]
-            (), loaded.policy.settings(), TARGETS[n], s, now(), dry_run=True, allow_shrink=True
-        ))  # fmt: skip
+        yield from _fault(lambda n=name, s=settings: _try_target(n, s, loaded.policy.settings()))  # type: ignore[misc]
+
+
+def _try_target(name: str, chosen: Any, settings: Settings) -> None:
+    if name in STORE_TARGETS:
+        STORE_TARGETS[name].check(chosen)
+    else:
+        publisher.publish((), settings, TARGETS[name], chosen, now(), dry_run=True, allow_shrink=True)
 
 
 def _fault(look: Callable[[], object]) -> Iterator[str]:

@@ -5,7 +5,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,12 +15,12 @@ from safelist.cli.init import write_new
 from safelist.cli.publish import as_json, publish_all
 from safelist.cli.sync import run
 from safelist.cli.terminal import JsonOption, complain, load_config, now, print_json
-from safelist.collector.collect import Options
 from safelist.config import Config, toml
-from safelist.demo import DemoServer, Organisation
-from safelist.demo.sample import sample
 from safelist.errors import UsageError
 from safelist.publisher import program
+
+if TYPE_CHECKING:
+    from safelist.demo import Organisation
 
 SENDERS = ("accounts.desk@aol.com", "orders.north@yahoo.com")
 _FILES = ("safelist.toml", "safelist.db", "safelist_map")
@@ -32,6 +32,9 @@ def demo(
     json: JsonOption = False,
 ) -> None:
     """Collect a sample organisation, show who trusts whom, publish a Postfix map and look two senders up."""
+    from safelist.demo import DemoServer  # these take longer to import than most commands to run
+    from safelist.demo.sample import sample
+
     place = _place(directory)
     organisation = sample()
     with DemoServer(organisation) as server:
@@ -63,7 +66,7 @@ def _place(directory: Path | None) -> Path:
     return place
 
 
-def _write_config(place: Path, organisation: Organisation, url: str) -> Config:
+def _write_config(place: Path, organisation: "Organisation", url: str) -> Config:
     path, account = place / _FILES[0], organisation.account
     # Without Postfix a plain text map (texthash) shows the same; with it the system's own type is used.
     map_type = "" if program.find("postmap") else "texthash"
@@ -95,6 +98,8 @@ map_type = {toml(map_type)}
 
 def _run(opened: store.Store, config: Config) -> dict[str, Any]:
     """The main job; its figures, and what Postfix finds for each sender."""
+    from safelist.collector.collect import Options
+
     report = run(opened, config, [], Options(lists=config.collect.lists, workers=4))
     (published,) = publish_all(opened, config, [])
     found = {sender: _look_up(sender, published.path) for sender in (*SENDERS, "stranger@aol.com")}

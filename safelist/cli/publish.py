@@ -14,8 +14,8 @@ from safelist.config import Config
 from safelist.errors import ConfigError, SafelistError, UsageError
 from safelist.policy import Settings
 from safelist.publisher import publish as publisher
-from safelist.publisher.publish import Published
-from safelist.publisher.targets import TARGETS
+from safelist.publisher.target import Published
+from safelist.publisher.targets import NAMES, STORE_TARGETS, TARGETS
 from safelist.store import Publication, Store
 
 
@@ -50,22 +50,31 @@ def publish_all(
         if name not in config.publish:
             raise UsageError(f"publish: the configuration has no [publish.{name}]; it has: {', '.join(config.publish)}")
     if not config.publish:
-        raise ConfigError(f"there is no target: write a section such as [publish.{next(iter(TARGETS))}]")
+        raise ConfigError(f"there is no target: write a section such as [publish.{next(iter(NAMES))}]")
     done = []
     settings = config.policy.settings(opened.own_domains())
     for name in names or config.publish:
         with _failure_noted(opened, name, dry_run=dry_run):
-            candidates = opened.candidates(settings, now(), settings.quorum)
-            published = publisher.publish(
-                candidates, settings, TARGETS[name], config.publish[name], now(),
-                dry_run=dry_run, allow_shrink=allow_shrink,
-            )  # fmt: skip
+            published = _publish(opened, config, name, settings, dry_run=dry_run, allow_shrink=allow_shrink)
         if not dry_run:
             _note(opened, published, settings)
         if not json:
             _report(published, dry_run=dry_run)
         done.append(published)
     return done
+
+
+def _publish(
+    opened: Store, config: Config, name: str, settings: Settings, *, dry_run: bool, allow_shrink: bool
+) -> Published:
+    chosen, at = config.publish[name], now()
+    if name in STORE_TARGETS:
+        publish_ = STORE_TARGETS[name].publish
+        return publish_(opened, settings, chosen, at, dry_run=dry_run, allow_shrink=allow_shrink)
+    candidates = opened.candidates(settings, at, settings.quorum)
+    return publisher.publish(
+        candidates, settings, TARGETS[name], chosen, at, dry_run=dry_run, allow_shrink=allow_shrink
+    )  # fmt: skip
 
 
 @contextmanager

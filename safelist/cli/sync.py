@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from rich.console import Console
@@ -25,13 +25,12 @@ from safelist.cli.terminal import (
     shown,
 )
 from safelist.collector.belief import Outcome
-from safelist.collector.collect import Options, Result, Summary, collect
-from safelist.collector.ews import Exchange
-from safelist.collector.mailboxes import Selection, select
-from safelist.collector.secret import read_secret
 from safelist.config import Collect, Config, ListType
 from safelist.entry import Entry
 from safelist.errors import EX_TEMPFAIL, ConfigError
+
+if TYPE_CHECKING:  # exchangelib takes longer to import than most commands to run
+    from safelist.collector.collect import Options, Result, Summary
 
 PROBLEMS_SHOWN = 20
 """Problems of one reason that get a line of their own; the rest are counted."""
@@ -63,6 +62,8 @@ def sync(
     json: JsonOption = False,
 ) -> None:
     """Collect the lists of every mailbox into the aggregate. Silent on success where nobody looks."""
+    from safelist.collector.collect import Options
+
     config = load_config(config_file)
     options = Options(
         lists=_collect(config, type, include_domains).lists,
@@ -84,13 +85,20 @@ def sync(
         raise typer.Exit(EX_TEMPFAIL)
 
 
-def run(opened: store.Store, config: Config, selected: list[str], options: Options, *, json: bool = False) -> "Report":
+def run(
+    opened: store.Store, config: Config, selected: list[str], options: "Options", *, json: bool = False
+) -> "Report":
     """Collect ``selected`` mailboxes, or all configured ones, and show what came of them."""
+    from safelist.collector.collect import Summary, collect
+    from safelist.collector.ews import Exchange
+    from safelist.collector.mailboxes import Selection, select
+    from safelist.collector.secret import read_secret
+
     if config.exchange is None:
         raise ConfigError("there is no [exchange] in the configuration: write where the mailboxes are")
     with Exchange(config.exchange, read_secret(config.exchange)) as exchange:
         selection = Selection(selected) if selected else select(config.mailboxes, exchange)
-        with Report(len(selection.addresses), options, json=json) as report:
+        with Report(len(selection.addresses), options, Summary(), json=json) as report:
             report.note_left_out(selection.problems)
             report.summary = collect(opened, exchange, selection.addresses, options, now, report.show, actor())
         if not selected and not selection.problems:
@@ -114,8 +122,8 @@ def _collect(config: Config, type_: ListType | None, include_domains: bool | Non
 class Report:
     """Shows a run as it goes: a bar on a terminal, a line per problem on stderr, nothing else."""
 
-    def __init__(self, mailboxes: int, options: Options, *, json: bool) -> None:
-        self.summary = Summary()
+    def __init__(self, mailboxes: int, options: "Options", summary: "Summary", *, json: bool) -> None:
+        self.summary = summary
         self._is_json = json
         self._options = options
         self._problems: Counter[str] = Counter()
@@ -169,7 +177,7 @@ class Report:
         """A line that the progress bar neither breaks nor swallows."""
         self._bar.console.print(f"safelist: {shown(message)}", soft_wrap=True, markup=False, highlight=False)
 
-    def show(self, result: Result) -> None:
+    def show(self, result: "Result") -> None:
         """Take one mailbox's result."""
         self._bar.advance(self._task)
         if result.message is not None:
@@ -184,7 +192,7 @@ class Report:
         elif self._options.dry_run:
             _print_change(result)
 
-    def _keep(self, result: Result) -> None:
+    def _keep(self, result: "Result") -> None:
         row: dict[str, Any] = {
             "mailbox": result.address,
             "outcome": result.outcome,
@@ -215,7 +223,7 @@ def _entry_as_json(entry: Entry) -> dict[str, str | None]:
     return {"list": name, "entry": entry.pattern.text, "refused": entry.pattern.refusal}
 
 
-def _print_change(result: Result) -> None:
+def _print_change(result: "Result") -> None:
     for sign, entries in (("+", result.change.added), ("-", result.change.removed)):
         for entry in sorted(entries):
             print(f"{sign} {result.address}: {entry.list.title}: {shown(entry.pattern.text)}")

@@ -18,7 +18,7 @@ from rich.console import Console
 import safelist
 from safelist import config, sender
 from safelist.errors import UsageError
-from safelist.publisher.targets import TARGETS
+from safelist.publisher.targets import NAMES
 
 ConfigOption = Annotated[
     Path | None,
@@ -51,7 +51,7 @@ def version_option(
 
 def target_sections() -> dict[str, type[BaseModel]]:
     """The model of each target's section ``[publish.NAME]``."""
-    return {name: target.Settings for name, target in TARGETS.items()}
+    return {name: target.Settings for name, target in NAMES.items()}
 
 
 def load_config(path: Path | None) -> config.Config:
@@ -76,7 +76,7 @@ def now() -> datetime:
 def actor() -> str:
     """Who runs the command: the login behind sudo, else the login."""
     if sudo := os.environ.get("SUDO_USER"):
-        return sudo
+        return shown(sudo)[:100]
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -186,7 +186,9 @@ def _ask(exchange: Exchange, task: _Task, lists: frozenset[UserList]) -> _Answer
         digest = _digest(answer)
         if state is not None and covered and state.digest == digest:
             return _Answer(task, rule=answer, same=True, digest=digest)
-        return _Answer(task, rule=answer, digest=digest, entries=entries_of(decode(answer.condition), lists))
+        # Contacts that the user does not trust (PidTagJunkIncludeContacts) are no entries.
+        believed = lists if answer.include_contacts else lists - {UserList.TRUSTED_CONTACTS}
+        return _Answer(task, rule=answer, digest=digest, entries=entries_of(decode(answer.condition), believed))
     except FetchError as error:
         return _Answer(task, failure=error)
     except RuleError as error:

@@ -20,37 +20,17 @@ from pathlib import Path
 
 from safelist import policy
 from safelist.errors import ConfigError, PermissionDeniedError, TemporaryError, UnavailableError
-from safelist.override import Effect, Override, scope_sentence
-from safelist.policy import Candidate, Reason
+from safelist.policy import Candidate
 from safelist.publisher import program
-from safelist.publisher.target import FileSettings, Index, Refused, Rendering, Ruling, Target
-from safelist.sender import Form, covering
+from safelist.publisher.rulings import rule
+from safelist.publisher.target import FileSettings, Index, Published, Refused, Rendering, Target
 
 SHRINK = 10
 """Fewer entries than this may disappear at once, whatever their share."""
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """What a publication did, or in a dry run would do.
-
-    ``changed``: the text or its index was not what it had to be. ``file_digest`` is the text's SHA-256 in hexadecimal.
-    ``hook``: ``on_change`` ran.
-    """
-
-    target: str
-    path: Path
-    entries: int
-    refused: tuple[Refused, ...]
-    changed: bool
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    file_digest: str
-    hook: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """Where the files really are, symbolic links followed; ``named`` is the path that the filter opens.
 
     ``pending`` is there while ``on_change`` is owed.
@@ -77,13 +57,13 @@ def publish(
     Raises ConfigError, PermissionDeniedError, UnavailableError or, for a sudden shrink, TemporaryError. The old map
     then stays in use, unless the message says that the new one was written and ``on_change`` failed.
     """
-    rulings, left_out = rule(candidates, settings, now)
-    rendering = target.render(rulings, target_settings)
-    rendering = rendering._replace(refused=tuple(sorted((*rendering.refused, *left_out), key=_by_sender)))
     index = target.index(target_settings)
-    with _explained(target_settings.path):
-        place = _locate(target_settings.path, index)
-        with nullcontext() if dry_run else _alone(place):
+    with explained(target_settings.path):
+        place = locate(target_settings.path, index)
+        with nullcontext() if dry_run else alone(place):  # what is decided before could be older than what is there
+            rulings, left_out = rule(candidates, settings, now)
+            rendering = target.render(rulings, target_settings)
+            rendering = rendering._replace(refused=tuple(sorted((*rendering.refused, *left_out), key=_by_sender)))
             published = _compare(target, place, rendering, index)
             if not allow_shrink:
                 _refuse_shrink(published)
@@ -99,49 +79,10 @@ def _by_sender(refused: Refused) -> tuple[str, int]:
     return refused.pattern[:2]
 
 
-def rule(
-    candidates: Iterable[Candidate], settings: policy.Settings, now: datetime
-) -> tuple[list[Ruling], list[Refused]]:  # fmt: skip
-    """Who is safe for the whole organisation, with the exceptions from domains, and who is left out all the same.
-
-    A target that knows no recipients cannot keep to an override that blocks a sender for some of them: such a sender is
-    safe for nobody there.
-    """
-    safe: list[Ruling] = []
-    blocked: list[Ruling] = []
-    left_out: list[Refused] = []
-    for candidate in candidates:
-        is_safe, reason, authentication = policy.judge(candidate, settings, now)
-        narrower = next(_narrower_blocks(candidate, now), None) if candidate.overrides else None
-        if is_safe and narrower is None:
-            safe.append(Ruling(candidate.sender, is_safe, authentication))
-        elif narrower is not None or reason in (Reason.ENFORCED_BLOCK, Reason.DEFAULT_BLOCK):
-            blocked.append(Ruling(candidate.sender, safe=False, authentication=authentication))
-        if is_safe and narrower is not None:
-            whom = scope_sentence(narrower.terms.scope)
-            left_out.append(
-                Refused(
-                    candidate.sender,
-                    f"override {narrower.id} blocks it for {whom}, and the filter asks for no recipient",
-                )
-            )
-    domains = {ruling.pattern.text for ruling in safe if ruling.pattern.form is not Form.ADDRESS}
-    safe += [each for each in blocked if not domains.isdisjoint(covering(each.pattern))]
-    return safe, left_out
-
-
-def _narrower_blocks(candidate: Candidate, now: datetime) -> Iterator[Override]:
-    """Overrides in force that block the sender for some recipients only."""
-    for override in candidate.overrides:
-        terms = override.terms
-        if terms.scope is not None and terms.effect is Effect.BLOCK and override.in_force(now):
-            yield override
-
-
-def _locate(named: Path, index: Index | None) -> _Place:
+def locate(named: Path, index: Index | None) -> Place:
     text = _real(named)
     pending = text.with_name(f"{text.name}.on-change-pending")
-    return _Place(named, text, _real(Path(f"{named}{index.suffix}")) if index else None, pending)
+    return Place(named, text, _real(Path(f"{named}{index.suffix}")) if index else None, pending)
 
 
 def _real(path: Path) -> Path:
@@ -154,7 +95,7 @@ def _real(path: Path) -> Path:
     return real
 
 
-def _compare(target: Target, place: _Place, rendering: Rendering, index: Index | None) -> Published:
+def _compare(target: Target, place: Place, rendering: Rendering, index: Index | None) -> Published:
     before = _read(place.text, target.HEADER)
     new = frozenset(rendering.keys)
     old = new if before == rendering.text else target.keys(before or b"")
@@ -187,7 +128,7 @@ def _read(path: Path, header: bytes) -> bytes | None:
         return start + file.read()
 
 
-def _is_current(place: _Place, text: bytes, index: Index | None) -> bool:
+def _is_current(place: Place, text: bytes, index: Index | None) -> bool:
     if index is None or place.index is None:
         return True
     try:
@@ -207,7 +148,7 @@ def _refuse_shrink(published: Published) -> None:
         )
 
 
-def _replace(place: _Place, text: bytes, index: Index | None, *, owed: bool) -> None:
+def _replace(place: Place, text: bytes, index: Index | None, *, owed: bool) -> None:
     new, built = _write(place.text, text), None
     if index and place.index:
         same = place.index.parent == place.text.parent
@@ -218,15 +159,20 @@ def _replace(place: _Place, text: bytes, index: Index | None, *, owed: bool) -> 
     if built and place.index:
         built.replace(place.index)
     for directory in _directories(place):
-        _sync(directory)
+        sync(directory)
 
 
-def _write(destination: Path, text: bytes) -> Path:
-    """A file with ``text`` and the mode of ``destination``, on the disk, in a directory of its own beside it.
+def beside(destination: Path) -> Path:
+    """Where to make the next ``destination``: in a directory of its own, on the same disk.
 
     In a directory, because programs leave more behind than their result: Berkeley DB ``__db.`` files, for one.
     """
-    new = Path(tempfile.mkdtemp(prefix=_prefix(destination), dir=destination.parent)) / destination.name
+    return Path(tempfile.mkdtemp(prefix=_prefix(destination), dir=destination.parent)) / destination.name
+
+
+def _write(destination: Path, text: bytes) -> Path:
+    """A file with ``text`` and the mode of ``destination``, on the disk, beside it."""
+    new = beside(destination)
     with new.open("xb") as file:
         handle = file.fileno()
         file.write(text)
@@ -243,17 +189,17 @@ def _write(destination: Path, text: bytes) -> Path:
     return new
 
 
-def _build(place: _Place, index: Index, source: Path, text: bytes) -> Path:
+def _build(place: Place, index: Index, source: Path, text: bytes) -> Path:
     try:
         index.build(source, text)
     except UnavailableError as error:
         raise UnavailableError(f"{place.named}: {error}; the old map stays in use") from None
     built = Path(f"{source}{index.suffix}")
-    _sync(built)
+    sync(built)
     return built
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -261,7 +207,7 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _run_hook(place: _Place, command: Sequence[str]) -> None:
+def _run_hook(place: Place, command: Sequence[str]) -> None:
     failed = f"{place.named} was written, but on_change `{shlex.join(command)}` failed"
     later = "it runs again at the next publish"
     executable = program.find(command[0])
@@ -277,7 +223,7 @@ def _run_hook(place: _Place, command: Sequence[str]) -> None:
 
 
 @contextmanager
-def _alone(place: _Place) -> Iterator[None]:
+def alone(place: Place) -> Iterator[None]:
     """One publication in a directory at a time; the temporary files of it and of one that was killed are removed."""
     handle = os.open(place.text.parent, os.O_RDONLY)
     try:
@@ -291,7 +237,7 @@ def _alone(place: _Place) -> Iterator[None]:
         os.close(handle)
 
 
-def _clean(place: _Place) -> None:
+def _clean(place: Place) -> None:
     for path in (place.text, place.index):
         for left in path.parent.glob(glob.escape(_prefix(path)) + "*") if path else ():
             shutil.rmtree(left, ignore_errors=True)
@@ -301,12 +247,12 @@ def _prefix(destination: Path) -> str:
     return f".{destination.name}.new-"
 
 
-def _directories(place: _Place) -> set[Path]:
+def _directories(place: Place) -> set[Path]:
     return {path.parent for path in (place.text, place.index) if path}
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Failures of the file system as named errors that say which map and what to do."""
     try:
         yield

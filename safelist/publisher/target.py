@@ -1,21 +1,29 @@
 """What a target offers: a module that knows the form in which one mail filter reads the safelist."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from pydantic import BaseModel
 
+from safelist import policy
 from safelist.override import Authentication
 from safelist.sender import Pattern
+from safelist.store import Store
 
 
 class Ruling(NamedTuple):
-    """What is to be published of a sender: safe, or an exception from a domain that is safe."""
+    """What is to be published of a sender: safe, or an exception from a domain that is safe.
+
+    ``may_widen``: a domain that may be taken with its sub-domains where the filter knows no other way.
+    """
 
     pattern: Pattern
     safe: bool
     authentication: Authentication
+    may_widen: bool = False
 
 
 class Refused(NamedTuple):
@@ -31,6 +39,25 @@ class Rendering(NamedTuple):
     text: bytes
     keys: tuple[str, ...]
     refused: tuple[Refused, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a publication did, or in a dry run would do.
+
+    ``changed``: the text or its index was not what it had to be. ``file_digest`` is the text's SHA-256 in hexadecimal.
+    ``hook``: ``on_change`` ran.
+    """
+
+    target: str
+    path: Path
+    entries: int
+    refused: tuple[Refused, ...]
+    changed: bool
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    file_digest: str
+    hook: bool = False
 
 
 class FileSettings(Protocol):
@@ -56,6 +83,29 @@ class Index(Protocol):
 
     def holds(self, path: Path, text: bytes) -> bool:
         """Whether the index of ``path``, read by the filter's own program, holds what ``text`` says."""
+        ...
+
+
+class StoreTarget(Protocol):
+    """A module of ``targets/`` that needs more than rulings: it reads the store itself."""
+
+    @property
+    def NAME(self) -> str: ...  # noqa: N802
+    @property
+    def DESCRIPTION(self) -> str: ...  # noqa: N802
+    @property
+    def Settings(self) -> type[BaseModel]:  # noqa: N802
+        """The model of the section ``[publish.NAME]``."""
+        ...
+
+    def check(self, chosen: Any) -> None:
+        """Raises a named error where nothing can be published as ``chosen`` says."""
+        ...
+
+    def publish(
+        self, store: Store, settings: policy.Settings, chosen: Any, now: datetime, *, dry_run: bool, allow_shrink: bool
+    ) -> "Published":
+        """Bring the target's file to what the store holds, as :func:`safelist.publisher.publish.publish` does."""
         ...
 
 

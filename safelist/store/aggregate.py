@@ -118,8 +118,8 @@ class Store:
     def compare(self, address: str, entries: frozenset[Entry], lists: frozenset[UserList]) -> Change:
         """What :meth:`record` would change; writes nothing."""
         with self._reading() as connection:
-            known = recording.known(connection, _address(address))
-            return recording.compare(connection, known.id if known else None, entries, lists).change()
+            mailbox_id = recording.mailbox_id(connection, _address(address))
+            return recording.compare(connection, mailbox_id, entries, lists).change()
 
     def record(
         self, run: int, address: str, seen: Seen, entries: frozenset[Entry], lists: frozenset[UserList],
@@ -136,11 +136,11 @@ class Store:
         }  # fmt: skip
         with self._writing() as connection:
             address = _address(address)
-            known = recording.known(connection, address)
-            if known is None:
-                known = recording.Known(_insert_mailbox(connection, address, values), include_contacts=None)
-            difference = recording.compare(connection, known.id, entries, lists)
-            of = Recording(run, address, known, at, seen.include_contacts)
+            mailbox_id = recording.mailbox_id(connection, address)
+            if mailbox_id is None:
+                mailbox_id = _insert_mailbox(connection, address, values)
+            difference = recording.compare(connection, mailbox_id, entries, lists)
+            of = Recording(run, address, mailbox_id, at)
             written = recording.write(connection, self._among, of, difference)
             if difference.added or difference.removed:
                 values["changed"] = at
@@ -189,6 +189,16 @@ class Store:
         """The domains of the mailboxes that were ever asked."""
         with self._reading() as connection:
             return frozenset(reading.own_domains(connection))
+
+    def by_mailbox(self) -> Iterator[tuple[str, list[Holding]]]:
+        """Every open entry about senders, mailbox by mailbox, sorted by address."""
+        with self._reading() as connection:
+            yield from reading.by_mailbox(connection)
+
+    def head(self) -> str:
+        """The digest of the newest change set, in hexadecimal."""
+        with self._reading() as connection:
+            return (chain.head(connection) or b"").hex()
 
     def who(self, texts: Sequence[str], at: Moment | None = None) -> list[Holding]:
         """Every entry, open or ended, whose pattern has one of those texts; as of a moment only the open ones."""
@@ -307,8 +317,12 @@ def _address(text: str) -> str:
 
 
 def _insert_mailbox(connection: Connection, address: str, values: Mapping[str, Any]) -> int:
+    """A new mailbox is recorded as one, whatever it holds: its domain becomes an own domain."""
     row = _UNSEEN | dict(values) | {"address": address, "domain": address.rpartition("@")[2]}
-    return recording.new_row(connection, _NEW_MAILBOX, row)
+    number = recording.new_row(connection, _NEW_MAILBOX, row)
+    content = {"mailbox": address}
+    chain.append(connection, chain.Kind.MAILBOX, values["checked"], values["run_id"], content, number)
+    return number
 
 
 def _update_mailbox(connection: Connection, address: str, values: Mapping[str, Any]) -> bool:

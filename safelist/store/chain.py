@@ -9,8 +9,9 @@ object with whatever the change set recorded and no other keys:
 - ``published``: as in :data:`PUBLISHED`;
 - ``ended``: the end of the run as [second, figures, problem].
 
-The first one follows 32 zero bytes. Whoever cuts the newest ones off and sets ``chain`` back is found out only by a
-digest that somebody noted elsewhere: ``safelist audit verify --contains``.
+The first one follows 32 zero bytes. There is no key: whoever rewrites rows *and* computes every later digest anew, or
+cuts the newest ones off, is found out only by a digest that somebody noted elsewhere (``audit verify --contains``).
+Not covered is what a mailbox answered last (its outcome, problem, times, sizes), and why a text is refused.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, exists, func, insert, or_, select, update
 
 from safelist.errors import TamperedError
 from safelist.store.reading import stream
@@ -36,13 +37,15 @@ PUBLISHED = ("target", "path", "entries", "added", "removed", "file_digest", "se
 class Kind(StrEnum):
     """What a change set recorded."""
 
+    MAILBOX = "mailbox"
     ENTRIES = "entries"
     OVERRIDES = "overrides"
     PUBLICATION = "publication"
     RUN = "run"
 
 
-_HEAD = select(chain.c.digest).where(chain.c.id == 1).with_for_update()
+_NEWEST = select(chain.c.digest).where(chain.c.id == 1)
+_HEAD = _NEWEST.with_for_update()
 _SET_HEAD = (
     update(chain)
     .where(chain.c.id == 1)
@@ -54,7 +57,8 @@ _EVERYTHING = (
     select(
         change_set.c.id, change_set.c.kind, change_set.c.at, change_set.c.digest, change_set.c.run_id,
         run.c.started, run.c.what, run.c.actor, run.c.finished, run.c.counts, run.c.problem, mailbox.c.address,
-        entry.c.list, pattern.c.form, pattern.c.text, (entry.c.added == change_set.c.id).label("is_added"),
+        entry.c.list, pattern.c.form, pattern.c.text,
+        (entry.c.added == change_set.c.id).label("is_added"), (entry.c.removed == change_set.c.id).label("is_removed"),
     )
     .outerjoin_from(change_set, run, change_set.c.run_id == run.c.id)
     .outerjoin(mailbox, change_set.c.mailbox_id == mailbox.c.id)
@@ -93,10 +97,15 @@ def append(
 
 def lock(connection: Connection) -> bytes:
     """The newest digest. From now on no other transaction appends until this one ends."""
-    head = connection.execute(_HEAD).scalar()
-    if head is None:
+    newest = connection.execute(_HEAD).scalar()
+    if newest is None:
         raise TamperedError("the chain's head is missing from the database: bring back a backup; nothing was written")
-    return bytes(head)
+    return bytes(newest)
+
+
+def head(connection: Connection) -> bytes | None:
+    """The newest digest; None when somebody took it away."""
+    return connection.execute(_NEWEST).scalar()
 
 
 def verify(connection: Connection, contains: bytes | None = None) -> Verified:
@@ -104,16 +113,18 @@ def verify(connection: Connection, contains: bytes | None = None) -> Verified:
 
     Reads the entries of a mailbox once for each of its change sets. ``contains`` is a digest that must be there.
     """
-    before, count, found = START, 0, contains in (None, START)
-    for row, content in _contents(connection):
-        before_it, before = before, _digest_of(before, row, content)
-        if before != row.digest:
-            return Verified(
-                count, before_it.hex(), f"{_told(row)}: what it recorded, or what came before it, was changed"
-            )
-        count += 1
-        found = found or before == contains
-    return Verified(count, before.hex(), _problem(connection, before, found=found))
+    before, count, found = START, 0, contains is None
+    try:
+        for row, content in _contents(connection):
+            before_it, before = before, _digest_of(before, row, content)
+            if before != row.digest:
+                why = "what it recorded, or what came before it, was changed"
+                return Verified(count, before_it.hex(), f"{_told(row)}: {why}")
+            count += 1
+            found = found or before == contains
+        return Verified(count, before.hex(), _problem(connection, before, found=found))
+    except (TypeError, ValueError, LookupError) as error:
+        return Verified(count, before.hex(), f"after that, the rows hold what safelist never writes ({error})")
 
 
 def seal(connection: Connection) -> None:
@@ -141,10 +152,12 @@ def _told(row: Any) -> str:
 
 
 def _problem(connection: Connection, last: bytes, *, found: bool) -> str | None:
-    if connection.execute(select(chain.c.digest)).scalar() != last:
+    """What is wrong although every digest follows from its rows."""
+    if head(connection) != last:
         return "the newest change sets: the chain's head is of a later one, which is missing"
-    if strays := _strays(connection):
-        return f"{strays} entries, overrides or publications belong to no change set that recorded them"
+    for what, statement in _STRAYS.items():
+        if count := connection.execute(statement).scalar_one():
+            return f"{count} {what}"
     return None if found else "the digest that was asked for is not in the chain: change sets are missing"
 
 
@@ -159,14 +172,20 @@ def _contents(connection: Connection) -> Iterator[tuple[Any, dict[str, Any]]]:
                 content["mailbox"] = first.address
             if first.list is not None:
                 for row in (first, *group):
-                    content.setdefault("added" if row.is_added else "removed", []).append(
-                        [row.list, row.form, row.text]
-                    )
+                    for name in _sides(row):
+                        content.setdefault(name, []).append([row.list, row.form, row.text])
                 for name in content.keys() & {"added", "removed"}:
                     content[name].sort(key=_in_order)
             if first.kind == Kind.RUN:
                 content["ended"] = [first.finished, first.counts, first.problem]
             yield first, content
+
+
+def _sides(row: Any) -> Iterator[str]:
+    if row.is_added:
+        yield "added"
+    if row.is_removed:
+        yield "removed"
 
 
 def _in_order(row: Sequence[Any]) -> tuple[int, int, str]:
@@ -186,13 +205,39 @@ def _attached(connection: Connection) -> dict[int, dict[str, list[Any]]]:
     return {id_: dict(content) for id_, content in found.items()}
 
 
-def _strays(connection: Connection) -> int:
-    """Rows that point at a change set that is not there, or at one of another mailbox."""
-    count = 0
-    for column in (entry.c.added, entry.c.removed, override.c.made, override.c.revoked, publication.c.change_set_id):
-        there = change_set.c.id == column
-        if column.table is entry:
-            there &= change_set.c.mailbox_id == entry.c.mailbox_id
-        statement = select(func.count()).select_from(column.table).where(column.is_not(None), ~exists().where(there))
-        count += connection.execute(statement).scalar_one()
-    return count
+def _count(table: Table, *conditions: Any) -> Select[Any]:
+    return select(func.count()).select_from(table).where(*conditions)
+
+
+def _unrecorded(column: Any, *conditions: Any) -> Select[Any]:
+    """How many rows point at a change set that is not there, or that is another mailbox's."""
+    there = exists().where(change_set.c.id == column, *conditions)
+    return _count(column.table, column.is_not(None), ~there)
+
+
+_OF_ITS_MAILBOX = change_set.c.mailbox_id == entry.c.mailbox_id
+_FIRST_ENDED = select(func.min(change_set.c.run_id)).where(change_set.c.kind == Kind.RUN).scalar_subquery()
+_AT_DOMAIN = "@" + mailbox.c.domain
+_END_OF_ADDRESS = func.substr(mailbox.c.address, func.length(mailbox.c.address) - func.length(_AT_DOMAIN) + 1)
+_STRAYS: Mapping[str, Select[Any]] = {
+    "entries that no change set of their mailbox added": _unrecorded(entry.c.added, _OF_ITS_MAILBOX),
+    "entries that no change set of their mailbox removed": _unrecorded(entry.c.removed, _OF_ITS_MAILBOX),
+    "entries that ended before they began": _count(entry, entry.c.removed <= entry.c.added),
+    "overrides that no change set made": _unrecorded(override.c.made),
+    "overrides that no change set revoked": _unrecorded(override.c.revoked),
+    "overrides that say why they were revoked and were not": _count(
+        override, override.c.revoked.is_(None), override.c.revoked_why.is_not(None)
+    ),
+    "publications that no change set recorded": _unrecorded(publication.c.change_set_id),
+    "mailboxes that no change set recorded": _count(mailbox, ~exists().where(change_set.c.mailbox_id == mailbox.c.id)),
+    "mailboxes whose domain is not that of their address": _count(
+        mailbox,
+        func.substr(mailbox.c.address, func.length(mailbox.c.address) - func.length(_AT_DOMAIN) + 1) != _AT_DOMAIN,
+    ),
+    "runs whose end no change set recorded": _count(
+        run,
+        run.c.finished.is_not(None),
+        run.c.id > _FIRST_ENDED,
+        ~exists().where(change_set.c.run_id == run.c.id, change_set.c.kind == Kind.RUN),
+    ),
+}

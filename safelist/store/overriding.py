@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from safelist.errors import UsageError
-from safelist.override import Authentication, Effect, Level, Override, Terms, scope_sentence, subject_sentence
+from safelist.override import Authentication, Effect, Level, Override, Terms, sentence
 from safelist.sender import Form, Pattern
 from safelist.store import chain
 from safelist.store.among import Among, portions
@@ -40,10 +40,11 @@ _NEWEST = select(override.c.id).order_by(override.c.id.desc()).limit(1)
 
 
 class Contradiction(NamedTuple):
-    """New terms number ``at`` (from 0) are about what ``override``, which is in force, says otherwise."""
+    """``terms``, number ``at`` (from 0) of those given, contradict ``override``, which is in force."""
 
     at: int
     override: Override
+    terms: Terms
 
 
 class ContradictionError(UsageError):
@@ -56,11 +57,9 @@ class ContradictionError(UsageError):
 
 def _say_contradiction(contradiction: Contradiction) -> str:
     there = contradiction.override
-    until = f"until {there.terms.expires:%Y-%m-%d %H:%M} UTC" if there.terms.expires else "without an end"
     return (
-        f"override {there.id} already {there.terms.effect}s {subject_sentence(there.terms.pattern)} for "
-        f"{scope_sentence(there.terms.scope)} ({there.terms.level}, authentication {there.terms.authentication}, "
-        f"{until}); to change it add --replace, or `safelist override revoke {there.id}`"
+        f"override {there.id} already {sentence(there.terms)}; asked for was one that {sentence(contradiction.terms)}: "
+        f"to change it add --replace, or `safelist override revoke {there.id}`"
     )
 
 
@@ -105,9 +104,13 @@ def make(
     standing = {
         there.terms.subject: there
         for there in about(connection, among, (terms.pattern.text for terms in given))
-        if there.in_force(now)
+        if there.ended is None or there.ended > now  # one that another clock made a little later is there, too
     }
-    found = [Contradiction(n, there) for n, terms in enumerate(given) if (there := _other(standing, terms)) is not None]
+    found = [
+        Contradiction(n, there, terms)
+        for n, terms in enumerate(given)
+        if (there := _other(standing, terms)) is not None
+    ]
     if found and not replace:
         raise ContradictionError(found)
     made = []
@@ -116,9 +119,10 @@ def make(
         if there is not None and there.terms.ruling == terms.ruling:
             made.append(Made(there, is_new=False))
             continue
+        new = _add(connection, run, now, terms)
         if there is not None:
-            _revoke(connection, run, now, [there.id], "replaced")
-        made.append(Made(_add(connection, run, now, terms), is_new=True, replaced=there))
+            _revoke(connection, run, now, [there.id], f"replaced by override {new.id}")
+        made.append(Made(new, is_new=True, replaced=there))
     return made
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, case, func, or_, select
+from sqlalchemy import Connection, Select, bindparam, case, func, or_, select
 
-from safelist.entry import TRUSTING_LISTS, Holding, UserList
+from safelist.entry import SENDER_LISTS, TRUSTING_LISTS, Holding, UserList
 from safelist.sender import Form, Pattern, Refusal
 from safelist.store.among import Among, portions
 from safelist.store.schema import change_set, entry, mailbox, pattern, run
@@ -91,7 +92,7 @@ _ended = change_set.alias("ended")
 _HOLDINGS = (
     select(
         mailbox.c.address, entry.c.list, pattern.c.text, pattern.c.form, pattern.c.refusal,
-        _began.c.at.label("since"), _ended.c.at.label("until"), mailbox.c.include_contacts,
+        _began.c.at.label("since"), _ended.c.at.label("until"),
     )
     .select_from(entry)
     .join(pattern, entry.c.pattern_id == pattern.c.id)
@@ -140,14 +141,25 @@ def open_trust(connection: Connection, among: Among, patterns: Sequence[int]) ->
     return list(map(_holding, connection.execute(statement, {"patterns": among.pack(patterns)})))
 
 
+_EVERYBODYS = _HOLDINGS.where(
+    entry.c.removed.is_(None), entry.c.list.in_(sorted(map(int, SENDER_LISTS))), pattern.c.form != int(Form.REFUSED)
+).order_by(mailbox.c.address)
+
+
+def by_mailbox(connection: Connection) -> Iterator[tuple[str, list[Holding]]]:
+    """Every open entry about senders that can be some, mailbox by mailbox."""
+    with stream(connection, _EVERYBODYS) as rows:
+        for address, group in groupby(map(_holding, rows), key=lambda holding: holding.mailbox):
+            yield address, list(group)
+
+
 _TRUSTING = sorted(map(int, TRUSTING_LISTS | {UserList.TRUSTED_CONTACTS}))
 
 
 def _holding(row: Sequence[Any]) -> Holding:
-    address, list_, text, form, refusal, since, until, include_contacts = row
+    address, list_, text, form, refusal, since, until = row
     began = datetime.fromtimestamp(since, UTC)
-    is_on = list_ != UserList.TRUSTED_CONTACTS or bool(include_contacts)
-    return Holding(address, UserList(list_), pattern_of(text, form, refusal), began, _moment(until), is_on)
+    return Holding(address, UserList(list_), pattern_of(text, form, refusal), began, _moment(until))
 
 
 def moment_at(connection: Connection, at: datetime) -> Moment:
@@ -207,11 +219,9 @@ def recount(connection: Connection) -> list[Miscount]:
     """Patterns whose maintained counts differ from the entries. Reads every entry: minutes for ten millions."""
     wrong = []
     trusting = entry.c.list.in_(sorted(map(int, TRUSTING_LISTS)))
-    contact = and_(entry.c.list == int(UserList.TRUSTED_CONTACTS), mailbox.c.include_contacts.is_(True))
     votes = (
         select(entry.c.pattern_id, entry.c.mailbox_id, func.max(case((trusting, 1), else_=0)).label("trusts"))
-        .join(mailbox, entry.c.mailbox_id == mailbox.c.id)
-        .where(entry.c.removed.is_(None), or_(trusting, contact))
+        .where(entry.c.removed.is_(None), entry.c.list.in_(_TRUSTING))
         .group_by(entry.c.pattern_id, entry.c.mailbox_id)
         .subquery()
     )
@@ -226,8 +236,8 @@ def recount(connection: Connection) -> list[Miscount]:
         statement = (
             select(pattern.c.text, maintained, counted)
             .outerjoin_from(pattern, counts, pattern.c.id == counts.c.pattern_id)
-            .where(maintained != counted, pattern.c.form != int(Form.REFUSED))
+            .where(maintained.is_distinct_from(counted), pattern.c.form != int(Form.REFUSED))
             .order_by(pattern.c.text)
         )
-        wrong += [Miscount(text, int(kept), int(found)) for text, kept, found in connection.execute(statement)]
+        wrong += [Miscount(str(text), kept, int(found)) for text, kept, found in connection.execute(statement)]
     return wrong

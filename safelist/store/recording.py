@@ -46,13 +46,6 @@ class Counts(NamedTuple):
     refused: int
 
 
-class Known(NamedTuple):
-    """The row of a mailbox: its number, and whether its user's contacts counted when it was last recorded."""
-
-    id: int
-    include_contacts: bool | None
-
-
 class _Statements(NamedTuple):
     find: Executable
     append: Executable
@@ -65,7 +58,7 @@ _OPEN_ENTRIES = (
     .join_from(entry, pattern)
     .where(entry.c.mailbox_id == bindparam("mailbox"), entry.c.removed.is_(None))
 )
-_KNOWN = select(mailbox.c.id, mailbox.c.include_contacts).where(mailbox.c.address == bindparam("of"))
+_MAILBOX_ID = select(mailbox.c.id).where(mailbox.c.address == bindparam("of"))
 _NEW_PATTERNS = insert(pattern)
 # One by one: PostgreSQL has no statistics of a young table and plans the closing of many at once badly.
 _CLOSE = (
@@ -123,10 +116,9 @@ def new_row(connection: Connection, statement: Insert, values: Mapping[str, Any]
     return int(key[0])
 
 
-def known(connection: Connection, address: str) -> Known | None:
+def mailbox_id(connection: Connection, address: str) -> int | None:
     """The row of a mailbox, None when it was never asked."""
-    row = connection.execute(_KNOWN, {"of": address}).one_or_none()
-    return None if row is None else Known(*row)
+    return connection.execute(_MAILBOX_ID, {"of": address}).scalar()
 
 
 def compare(
@@ -144,13 +136,12 @@ def compare(
 
 
 class Recording(NamedTuple):
-    """Whose lists are recorded, by which run, in which second, and whether the contacts count from now on."""
+    """Whose lists are recorded, by which run, in which second."""
 
     run: int
     address: str
-    mailbox: Known
+    mailbox: int
     at: int
-    include_contacts: bool | None
 
 
 def write(connection: Connection, among: Among, of: Recording, difference: Difference) -> Counts:
@@ -160,15 +151,14 @@ def write(connection: Connection, among: Among, of: Recording, difference: Diffe
     ids = {key[1:]: id_ for key, id_ in before.items()}
     statements = _statements(among)
     if added or removed:
-        change = chain.append(connection, chain.Kind.ENTRIES, of.at, of.run, _content(of, difference), of.mailbox.id)
+        change = chain.append(connection, chain.Kind.ENTRIES, of.at, of.run, _content(of, difference), of.mailbox)
         _identify(connection, among, statements, [difference.wanted[key].pattern for key in added], ids)
-        values = {"mailbox": of.mailbox.id, "change": change}
+        values = {"mailbox": of.mailbox, "change": change}
         if removed:
             connection.execute(_CLOSE, [values | {"list_": int(key[0]), "known": before[key]} for key in removed])
         for list_, patterns in _by_list(added, ids):
             connection.execute(statements.append, values | {"list_": list_, "patterns": among.pack(patterns)})
-    if added or removed or bool(of.include_contacts) != bool(of.mailbox.include_contacts):
-        _count(connection, among, statements, _Standing.of(difference, of), ids)
+        _count(connection, among, statements, _Standing.of(difference), ids)
     refused = len(difference.refusals) + sum(not form for *_, form in added) - sum(not form for *_, form in removed)
     return Counts(len(before) + len(added) - len(removed), refused)
 
@@ -228,21 +218,20 @@ class _Standing(NamedTuple):
     A pattern may stand in several lists of one mailbox, which is one vote.
     """
 
-    trusted_before: Collection[tuple[str, int]]
-    trusted: Collection[tuple[str, int]]
-    contacts_before: Collection[tuple[str, int]]
-    contacts: Collection[tuple[str, int]]
+    trusted_before: frozenset[tuple[str, int]]
+    trusted: frozenset[tuple[str, int]]
+    contacts_before: frozenset[tuple[str, int]]
+    contacts: frozenset[tuple[str, int]]
 
     @classmethod
-    def of(cls, difference: Difference, of: Recording) -> "_Standing":
+    def of(cls, difference: Difference) -> "_Standing":
         before = difference.before.keys()
         now = (before - set(difference.removed)).union(difference.added)
         had, has = _among(before, TRUSTING_LISTS), _among(now, TRUSTING_LISTS)
-        contacts = (
-            _among(keys, {UserList.TRUSTED_CONTACTS}) - trusted if is_on else frozenset[tuple[str, int]]()
-            for keys, trusted, is_on in ((before, had, of.mailbox.include_contacts), (now, has, of.include_contacts))
-        )
-        return cls(had, has, *contacts)
+        return cls(had, has, _among(before, _CONTACTS) - had, _among(now, _CONTACTS) - has)
+
+
+_CONTACTS = frozenset({UserList.TRUSTED_CONTACTS})
 
 
 def _among(keys: Iterable[Key], lists: Collection[UserList]) -> frozenset[tuple[str, int]]:
@@ -253,7 +242,7 @@ def _count(
     connection: Connection, among: Among, statements: _Statements, standing: _Standing,
     ids: Mapping[tuple[str, int], int],
 ) -> None:  # fmt: skip
-    had, has, had_contacts, has_contacts = map(frozenset, standing)
+    had, has, had_contacts, has_contacts = standing
     for statement, step, patterns in (
         (statements.trust, 1, has - had),
         (statements.trust, -1, had - has),

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,15 +63,45 @@ class Postfix:
 
 
 @contextmanager
-def rbldnsd(zone: str) -> Iterator[str]:
-    """A DNSBL that lists LISTED, on port 53 of a loopback address of its own, which is the context's value."""
+def rbldnsd(zone: str, listed: Sequence[str] = (LISTED,)) -> Iterator[str]:
+    """A DNSBL that lists ``listed``, on port 53 of a loopback address of its own, which is the context's value."""
     with _directory() as directory:
-        (directory / "zone").write_text(f"$SOA 60 ns.{zone} a.{zone} 0 60 60 60 60\n:2:listed for a test\n{LISTED}\n")
+        head = f"$SOA 60 ns.{zone} a.{zone} 0 60 60 60 60\n:2:listed for a test\n"
+        (directory / "zone").write_text(head + "".join(f"{address}\n" for address in listed))
         address = f"127.53.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
         command = ["rbldnsd", "-n", "-b", f"{address}/53", "-w", str(directory), f"{zone}:ip4set:zone"]
         with _running(command, directory / "log"):
             assert until(lambda: _answers(address, zone)), (directory / "log").read_text()
             yield address
+
+
+@dataclass(frozen=True)
+class Mailboxes:
+    """Where mail for everybody arrives, over LMTP at ``port``; each is a file in ``directory``."""
+
+    port: int
+    directory: Path
+
+    def mail(self, text: str) -> str:
+        """The mail that holds ``text``, when it has arrived."""
+        assert until(lambda: any(text in mail for mail in self._mails())), text
+        return next(mail for mail in self._mails() if text in mail)
+
+    def _mails(self) -> list[str]:
+        return [path.read_text() for path in self.directory.iterdir()]
+
+
+@contextmanager
+def mailboxes() -> Iterator[Mailboxes]:
+    """Postfix's smtp-sink, which keeps what it gets."""
+    with _directory() as root:
+        directory, port = root / "mail", _free_port()
+        directory.mkdir()
+        shutil.chown(directory, "postfix")
+        command = ["smtp-sink", "-L", "-u", "postfix", "-d", f"{directory}/%s.", f"127.0.0.1:{port}", "20"]
+        with _running(command, root / "log"):
+            assert until(lambda: _greets(port)), (root / "log").read_text()
+            yield Mailboxes(port, directory)
 
 
 @contextmanager
@@ -135,6 +165,7 @@ proxymap  unix       - - n -   - proxymap
 error     unix       - - y -   - error
 retry     unix       - - y -   - error
 discard   unix       - - y -   - discard
+lmtp      unix       - - y -   - lmtp
 anvil     unix       - - y -   1 anvil
 postlog   unix-dgram n - n -   1 postlogd
 """

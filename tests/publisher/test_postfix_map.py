@@ -81,7 +81,7 @@ def render(entries: Iterable[Pattern], chosen: postfix.Settings) -> Rendering:
 
 
 def safe(pattern: Pattern, authentication: Authentication = Authentication.DKIM_OR_SPF) -> Ruling:
-    return Ruling(pattern, True, authentication)
+    return Ruling(pattern, True, authentication, may_widen=True)
 
 
 def lines(rulings: Iterable[Ruling], **chosen: bool) -> dict[bytes, bytes]:
@@ -99,6 +99,8 @@ def test_a_domain_means_its_sub_domains_only_where_that_was_said() -> None:
     (refused,) = render([exact.pattern], PLAIN.model_copy(update={"parent_domain_matches_subdomains": True})).refused
     assert "safelist override allow d.example --with-subdomains" in refused.why
     assert lines([exact], parent_domain_matches_subdomains=True, widen_domains=True) == {b"d.example": ok}
+    never = exact._replace(may_widen=False)
+    assert lines([never], parent_domain_matches_subdomains=True, widen_domains=True) == {}
 
 
 def test_an_exception_from_a_domain_ends_the_search() -> None:
@@ -119,6 +121,8 @@ def test_senders_that_must_prove_themselves_can_be_left_out() -> None:
     needs, free = safe(address("a@d.example")), safe(address("b@d.example"), Authentication.NONE)
     assert set(lines([needs, free])) == {b"a@d.example", b"b@d.example"}
     assert set(lines([needs, free], unauthenticated=False)) == {b"b@d.example"}
+    wide = safe(Pattern(".d.example", Form.SUBDOMAINS), Authentication.NONE)
+    assert lines([needs, free, wide], unauthenticated=False)[b"a@d.example"] == b"DUNNO"
     (refused,) = postfix.render([needs], PLAIN.model_copy(update={"unauthenticated": False})).refused
     assert "needs authentication" in refused.why
 

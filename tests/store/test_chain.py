@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -63,11 +64,11 @@ def tamper(url: str, statement: str) -> None:
 def test_an_untouched_chain_holds_and_its_head_is_the_last_digest(filled: str) -> None:
     with store.open_store(filled) as opened:
         found = opened.verify_chain()
-        assert (found.problem, found.change_sets) == (None, 13)
+        assert (found.problem, found.change_sets) == (None, 16)
         before = bytes.fromhex(found.head)
         opened.end_run(opened.begin_run(LATER, "sync", "root"), LATER, {}, None)
         later = opened.verify_chain(before)
-        assert (later.problem, later.change_sets) == (None, 14)
+        assert (later.problem, later.change_sets) == (None, 17)
         assert later.head != found.head
 
 
@@ -75,6 +76,10 @@ def test_an_empty_chain_holds(url: str) -> None:
     assert problem(url) is None
 
 
+FAKE_MAILBOX = (
+    "INSERT INTO mailbox (id, address, domain, lists, entries, refused, run_id, outcome, checked, doubt_runs) "
+    "VALUES (9, 'x@aol.com', 'aol.com', 0, 0, 0, 1, 'no-rule', 1, 0)"
+)
 SLIP_IN = (
     "INSERT INTO override (id, made, effect, level, text, form, authentication, reason) "
     "VALUES (9, {}, 'allow', 'enforced', 'aol.com', 2, 'none', 'x')"
@@ -85,6 +90,13 @@ SLIP_IN = (
     "statement",
     [
         "DELETE FROM entry WHERE added = (SELECT min(added) FROM entry)",
+        "UPDATE entry SET removed = added WHERE removed IS NULL",
+        "UPDATE mailbox SET domain = 'else.example' WHERE id = 2",
+        "UPDATE mailbox SET domain = '%' WHERE id = 2",
+        "UPDATE mailbox SET domain = 'example' WHERE id = 2",
+        FAKE_MAILBOX,
+        "INSERT INTO run (id, started, finished, what, actor, problem) VALUES (99, 1, 2, 'sync', 'mallory', 'bad')",
+        "UPDATE override SET revoked_why = 'never' WHERE id = 1",
         "UPDATE entry SET removed = NULL WHERE removed IS NOT NULL",
         "UPDATE entry SET removed = 3 WHERE added = 2",
         "UPDATE entry SET pattern_id = 3 WHERE mailbox_id = 2",
@@ -135,17 +147,18 @@ def test_the_first_break_is_named(filled: str) -> None:
     tamper(filled, "UPDATE entry SET list = 1 WHERE mailbox_id = 2")
     with store.open_store(filled) as opened:
         found = opened.verify_chain()
-    assert found.change_sets == 1
+    assert found.change_sets == 3
     assert found.problem is not None
-    assert "change set 2 (entries of b@corp.example, run 1: sync by root)" in found.problem
+    assert "change set 4 (entries of b@corp.example, run 1: sync by root)" in found.problem
 
 
 def test_cutting_off_the_newest_is_found_by_a_noted_digest_only(filled: str) -> None:
     with store.open_store(filled) as opened:
         noted = bytes.fromhex(opened.verify_chain().head)
     tamper(filled, "DELETE FROM entry WHERE mailbox_id = 3")
-    tamper(filled, "DELETE FROM change_set WHERE id IN (12, 13)")
-    tamper(filled, "UPDATE chain SET digest = (SELECT digest FROM change_set WHERE id = 11)")
+    tamper(filled, "DELETE FROM mailbox WHERE id = 3")
+    tamper(filled, "DELETE FROM change_set WHERE id IN (14, 15, 16)")
+    tamper(filled, "UPDATE chain SET digest = (SELECT digest FROM change_set WHERE id = 13)")
     assert problem(filled) is None
     assert "not in the chain" in str(problem(filled, noted))
 
@@ -160,6 +173,24 @@ def test_without_a_head_nothing_is_written(filled: str) -> None:
     assert "head" in str(problem(filled))
 
 
+def digest(document: list[object]) -> bytes:
+    return hashlib.sha256(json.dumps(document, separators=(",", ":"), sort_keys=True).encode("ascii")).digest()
+
+
+def test_bytes_that_safelist_never_writes_are_named(sqlite_url: str) -> None:
+    for statement in (
+        "UPDATE pattern SET text = CAST(text AS BLOB) WHERE id = 1",
+        "UPDATE override SET reason = x'00' WHERE id = 1",
+        "UPDATE mailbox SET address = x'00' WHERE id = 1",
+    ):
+        store.upgrade(sqlite_url)
+        with store.open_store(sqlite_url) as opened:
+            fill(opened)
+        tamper(sqlite_url, statement)
+        assert problem(sqlite_url) is not None
+        Path(parse_url(sqlite_url).database or "").unlink()
+
+
 def test_the_format_of_a_digest_is_the_documented_one(sqlite_url: str) -> None:
     """Computed here from the database alone, as another program would."""
     store.upgrade(sqlite_url)
@@ -167,11 +198,12 @@ def test_the_format_of_a_digest_is_the_documented_one(sqlite_url: str) -> None:
         run = opened.begin_run(NOW, "sync", "root")
         opened.record(run, "a@corp.example", SEEN, entries("b@aol.com", "ä@aol.com"), SAFE, NOW)
     at = int(NOW.timestamp())
-    content = {"added": [[3, 1, "b@aol.com"], [3, 1, "ä@aol.com"]], "mailbox": "a@corp.example"}
-    document = ["00" * 32, "entries", at, [run, at, "sync", "root"], content]
-    expected = hashlib.sha256(json.dumps(document, separators=(",", ":"), sort_keys=True).encode("ascii")).digest()
+    of_run, mailbox = [run, at, "sync", "root"], {"mailbox": "a@corp.example"}
+    added = {"added": [[3, 1, "b@aol.com"], [3, 1, "ä@aol.com"]]}
+    first = digest(["00" * 32, "mailbox", at, of_run, mailbox])
+    second = digest([first.hex(), "entries", at, of_run, added | mailbox])
     with closing(sqlite3.connect(parse_url(sqlite_url).database or "")) as connection:
-        assert connection.execute("SELECT digest FROM change_set").fetchall() == [(expected,)]
+        assert connection.execute("SELECT digest FROM change_set").fetchall() == [(first,), (second,)]
 
 
 def test_text_of_every_kind_is_sealed(opened: Store) -> None:

@@ -68,7 +68,7 @@ def test_replacing_revokes_the_old_one(opened: Store) -> None:
     (made,) = opened.make_overrides([BLOCK], LATER, "bob", replace=True)
     assert made.replaced is not None
     old, new = opened.overrides()
-    assert (old.revoked, old.revoked_by, old.revoked_why) == (LATER, "bob", "replaced")
+    assert (old.revoked, old.revoked_by, old.revoked_why) == (LATER, "bob", "replaced by override 2")
     assert (old.in_force(LATER - timedelta(seconds=1)), old.in_force(LATER), new.in_force(LATER)) == (True, False, True)
     assert runs(opened)[-1] == ("override", "bob", {"made": 1, "revoked": 1})
 

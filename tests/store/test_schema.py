@@ -175,7 +175,7 @@ def test_the_first_versions_aggregate_is_brought_over_whole(empty_url: str) -> N
         assert opened.verify_chain()[::2] == (5, None)
         assert opened.recount() == []
         (candidate,) = opened.candidates(Settings(include_contacts=True), NOW)
-        assert candidate.tallies[0].votes == 2, "mailbox 1 as a safe sender, mailbox 2 as a contact"
+        assert candidate.tallies[0].votes == 4, "mailbox 1 as a safe sender, the others as a contact"
         assert opened.own_domains() == {"corp0.example", "corp1.example"}
         assert [len(opened.listing(f"m{n}@corp{n % 2}.example")) for n in range(1, 5)] == [2, 2, 1, 1]
         assert {m.change_key for m in opened.mailboxes()} == {None}, "every mailbox is read once more"

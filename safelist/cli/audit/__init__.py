@@ -2,7 +2,7 @@
 
 import typer
 
-from safelist.cli.audit import changes, history, mailbox, report, verify, who, why
+from safelist.cli.audit import changes, history, mailbox, report, used, verify, who, why
 
 app = typer.Typer(
     help="Who trusts whom since when, who overrode it, and why a sender is safe.",
@@ -16,3 +16,4 @@ app.command()(history.history)
 app.command()(changes.changes)
 app.command()(report.report)
 app.command()(verify.verify)
+app.command("used")(used.used_)

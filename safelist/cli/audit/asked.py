@@ -1,7 +1,8 @@
 """What the questions share: as of when, and what the answers look like as rows."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -26,11 +27,10 @@ def moment_of(opened: Store, text: str | None, option: str = "--at") -> Moment |
 
 def parse_time(text: str, option: str, *, end: bool = True) -> datetime:
     """A day (its last second, or its first), or a moment; UTC unless it says otherwise. No later than now."""
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is None:
         found = _moment(text, option)
     else:
+        day = _moment(text, option).date()
         found = datetime.combine(day, time.max if end else time.min, UTC).replace(microsecond=0)
         if day == now().date():
             found = min(found, now())
@@ -125,5 +125,3 @@ def remarks(holding: Holding) -> Iterator[str]:
     """What to say beside an entry."""
     if holding.pattern.refusal is not None:
         yield f"refused: {holding.pattern.refusal.sentence}"
-    if not holding.is_on:
-        yield "the user does not trust the contacts"

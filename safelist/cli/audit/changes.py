@@ -10,7 +10,7 @@ from safelist import audit, store
 from safelist.cli.audit.asked import list_name, moment_of, parse_time, print_answer
 from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, load_config, now, print_table
 from safelist.errors import UsageError
-from safelist.override import Override, scope_sentence
+from safelist.override import Override, sentence
 from safelist.store import Moment, Store
 
 COLUMNS = ("what", "sender", "mailbox", "list", "override", "detail")
@@ -19,7 +19,7 @@ COLUMNS = ("what", "sender", "mailbox", "list", "override", "detail")
 def changes(
     since: Annotated[
         str | None,
-        typer.Option(metavar="RUN|DATE", help="After this run (a number), or this day. Default: 7 days ago."),
+        typer.Option(metavar="RUN|DATE", help="After this run (a number), or from this day on. Default: 7 days ago."),
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="DATE", help="Up to and with this day. Default: now.")] = None,
     config_file: ConfigOption = None,
@@ -40,7 +40,7 @@ def _start(opened: Store, text: str | None) -> Moment:
     if text is None:
         return opened.moment_at(now() - timedelta(days=7))
     if not (text.isascii() and text.isdigit()) or len(text) > 9:
-        return opened.moment_at(parse_time(text, "--since"))
+        return opened.moment_at(parse_time(text, "--since", end=False) - timedelta(seconds=1))
     if (found := opened.moment_after(int(text))) is None:
         raise UsageError(f"--since: there was no run {text}; `safelist audit history` shows their numbers")
     return found
@@ -65,10 +65,7 @@ def _row(what: str, sender: str, **more: object) -> dict[str, Any]:
 
 def _told(override: Override, found: audit.Changes) -> str:
     terms = override.terms
-    return (
-        f"{terms.level} {terms.effect} for {scope_sentence(terms.scope)} by {override.actor}: {terms.reason} "
-        f"({override.state(found.until.at)})"
-    )
+    return f"{sentence(terms)}: {terms.reason} (by {override.actor}; {override.state(found.until.at)})"
 
 
 def _as_json(found: audit.Changes, rows: list[dict[str, Any]]) -> dict[str, object]:

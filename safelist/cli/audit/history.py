@@ -9,19 +9,33 @@ import typer
 from safelist import sender as senders
 from safelist import store
 from safelist.cli.audit.asked import list_name, parse_time, print_answer
-from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, addresses_in, load_config, now, print_table
+from safelist.cli.terminal import (
+    ConfigOption,
+    CsvOption,
+    JsonOption,
+    addresses_in,
+    complain,
+    load_config,
+    now,
+    print_table,
+)
 from safelist.errors import UsageError
-from safelist.override import Override, scope_sentence
+from safelist.override import Override, sentence
 from safelist.sender import Form
 from safelist.store import Event, EventKind, Window
 
-COLUMNS = ("at", "what", "mailbox", "list", "sender", "override", "detail", "by", "run")
+COLUMNS = ("at", "what", "mailbox", "list", "sender", "override", "by", "run", "detail")
 
 
 def history(
     sender: Annotated[str | None, typer.Option(metavar="SENDER", help="Only about this address or domain.")] = None,
     mailbox: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Only this mailbox's entries.")] = None,
-    actor: Annotated[str | None, typer.Option(metavar="NAME", help="Only what this person or account did.")] = None,
+    actor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only what was recorded by this person or account.")
+    ] = None,
+    what: Annotated[
+        list[EventKind] | None, typer.Option(metavar="KIND", help="Only this, such as override-made (repeatable).")
+    ] = None,
     since: Annotated[str | None, typer.Option(metavar="DATE", help="From this day or moment on (UTC).")] = None,
     until: Annotated[str | None, typer.Option(metavar="DATE", help="Up to and with this day or moment.")] = None,
     config_file: ConfigOption = None,
@@ -32,20 +46,21 @@ def history(
     window = Window(
         since=None if since is None else parse_time(since, "--since", end=False),
         until=(now() if until is None else parse_time(until, "--until")) + timedelta(seconds=1),
-        senders=() if sender is None else (_pattern(sender),),
+        senders=() if sender is None else _texts_about(sender),
         mailbox=None if mailbox is None else addresses_in([mailbox], "--mailbox")[0],
         actor=actor,
     )
     with store.open_store(load_config(config_file).database.url) as opened:
-        rows = map(_row, opened.events(window))
+        rows = (_row(event) for event in opened.events(window) if not what or event.kind in what)
         print_answer(json, csv, lambda: list(rows), COLUMNS, lambda: rows, lambda: _print(rows))
 
 
-def _pattern(text: str) -> str:
+def _texts_about(text: str) -> tuple[str, ...]:
+    """The entries that cover it: itself, its domain, the domains above it with their sub-domains."""
     found = senders.parse(text)
     if found.form is Form.REFUSED and found.refusal is senders.Refusal.EMPTY:
         raise UsageError("--sender: is empty, write an address or a domain")
-    return found.text
+    return senders.covering(found)
 
 
 def _row(event: Event) -> dict[str, Any]:
@@ -69,13 +84,17 @@ def _row(event: Event) -> dict[str, Any]:
 
 def _told(override: Override, kind: EventKind) -> str:
     terms = override.terms
-    why = override.revoked_why if kind is EventKind.OVERRIDE_REVOKED else terms.reason
+    if kind is EventKind.OVERRIDE_REVOKED:
+        return str(override.revoked_why)
     ticket = f", ticket {terms.ticket}" if terms.ticket else ""
-    return f"{terms.level} {terms.effect} for {scope_sentence(terms.scope)}: {why}{ticket}"
+    return f"{sentence(terms)}: {terms.reason}{ticket}"
 
 
 def _print(rows: Iterable[dict[str, Any]]) -> None:
-    print_table(("at (UTC)", *COLUMNS[1:]), _texts(rows))
+    texts = list(_texts(rows))
+    if not texts:
+        complain("nothing of that kind happened in that time")
+    print_table(("at (UTC)", *COLUMNS[1:]), texts)
 
 
 def _texts(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[str, ...]]:

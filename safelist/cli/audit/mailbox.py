@@ -42,12 +42,14 @@ def mailbox(
         return
     rows = [holding_row(holding) | {"uncounted": reason} for holding, reason in answer.holdings]
     columns = (*HOLDING, "uncounted")
-    print_answer(json, csv, lambda: _as_json(answer, rows), columns, lambda: rows, lambda: _print(answer))
+    print_answer(json, csv, lambda: _as_json(answer, rows), columns, lambda: rows, lambda: _print(answer, at))
 
 
-def _print(answer: audit.MailboxAnswer) -> None:
+def _print(answer: audit.MailboxAnswer, at: str | None) -> None:
     state = answer.state
+    as_of = [("entries", f"as of {at}: {len(answer.holdings)}; the rest of this is of today")] if at else []
     figures = [
+        *as_of,
         ("mailbox", state.address),
         ("last asked", f"{state.checked:%Y-%m-%d %H:%M} UTC: {state.outcome}"),
         ("last answer believed", f"{state.answered:%Y-%m-%d %H:%M} UTC" if state.answered else "never"),
@@ -68,7 +70,7 @@ def _print(answer: audit.MailboxAnswer) -> None:
 
 def _remarks(holding: Holding, reason: Reason | None) -> Iterator[str]:
     yield from remarks(holding)
-    if reason is not None and reason is not Reason.NOT_A_SENDER and holding.is_on:
+    if reason is not None and reason is not Reason.NOT_A_SENDER:
         yield f"does not count: {reason}"
 
 

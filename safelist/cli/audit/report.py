@@ -9,11 +9,11 @@ import typer
 
 from safelist import store
 from safelist.cli.terminal import ConfigOption, load_config, now, say
-from safelist.errors import PermissionDeniedError, UnavailableError
+from safelist.errors import PermissionDeniedError, TamperedError, UnavailableError
 
 
 def report(
-    html: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the page.")],
+    html: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the page; - for standard output.")],
     config_file: ConfigOption = None,
 ) -> None:
     """Write one self-contained page: totals, who is safe by whose trust, what was refused, overrides, problems."""
@@ -22,13 +22,22 @@ def report(
     config = load_config(config_file)
     with store.open_store(config.database.url) as opened:
         settings = config.policy.settings(opened.own_domains())
-        page = render(build(opened, settings, now(), verified=opened.verify_chain()))
-    _write(html, page)
-    say(f"{html}: written")
+        verified = opened.verify_chain()
+        page = render(build(opened, settings, now(), verified=verified))
+    if str(html) == "-":
+        print(page)
+    else:
+        _write(html, page)
+        say(f"{html}: written")
+    if verified.problem:
+        raise TamperedError(f"the record was changed by something else than safelist: {verified.problem}; see the page")
 
 
 def _write(path: Path, page: str) -> None:
     """For its owner only, and all or nothing: it says who writes to whom."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise UnavailableError(f"{path}: this is no regular file; name one, or - for standard output")
     try:
         handle, new = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:

@@ -11,6 +11,7 @@ from safelist.cli.audit.asked import (
     decision_row,
     holding_row,
     moment_of,
+    override_row,
     print_answer,
     remarks,
     said,
@@ -27,6 +28,7 @@ from safelist.cli.terminal import (
     shown,
 )
 from safelist.errors import UsageError
+from safelist.override import sentence
 
 
 def who(
@@ -57,6 +59,8 @@ def print_sender(answer: audit.SenderAnswer) -> None:
         for h in answer.holdings
     )
     print_table(("mailbox", "list", "entry", "remark", "since", "until"), rows)
+    for override in answer.overrides:
+        print(shown(f"override {override.id} {sentence(override.terms)}: {override.state(now())}"))
     for pattern, decision in answer.decisions:
         print(shown(f"{pattern.text}: {said(decision)}"))
     for advice in answer.advice:
@@ -65,4 +69,10 @@ def print_sender(answer: audit.SenderAnswer) -> None:
 
 def _as_json(answer: audit.SenderAnswer, rows: list[dict[str, object]]) -> dict[str, object]:
     decisions = [{"entry": pattern.text} | decision_row(decision) for pattern, decision in answer.decisions]
-    return {"sender": answer.sender.text, "decisions": decisions, "advice": list(answer.advice), "entries": rows}
+    return {
+        "sender": answer.sender.text,
+        "decisions": decisions,
+        "advice": list(answer.advice),
+        "entries": rows,
+        "overrides": [override_row(o) for o in answer.overrides],
+    }

@@ -18,8 +18,12 @@ from safelist.cli.terminal import (
     print_table,
     shown,
 )
-from safelist.override import scope_sentence
-from safelist.policy import Decision, Reason
+from safelist.config import Config
+from safelist.override import Override, scope_sentence
+from safelist.policy import Decision, Reason, Settings
+from safelist.publisher.rulings import rule
+from safelist.publisher.targets import TARGETS
+from safelist.store import Store
 
 COLUMNS = ("row", "decides", "safe", "reason", "authentication", "why")
 VOTERS_SHOWN = 20
@@ -42,8 +46,29 @@ def why(
         settings = config.policy.settings(opened.own_domains())
         moment = moment_of(opened, at) or opened.moment_at(now())
         answer = audit.why(opened, sender, to, settings, moment)
+        left_out = dict(_left_out(opened, config, settings, answer)) if to is None and at is None else {}
     rows = list(_rows(answer))
-    print_answer(json, csv, lambda: _as_json(answer, rows), COLUMNS, lambda: rows, lambda: _print(answer))
+    print_answer(
+        json, csv, lambda: _as_json(answer, rows) | {"left_out": left_out}, COLUMNS, lambda: rows,
+        lambda: _print(answer, left_out),
+    )  # fmt: skip
+
+
+def _left_out(
+    opened: Store, config: Config, settings: Settings, answer: audit.Explanation
+) -> Iterator[tuple[str, str]]:  # fmt: skip
+    """The targets that leave a safe sender out all the same, each with its reason."""
+    if not answer.decision.safe:
+        return
+    fact = answer.decision.fact
+    entry = fact.terms.pattern if isinstance(fact, Override) else getattr(fact, "pattern", answer.sender)
+    moment = opened.moment_at(answer.at)
+    questions = [opened.candidate(each, None, settings, moment)[0] for each in dict.fromkeys((answer.sender, entry))]
+    rulings, refused = rule(questions, settings, answer.at)
+    for name, chosen in config.publish.items():
+        if name in TARGETS:
+            found = [*refused, *TARGETS[name].render(rulings, chosen).refused]
+            yield from ((name, each.why) for each in found if each.pattern in (entry, answer.sender))
 
 
 def _rows(answer: audit.Explanation) -> Iterator[dict[str, Any]]:
@@ -56,7 +81,7 @@ def _number(decision: Decision) -> int:
     return 1 + next(number for number, row in enumerate(policy.TABLE) if row.reason is decision.reason)
 
 
-def _print(answer: audit.Explanation) -> None:
+def _print(answer: audit.Explanation, left_out: dict[str, str]) -> None:
     to = answer.recipient or "anybody"
     print(shown(f"{answer.sender.text} to {to}, as of {answer.at:%Y-%m-%d %H:%M} UTC: {said(answer.decision)}"))
     others = [row for row in _rows(answer) if not row["decides"]]
@@ -66,6 +91,8 @@ def _print(answer: audit.Explanation) -> None:
         ("row", "would say", "reason", "because"),
         ((str(r["row"]), verdict[r["safe"]], str(r["reason"]), str(r["why"])) for r in others),
     )
+    for target, why_not in left_out.items():
+        print(shown(f"The target {target} leaves it out: {why_not}."))
     _print_facts(answer)
     for advice in answer.advice:
         print(shown(advice))
@@ -88,10 +115,22 @@ def _print_facts(answer: audit.Explanation) -> None:
             ("number", "effect", "level", "sender", "for", "state", "by", "reason"),
             (
                 (str(o.id), o.terms.effect, o.terms.level, o.terms.pattern.text, scope_sentence(o.terms.scope),
-                 o.state(answer.at), o.actor, o.terms.reason)
+                 _state(o, answer), o.actor, o.terms.reason)
                 for o in answer.candidate.overrides
             ),
         )  # fmt: skip
+
+
+def _state(override: Override, answer: audit.Explanation) -> str:
+    """Whether it counts here: one that is in force may be about others, or less specific than another."""
+    state = override.state(answer.at)
+    fact = answer.decision.fact
+    if override in answer.ended or override == fact:
+        return state
+    if not override.says(answer.sender, answer.recipient):
+        return f"{state}, for others"
+    is_beaten = isinstance(fact, Override) and fact.terms.level is override.terms.level
+    return f"{state}; override {fact.id} is more specific" if is_beaten and isinstance(fact, Override) else state
 
 
 def _as_json(answer: audit.Explanation, rows: list[dict[str, Any]]) -> dict[str, object]:

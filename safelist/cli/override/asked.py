@@ -11,7 +11,7 @@ from safelist import domains, policy
 from safelist.cli.terminal import actor as login
 from safelist.config import Config
 from safelist.errors import UsageError
-from safelist.override import MAX_TEXT, Effect, Level, Terms, scope_sentence, subject_sentence
+from safelist.override import MAX_TEXT, Effect, Level, Terms
 from safelist.override_file import Ground, plain
 from safelist.policy import Settings
 from safelist.sender import Form, domain_of
@@ -96,17 +96,6 @@ def objections(terms: Terms, settings: Settings, *, i_understand: bool) -> Itera
     elif not i_understand:
         for danger in policy.dangers(terms, settings):
             yield f"{danger}; add --i-understand if you mean it"
-
-
-def says(terms: Terms) -> str:
-    needs = (
-        f", if {terms.authentication} holds" if terms.effect is Effect.ALLOW and terms.authentication != "none" else ""
-    )
-    until = f"until {minute(terms.expires)} UTC" if terms.expires else "without an end"
-    return (
-        f"{terms.effect}s {subject_sentence(terms.pattern)} for {scope_sentence(terms.scope)} "
-        f"({terms.level}{needs}, {until})"
-    )
 
 
 def minute(moment: datetime) -> str:

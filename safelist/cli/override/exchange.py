@@ -17,7 +17,6 @@ from safelist.cli.override.asked import (
     ground,
     objections,
     recorded_actor,
-    says,
 )
 from safelist.cli.terminal import (
     ActorOption,
@@ -27,10 +26,10 @@ from safelist.cli.terminal import (
     load_config,
     now,
     print_json,
-    say,
     shown,
 )
 from safelist.errors import PermissionDeniedError, UsageError
+from safelist.override import sentence
 from safelist.override_file import Content, Fault, Format, Row, place
 from safelist.policy import Settings
 from safelist.store import ContradictionError, Made, Store
@@ -121,9 +120,9 @@ def _report(source: _Source, rows: Sequence[Row], done: Sequence[Made], manner: 
     new = [made for made in done if made.is_new]
     for made in new if manner.dry_run else ():
         instead = f" instead of override {made.replaced.id}" if made.replaced else ""
-        print(shown(f"+ {says(made.override.terms)}{instead}"))
+        print(shown(f"+ {sentence(made.override.terms)}{instead}"))
     verb, rest = "would be made" if manner.dry_run else "made", len(done) - len(new)
-    say(f"{source.name}: {len(new)} overrides {verb}, {rest} in force already; they count {FROM_WHEN}")
+    print(shown(f"{source.name}: {len(new)} overrides {verb}, {rest} in force already; they count {FROM_WHEN}"))
 
 
 def _outcome(source: _Source, row: Row, made: Made) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``safelist override allow`` and ``block``: say something about a sender."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -23,22 +24,22 @@ from safelist.cli.override.asked import (
     ground,
     objections,
     recorded_actor,
-    says,
 )
 from safelist.cli.terminal import (
     ActorOption,
     ConfigOption,
     JsonOption,
     addresses_in,
+    complain,
     load_config,
     now,
     print_json,
     shown,
 )
 from safelist.errors import UsageError
-from safelist.override import Authentication, Effect, Level, Terms
+from safelist.override import Authentication, Effect, Level, Override, Terms, sentence
 from safelist.override_file import Ground, MisfitError
-from safelist.sender import Form, parse
+from safelist.sender import Form, covers, parse
 from safelist.store import Made
 
 
@@ -125,10 +126,23 @@ def _add(cells: Mapping[str, str], manner: Manner) -> None:
         if against := list(objections(terms, settings, i_understand=manner.i_understand)):
             raise UsageError("\n".join(against))
         (made,) = opened.make_overrides([terms], at, by, replace=manner.replace)
+        notes = list(_notes(made.override, opened.overrides(), at))
     if manner.json:
         print_json(_made_as_json(made))
     else:
         print(shown(_told(made)))
+    for note in notes:
+        complain(note)
+
+
+def _notes(made: Override, others: Iterable[Override], at: datetime) -> Iterator[str]:
+    """Overrides of the same level that are more specific and say the opposite: they go on to count."""
+    mine = made.terms
+    for other in others:
+        terms = other.terms
+        is_opposite = terms.level is mine.level and terms.effect is not mine.effect and terms.scope == mine.scope
+        if is_opposite and other.in_force(at) and covers(mine.pattern, terms.pattern):
+            yield f"note: override {other.id} is more specific and still {sentence(terms)}"
 
 
 def _understood(cells: Mapping[str, str], ground: Ground) -> Terms:
@@ -141,7 +155,7 @@ def _understood(cells: Mapping[str, str], ground: Ground) -> Terms:
 
 
 def _told(made: Made) -> str:
-    number, words = made.override.id, says(made.override.terms)
+    number, words = made.override.id, sentence(made.override.terms)
     if not made.is_new:
         return f"override {number} already {words}; nothing was changed"
     instead = f" instead of override {made.replaced.id}" if made.replaced else ""

@@ -6,7 +6,7 @@ import typer
 
 from safelist import store
 from safelist.cli.override.asked import FROM_WHEN, ReasonOption, plain_text, recorded_actor
-from safelist.cli.terminal import ActorOption, ConfigOption, JsonOption, load_config, now, print_json, say
+from safelist.cli.terminal import ActorOption, ConfigOption, JsonOption, load_config, now, print_json
 
 
 def revoke(
@@ -24,4 +24,4 @@ def revoke(
     if json:
         print_json({"revoked": ids})
     for id_ in ids if not json else ():
-        say(f"override {id_} is revoked; it counts no more {FROM_WHEN}")
+        print(f"override {id_} is revoked; it counts no more {FROM_WHEN}")

@@ -21,8 +21,8 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from safelist.config import LenientPath, Section
 from safelist.errors import ConfigError, UnavailableError
-from safelist.override import Authentication
 from safelist.publisher import program
+from safelist.publisher.rulings import exceptions
 from safelist.publisher.target import Refused, Rendering, Ruling
 from safelist.sender import Form, Pattern, domain_of, with_subdomains
 
@@ -95,21 +95,21 @@ class Settings(Section):
 
 def render(rulings: Iterable[Ruling], settings: Settings) -> Rendering:
     """The map's text: lower case, sorted, each key once, nothing in it that changes from run to run."""
-    lines: dict[str, str] = {}
+    given = list(rulings)
     refused: list[Refused] = []
+    if not settings.unauthenticated:
+        kept = [ruling for ruling in given if _is_proven(ruling)]
+        unproven = [ruling for ruling in given if not _is_proven(ruling)]
+        given = [*kept, *exceptions(unproven, kept)]
+        why = "it needs authentication ({}), and unauthenticated = false"
+        refused += [Refused(ruling.pattern, why.format(ruling.authentication)) for ruling in unproven]
+    lines: dict[str, str] = {}
     domains: list[Ruling] = []
-    for ruling in rulings:
-        pattern = ruling.pattern
-        key = pattern.text.lower()
-        plain = _PLAIN.get(pattern.form)
-        if not plain or not plain.fullmatch(key) or not pattern.text.isascii():
-            refused.append(Refused(pattern, _refusal(pattern)))
-        elif ruling.safe and not settings.unauthenticated and ruling.authentication is not Authentication.NONE:
-            refused.append(
-                Refused(pattern, f"it needs authentication ({ruling.authentication}): unauthenticated = false")
-            )
-        elif pattern.form is Form.ADDRESS:
-            lines[key] = RESULT if ruling.safe else EXCEPTION
+    for ruling in given:
+        if fault := _fault(ruling):
+            refused.append(fault)
+        elif ruling.pattern.form is Form.ADDRESS:
+            lines[ruling.pattern.text.lower()] = RESULT if ruling.safe else EXCEPTION
         else:
             domains.append(ruling)
     if domains:
@@ -117,6 +117,21 @@ def render(rulings: Iterable[Ruling], settings: Settings) -> Rendering:
     keys = tuple(sorted(lines))
     text = "".join([f"{key} {lines[key]}\n" for key in keys])
     return Rendering(HEADER + text.encode("ascii"), keys, tuple(sorted(refused, key=lambda r: r.pattern[:2])))
+
+
+def _is_proven(ruling: Ruling) -> bool:
+    """Whether a map, which can ask for nothing, keeps to the ruling."""
+    return not ruling.safe or ruling.authentication == "none"
+
+
+def _fault(ruling: Ruling) -> Refused | None:
+    """Why a ruling cannot be written."""
+    pattern = ruling.pattern
+    plain = _PLAIN.get(pattern.form)
+    if plain and plain.fullmatch(pattern.text.lower()) and pattern.text.isascii():
+        return None
+    why = _refusal(pattern)
+    return Refused(pattern, why if ruling.safe else f"{why}, so it is no exception from the domain, which is published")
 
 
 def _add_domains(lines: dict[str, str], domains: Iterable[Ruling], settings: Settings) -> Iterator[Refused]:
@@ -127,18 +142,21 @@ def _add_domains(lines: dict[str, str], domains: Iterable[Ruling], settings: Set
     safe = {ruling.pattern for ruling in domains if ruling.safe}
     for ruling in sorted(domains, key=lambda r: (not r.safe, r.pattern)):
         pattern, name = ruling.pattern, domain_of(ruling.pattern)
-        if is_wide and ruling.safe and pattern.form is Form.DOMAIN and not settings.widen_domains:
+        is_too_wide = is_wide and pattern.form is Form.DOMAIN and not (settings.widen_domains and ruling.may_widen)
+        if ruling.safe and is_too_wide:
             if with_subdomains(pattern) not in safe:
                 yield Refused(pattern, _TOO_WIDE.format(domain=name))
             continue
+        if not ruling.safe and lines.get(name) == RESULT and with_subdomains(pattern) in safe:
+            yield Refused(with_subdomains(pattern), f"an exception for {name} itself leaves its sub-domains out, too")
         keys = (name,) if is_wide or pattern.form is Form.DOMAIN else (name, f".{name}")
         lines |= dict.fromkeys(keys, RESULT if ruling.safe else EXCEPTION)
 
 
 _TOO_WIDE = (
     "this Postfix would match its sub-domains, too: if that is meant, `safelist override allow {domain} "
-    "--with-subdomains` or [publish.postfix] widen_domains; if not, take smtpd_access_maps out of Postfix's "
-    "parent_domain_matches_subdomains"
+    "--with-subdomains` or (unless own, free-mail or public-suffix domains are below it) [publish.postfix] "
+    "widen_domains; if not, take smtpd_access_maps out of Postfix's parent_domain_matches_subdomains"
 )
 
 

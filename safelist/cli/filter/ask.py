@@ -1,0 +1,75 @@
+"""``safelist filter ask``: run one decision and explain it."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_filter, resolver_of
+from safelist.cli.terminal import JsonOption, now, print_json, print_table, shown
+from safelist.errors import UsageError
+from safelist.filter.decision import Facts, Verdict
+from safelist.filter.holder import load_once
+from safelist.filter.lists import Lists
+from safelist.filter.proof import Prover
+from safelist.filter.service import Service, mail_of
+from safelist.filter.settings import Filter
+from safelist.override import days
+from safelist.used import Book
+
+
+def ask(
+    client: Annotated[str, typer.Option(metavar="IP", help="The client's IP address.")],
+    sender: Annotated[str, typer.Option(metavar="ADDRESS", help="The envelope sender; empty: the null sender.")],
+    recipient: Annotated[str, typer.Option(metavar="ADDRESS", help="The recipient.")],
+    helo: Annotated[str, typer.Option(metavar="NAME", help="What the client says in HELO.")] = "",
+    config_file: FilterConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """What the filter would do with a mail, and why; it asks the real lists and the real SPF records."""
+    be_quiet()
+    chosen = load_filter(config_file)
+    request = {"client_address": client, "sender": sender, "recipient": recipient, "helo_name": helo}
+    service, facts, verdict = asyncio.run(_examine(chosen, request))
+    if facts.client is None:
+        raise UsageError(f"--client: {client!r} is no IP address")
+    action = service.action(facts, verdict)
+    if json:
+        print_json(service.as_json(facts, verdict) | {"says": action})
+        return
+    print(shown(f"{verdict.action} ({verdict.reason}): {verdict.sentence}"))
+    listings = facts.listings
+    figures = [
+        ("Postfix is told", action if chosen.mode == "enforce" else f"DUNNO (observe; else {action})"),
+        ("lists", "; ".join(it.why for _, it in (*listings.block, *listings.allow)) if listings else "not asked"),
+        ("not answering", ", ".join(listings.failed) if listings else ""),
+        ("safelist", facts.safety.sentence if facts.safety else "not asked"),
+        ("SPF", facts.proof_told or "not asked"),
+    ]
+    print_table(("", ""), [row for row in figures if row[1]])
+
+
+async def _examine(chosen: Filter, request: dict[str, str]) -> tuple[Service, Facts, Verdict]:
+    resolver = resolver_of(chosen)
+    holder = load_once(chosen.snapshot, days(chosen.max_age))
+    try:
+        lists = Lists(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
+        prover = Prover(resolver, chosen.timeout)
+        service = Service(chosen, lists, holder, prover, Book(), now)
+        mail = mail_of(_Asked(request))
+        facts, verdict = await service.examine(service.begin(mail), mail)
+        return service, facts, verdict
+    finally:
+        holder.close()
+        resolver.close()
+
+
+class _Asked:
+    """A request that nobody sent."""
+
+    def __init__(self, attributes: dict[str, str]) -> None:
+        self._attributes = attributes
+
+    def get(self, name: str) -> str:
+        """The value of an attribute; empty where it has none."""
+        return self._attributes.get(name, "")

@@ -1,0 +1,97 @@
+"""Asking the IP lists about a client: all at once, from the cache without waiting; trouble is said once an hour."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from time import monotonic
+
+from safelist.filter.decision import Found
+from safelist.filter.dnsbl import AllowProvider, Kind, Listing, Lookup, Provider, classify, query_name, test_names
+from safelist.filter.resolver import Answer, Resolver, Status
+
+SAY_EVERY = 3600.0
+"""Seconds until the same trouble with a list is said again."""
+_log = logging.getLogger("safelist.filter")
+
+
+class Lists:
+    """The block lists and allow lists of the configuration, asked through one resolver within ``timeout`` seconds."""
+
+    def __init__(
+        self, resolver: Resolver, providers: Iterable[Provider], allow: Iterable[AllowProvider], timeout: float
+    ) -> None:
+        self._resolver = resolver
+        self._timeout = timeout
+        self._block = [provider for provider in providers if provider.enabled]
+        self._allow = [provider for provider in allow if provider.enabled]
+        self._lists: list[Lookup] = [*self._block, *self._allow]
+        self._said: dict[str, float] = {}
+
+    def peek(self, client: IPv4Address | IPv6Address) -> Found | None:
+        """What is known without asking; None where somebody has to be asked."""
+        answers = []
+        for each in self._lists:
+            answer = self._resolver.peek(query_name(client, each.lookup_domain))
+            if answer is None:
+                return None
+            answers.append(answer)
+        return self._found(answers)
+
+    async def ask(self, client: IPv4Address | IPv6Address) -> Found:
+        """What all of them say."""
+        names = [query_name(client, each.lookup_domain) for each in self._lists]
+        return self._found(await asyncio.gather(*map(self._query, names)))
+
+    async def _query(self, name: str) -> Answer:
+        try:
+            return await asyncio.wait_for(self._resolver.query(name), self._timeout)
+        except TimeoutError:
+            return Answer(Status.FAILED, why=f"no answer in {self._timeout:g} seconds")
+
+    def _found(self, answers: Sequence[Answer]) -> Found:
+        listings = [self._read(each, answer) for each, answer in zip(self._lists, answers, strict=True)]
+        pairs = list(zip(self._lists, listings, strict=True))
+        return Found(
+            tuple((each, it) for each, it in pairs if it.kind is Kind.LISTED and isinstance(each, Provider)),
+            tuple((each, it) for each, it in pairs if it.kind is Kind.LISTED and not isinstance(each, Provider)),
+            tuple(each.name for each, it in pairs if it.kind is Kind.ERROR),
+        )
+
+    def _read(self, each: Lookup, answer: Answer) -> Listing:
+        if answer.status is Status.FAILED:
+            listing = Listing(Kind.ERROR, (), f"{each.name} cannot be asked: {answer.why}")
+        else:
+            listing = classify(each, answer.values)
+        if listing.kind is Kind.ERROR:
+            self._say(listing.why)
+        return listing
+
+    def _say(self, trouble: str) -> None:
+        now = monotonic()
+        if self._said.get(trouble, -SAY_EVERY) + SAY_EVERY <= now:
+            if len(self._said) > 1000:
+                self._said.clear()
+            self._said[trouble] = now
+            _log.warning("%s; mail is not rejected for it", trouble)
+
+    async def check_test_points(self) -> list[str]:
+        """Warn where a list does not answer its test points as RFC 5782 5 has it: many lack them, some are gone."""
+        troubles = []
+        for each in self._lists:
+            points = test_names(each.lookup_domain)
+            listed, clean = await asyncio.gather(self._query(points.listed), self._query(points.not_listed))
+            if listed.status is Status.FAILED:
+                troubles.append(f"{each.name} ({each.public_domain}) cannot be asked: {listed.why}")
+            elif listed.status is not Status.FOUND:
+                troubles.append(f"{each.name} ({each.public_domain}) does not list the test address 127.0.0.2")
+            if clean.status is Status.FOUND:
+                troubles.append(f"{each.name} ({each.public_domain}) lists 127.0.0.1: it lists everybody, take it out")
+        return troubles
+
+    async def watch(self) -> None:
+        """Check the test points now and every hour, for ever."""
+        while True:
+            for trouble in await self.check_test_points():
+                _log.warning("%s", trouble)
+            await asyncio.sleep(SAY_EVERY)

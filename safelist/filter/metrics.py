@@ -1,0 +1,45 @@
+"""Counters for Prometheus, on a port of their own (the extra ``metrics``)."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from safelist.errors import ConfigError, UnavailableError
+from safelist.filter.server import Server
+from safelist.filter.service import Service
+
+
+class _Counts(Collector):
+    """Reads the counters that the service and the server keep anyhow."""
+
+    def __init__(self, service: Service, server: Server) -> None:
+        self._service = service
+        self._server = server
+
+    def collect(self) -> Iterator[Metric]:
+        """One family for the verdicts, one for the connections."""
+        verdicts = CounterMetricFamily("safelist_verdicts", "Verdicts.", labels=["action", "reason"])
+        for (action, reason), count in list(self._service.counts.items()):
+            verdicts.add_metric([action, reason], count)
+        yield verdicts
+        events = CounterMetricFamily("safelist_server_events", "What the server counts.", labels=["event"])
+        for name, count in asdict(self._server.counters).items():
+            if isinstance(count, int):
+                events.add_metric([name], count)
+        yield events
+
+
+def start(address: str, service: Service, server: Server) -> None:
+    """Serve them at ``HOST:PORT`` in a thread of its own. Raises ConfigError, UnavailableError."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigError(f"metrics: {address!r}: write HOST:PORT, such as 127.0.0.1:9945")
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Counts(service, server))
+    try:
+        start_http_server(int(port), host.strip("[]"), registry)
+    except OSError as error:
+        raise UnavailableError(f"metrics: cannot listen on {address}: {error.strerror}") from None

@@ -1,0 +1,128 @@
+"""Where in a Postfix configuration the filter helps, and where nothing can: reads what postconf prints. Pure.
+
+Postfix evaluates client and sender restrictions at RCPT TO by default (smtpd_delay_reject), but postscreen decides
+before MAIL FROM (POSTSCREEN_README), and an OK in a list that also controls relaying opens a relay
+(SMTPD_ACCESS_README, "Dangerous use of smtpd_recipient_restrictions").
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+LISTS = (
+    "smtpd_client_restrictions",
+    "smtpd_helo_restrictions",
+    "smtpd_sender_restrictions",
+    "smtpd_relay_restrictions",
+    "smtpd_recipient_restrictions",
+    "smtpd_data_restrictions",
+)
+NAMES = (
+    *LISTS, "postscreen_dnsbl_sites", "postscreen_dnsbl_action", "smtpd_delay_reject", "mail_version",
+)  # fmt: skip
+_REJECTS = ("reject_rbl_client", "reject_rhsbl_client", "reject_rhsbl_sender", "reject_rhsbl_reverse_client")
+
+
+class Remark(NamedTuple):
+    """Something that an administrator should know. ``is_fault``: the filter cannot work, or a relay is open."""
+
+    is_fault: bool
+    text: str
+
+
+def parse(output: str) -> dict[str, str]:
+    """``name = value`` lines, as ``postconf NAME...`` prints them."""
+    pairs = (line.partition("=") for line in output.splitlines())
+    return {name.strip(): value.strip() for name, sign, value in pairs if sign}
+
+
+def words(value: str) -> list[str]:
+    """The restrictions of a list; ``{ ... }`` holds one with its settings, of which the first word counts."""
+    grouped = re.sub(r"\{\s*([^\s,{}]+)[^{}]*\}", r"\1", value)
+    return [word for word in re.split(r"[\s,]+", grouped) if word]
+
+
+def remarks(settings: Mapping[str, str], services: Sequence[str], addresses: Sequence[str]) -> Iterator[Remark]:
+    """What is wrong with the places of DNSBLs and of the filter.
+
+    ``services``: the service types that master.cf runs as postscreen; ``addresses``: where the filter listens.
+    """
+    lists = {name: words(settings.get(name, "")) for name in LISTS}
+    yield from _about_postscreen(settings, services)
+    yield from _about_the_filter(lists, addresses)
+    yield from _about_dnsbls(lists, addresses)
+    if settings.get("smtpd_delay_reject", "yes") != "yes":
+        yield Remark(True, "smtpd_delay_reject is not yes: at the client's connection no sender is known yet")
+
+
+def _about_postscreen(settings: Mapping[str, str], services: Sequence[str]) -> Iterator[Remark]:
+    sites = words(settings.get("postscreen_dnsbl_sites", ""))
+    if not sites:
+        return
+    action = settings.get("postscreen_dnsbl_action", "ignore")
+    if not services:
+        yield Remark(False, "postscreen_dnsbl_sites is set, but master.cf runs no postscreen: nothing asks them")
+    elif action != "ignore":
+        names = ", ".join(site.partition("=")[0].partition("*")[0] for site in sites)
+        yield Remark(
+            True,
+            f"postscreen asks {len(sites)} lists ({_shown(names)}) and decides before MAIL FROM: no sender list can "
+            f"lift that; take them out of postscreen_dnsbl_sites (or set postscreen_dnsbl_action = ignore) and let the "
+            "filter ask them",
+        )
+
+
+def _about_the_filter(lists: Mapping[str, list[str]], addresses: Sequence[str]) -> Iterator[Remark]:
+    found = [(name, place) for name, them in lists.items() for place in _places(them, addresses)]
+    if not found:
+        yield Remark(
+            True,
+            "the filter is asked nowhere: write, in smtpd_recipient_restrictions after reject_unauth_destination, "
+            f"check_policy_service {{ {addresses[0] if addresses else 'inet:127.0.0.1:10045'}, timeout=10s, "
+            "default_action=DUNNO }",
+        )
+    for name, place in found:
+        them = lists[name]
+        if name != "smtpd_recipient_restrictions":
+            yield Remark(
+                name == "smtpd_data_restrictions",
+                f"the filter is asked in {name}: it decides for each recipient; ask it in smtpd_recipient_restrictions",
+            )
+        elif "reject_unauth_destination" not in them[:place] and "reject_unauth_destination" in them:
+            yield Remark(
+                False,
+                "the filter is asked before reject_unauth_destination: put it behind it, for relaying is refused first",
+            )
+
+
+def _about_dnsbls(lists: Mapping[str, list[str]], addresses: Sequence[str]) -> Iterator[Remark]:
+    for name, them in lists.items():
+        for place, word in enumerate(them):
+            if word in _REJECTS:
+                zone = them[place + 1] if place + 1 < len(them) else ""
+                yield Remark(
+                    True,
+                    f"{word} {_shown(zone)} in {name} rejects whatever the filter says: take it out and make it a "
+                    "[[providers]] of the filter",
+                )
+            unsafe = name in ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
+            if unsafe and word == "check_sender_access" and "reject_unauth_destination" not in them[:place]:
+                yield Remark(
+                    False,
+                    f"check_sender_access stands before reject_unauth_destination in {name}: an OK or a number in that "
+                    "map lets whoever forges a sender relay",
+                )
+
+
+def _places(them: Sequence[str], addresses: Sequence[str]) -> Iterator[int]:
+    for place, word in enumerate(them):
+        if word == "check_policy_service" and place + 1 < len(them) and them[place + 1] in addresses:
+            yield place
+
+
+def _shown(text: str) -> str:
+    """Bounded, and without what looks like the key of a subscription."""
+    hidden = ".".join(
+        "***" if re.fullmatch(r"(?=[a-z]*[0-9])[a-z0-9]{20,63}", label) else label for label in text.split(".")
+    )
+    return hidden[:200]

@@ -1,0 +1,519 @@
+"""A policy service for Postfix, whatever it answers: sockets, connections, signals, and what systemd is told.
+
+On trouble the protocol's own treatment is to send nothing and to disconnect (SMTPD_POLICY_README): Postfix then tries
+once more and takes its ``default_action``.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+import os
+import signal
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from safelist.errors import ConfigError
+from safelist.filter import protocol
+from safelist.filter.listening import name, open_inet, open_unix
+from safelist.filter.protocol import Request, RequestError, Requests, TooLargeError
+from safelist.filter.systemd import notify, passed, watchdog_interval
+
+Answer = Callable[[Request], str | Awaitable[str]]
+"""The action for a request, now or later."""
+
+logger = logging.getLogger("safelist.filter")
+
+_BACKLOG = 1024
+_BUFFER = 16 * 1024
+_END = b""
+"""In the place of an answer: close the connection here."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What clients may take. Times are seconds, sizes octets."""
+
+    max_connections: int = 200
+    idle_timeout: float = 3600
+    """Postfix keeps a connection for 300 s after its last request, and for 1,000 s in all (smtpd_policy_service_*)."""
+    request_timeout: float = 10
+    """From a request's first octet to its last; also how long more answers than ``write_buffer`` may wait unread."""
+    answer_timeout: float = 100
+    """Without an answer. Postfix waits no longer either (smtpd_policy_service_timeout)."""
+    stop_timeout: float = 10
+    max_unanswered: int = 64
+    max_request: int = protocol.MAX_REQUEST
+    max_attributes: int = protocol.MAX_ATTRIBUTES
+    write_buffer: int = 64 * 1024
+
+
+@dataclass
+class Counters:
+    """Since the start, except ``open``: connections right now."""
+
+    connections: int = 0
+    open: int = 0
+    refused: int = 0
+    """Connections beyond the limit."""
+    requests: int = 0
+    errors: int = 0
+    """Connections that ended because answering a request failed or took too long; failed reloads."""
+    malformed: int = 0
+    oversized: int = 0
+    timeouts: int = 0
+    """Requests that were begun and not completed in time."""
+    slow_readers: int = 0
+    idle: int = 0
+    """Connections closed because nothing came: no fault."""
+    unfinished: int = 0
+    """Connections that had to be cut off in a stop."""
+
+
+class Server:
+    """Answers the policy requests that come in on ``addresses`` until it is stopped.
+
+    ``answer`` is called in the event loop. A str is written at once; an awaitable becomes a task, which is cancelled
+    when its client goes away (shield what others wait for too). The answers of one connection keep the order of its
+    requests. If it raises, or the action is none, the connection is closed without an answer.
+
+    ``addresses`` are inet:HOST:PORT (an IPv6 address in brackets, port 0 for any) and unix:PATH, with ``socket_mode``;
+    sockets that systemd passes are used instead of them. ``on_reload`` is called at SIGHUP.
+    """
+
+    def __init__(
+        self,
+        answer: Answer,
+        addresses: Sequence[str] = (),
+        *,
+        limits: Limits | None = None,
+        socket_mode: int = 0o660,
+        on_reload: Callable[[], object] | None = None,
+    ) -> None:
+        self.counters = Counters()
+        self.addresses: Sequence[str] = ()
+        """Where it listens, as bound; empty before ``listen``."""
+        self._wanted = addresses
+        self._mode = socket_mode
+        self._on_reload = on_reload
+        self._shared = _Shared(answer, limits or Limits(), self.counters)
+        self._sockets: list[socket.socket] = []
+        self._files: dict[Path, os.stat_result] = {}
+        self._stopping = asyncio.Event()
+
+    def listen(self) -> None:
+        """Open the sockets, unless they are open. Raises ConfigError, PermissionDeniedError or UnavailableError."""
+        if self._sockets:
+            return
+        try:
+            for opened in passed() or self._opened():
+                self._sockets.append(opened)
+        except BaseException:
+            self._close_sockets()
+            raise
+        if not self._sockets:
+            raise ConfigError("nothing to listen on: name an inet:HOST:PORT or a unix:PATH")
+        self.addresses = [name(listening) for listening in self._sockets]
+
+    def stop(self) -> None:
+        """Let ``run`` come to its end. To be called in its event loop, like everything of asyncio's."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until ``stop``, SIGTERM or SIGINT; then take no more, answer what is under way, and return.
+
+        Signals are handled only in the main thread. Raises what ``listen`` raises.
+        """
+        self.listen()
+        try:
+            with self._signals():
+                await self._serve()
+        finally:
+            self._close_sockets()
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        servers = [
+            await loop.create_server(lambda: _Connection(self._shared), sock=listening, backlog=_BACKLOG)
+            for listening in self._sockets
+        ]
+        logger.info("listening on %s", ", ".join(self.addresses))
+        notify("READY=1", self._status())
+        async with asyncio.TaskGroup() as group:
+            background = [group.create_task(self._sweep()), group.create_task(self._beat())]
+            try:
+                await self._stopping.wait()
+            finally:
+                notify("STOPPING=1", "STATUS=stopping")
+                for server in servers:
+                    server.close()
+                self._close_sockets()
+                await self._drain()
+                for task in background:
+                    task.cancel()
+
+    async def _drain(self) -> None:
+        """Close every connection when its answers are sent, or when it takes too long."""
+        shared = self._shared
+        shared.is_stopping = True
+        for connection in tuple(shared.open):
+            connection.finish()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(shared.limits.stop_timeout):
+                await shared.until_all_are_gone()
+        for connection in tuple(shared.open):
+            self.counters.unfinished += 1
+            connection.cut()
+        await shared.until_all_are_gone()
+
+    async def _sweep(self) -> None:
+        limits, clock = self._shared.limits, asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(min(1.0, limits.request_timeout / 4, limits.idle_timeout / 4))
+            now = clock()
+            for connection in tuple(self._shared.open):
+                connection.check(now)
+
+    async def _beat(self) -> None:
+        """Show systemd that the event loop turns (sd_watchdog_enabled(3)), and what it does."""
+        interval = watchdog_interval()
+        while interval is not None:
+            notify("WATCHDOG=1", self._status())
+            await asyncio.sleep(interval)
+
+    def _status(self) -> str:
+        counters = self.counters
+        return f"STATUS=listening; {counters.open} connections, {counters.requests} requests, {counters.errors} errors"
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        handlers = {signal.SIGHUP: self._reload, signal.SIGTERM: self.stop, signal.SIGINT: self.stop}
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+    def _reload(self) -> None:
+        notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        try:
+            if self._on_reload is not None:
+                self._on_reload()
+        except Exception as error:
+            self.counters.errors += 1
+            self._shared.warn("reload", f"reload failed: {_shown(error)}")
+            logger.debug("reload failed", exc_info=True)
+        notify("READY=1", self._status())
+
+    def _opened(self) -> Iterator[socket.socket]:
+        for address in self._wanted:
+            kind, _, rest = address.partition(":")
+            if kind == "inet":
+                yield from open_inet(address, rest)
+            elif kind == "unix" and rest:
+                opened = open_unix(address, Path(rest), self._mode)
+                self._files[Path(rest)] = Path(rest).lstat()
+                yield opened
+            else:
+                raise ConfigError(f"{address!r}: write inet:HOST:PORT or unix:PATH")
+
+    def _close_sockets(self) -> None:
+        """Also removes the files of those that were made here, unless another server has replaced them."""
+        for listening in self._sockets:
+            listening.close()
+        for path, made in self._files.items():
+            with contextlib.suppress(OSError):
+                if os.path.samestat(path.lstat(), made):
+                    path.unlink()
+        self._sockets.clear()
+        self._files.clear()
+
+
+class _Shared:
+    """What the connections of one server have in common."""
+
+    def __init__(self, answer: Answer, limits: Limits, counters: Counters) -> None:
+        self.answer = answer
+        self.limits = limits
+        self.counters = counters
+        self.open: set[_Connection] = set()
+        self.is_stopping = False
+        # One buffer for all: asyncio fills it and hands it over within one turn. For a plain Protocol it makes a bytes
+        # object of 256 KiB for every read, which a young heap maps and unmaps each time: that is four times slower.
+        self.buffer = memoryview(bytearray(_BUFFER))
+        self._all_are_gone = asyncio.Event()
+        self._said: dict[str, tuple[float, int, int]] = {}
+
+    def admits(self, connection: "_Connection") -> bool:
+        """Note a new connection, or count that there is no room for it."""
+        self.counters.connections += 1
+        if self.is_stopping:
+            return False
+        if len(self.open) >= self.limits.max_connections:
+            self.counters.refused += 1
+            self.warn("refused", f"more than {self.limits.max_connections} connections: the newest is closed", 1)
+            return False
+        self.open.add(connection)
+        self.counters.open = len(self.open)
+        return True
+
+    def forget(self, connection: "_Connection") -> None:
+        self.open.discard(connection)
+        self.counters.open = len(self.open)
+        if not self.open:
+            self._all_are_gone.set()
+
+    async def until_all_are_gone(self) -> None:
+        self._all_are_gone.clear()
+        if self.open:
+            await self._all_are_gone.wait()
+
+    def warn(self, kind: str, text: str, most: int = 10) -> None:
+        """Log ``text``; of one kind ``most`` a minute, the next of which says how many were left out."""
+        now = time.monotonic()
+        since, said, unsaid = self._said.get(kind, (-math.inf, 0, 0))
+        if now - since >= 60:
+            since, said = now, 0
+        if said < most:
+            logger.warning("%s%s", text, f" ({unsaid} more were not logged)" if unsaid else "")
+            self._said[kind] = since, said + 1, 0
+        else:
+            self._said[kind] = since, said, unsaid + 1
+
+
+class _Connection(asyncio.BufferedProtocol):
+    """One client. ``_todo`` are requests that are not begun, ``_answers`` those that are; both in order.
+
+    None among the requests, and _END among the answers, is where the connection is to be closed.
+    """
+
+    _transport: asyncio.Transport
+
+    def __init__(self, shared: _Shared) -> None:
+        self._shared = shared
+        self._limits = shared.limits
+        self._requests = Requests(shared.limits.max_request, shared.limits.max_attributes)
+        self._todo: deque[Request | None] = deque()
+        self._answers: deque[bytes | asyncio.Task[bytes]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
+        self._heard = self._clock()
+        """When something last came from the client, or an answer for it."""
+        self._began: float | None = None
+        """When the request that is not complete began."""
+        self._blocked: float | None = None
+        """Since when the client takes too little of what is sent."""
+        self._is_paused = self._is_read_out = self._is_over = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=self._limits.write_buffer)
+        if not self._shared.admits(self):
+            self.cut()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._drop()
+        self._shared.forget(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._shared.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._heard = self._clock()
+        try:
+            found = self._requests.feed(self._shared.buffer[:nbytes].tobytes())
+        except RequestError as error:
+            self._refuse(error)
+            return
+        if not self._requests.pending:
+            self._began = None
+        elif self._began is None or found:
+            self._began = self._heard
+        if len(found) == 1 and not self._answers:
+            self._reply(found[0])
+        else:
+            self._todo.extend(found)
+            self._work()
+
+    def eof_received(self) -> bool:
+        self.finish()
+        return True
+
+    def pause_writing(self) -> None:
+        self._blocked = self._clock()
+        self._steer()
+
+    def resume_writing(self) -> None:
+        if not self._is_over:
+            self._blocked = None
+            self._work()
+
+    def finish(self) -> None:
+        """Read nothing more, and close when what was read is answered."""
+        self._is_read_out = True
+        self._todo.append(None)
+        self._work()
+
+    def cut(self) -> None:
+        """Close at once, whatever is unsent."""
+        self._drop()
+        self._transport.abort()
+
+    def check(self, now: float) -> None:
+        """Cut the connection off if it is time."""
+        counters, limits = self._shared.counters, self._limits
+        if self._blocked is not None:
+            if now - self._blocked > limits.request_timeout:
+                counters.slow_readers += 1
+                self._cut_off("slow", "does not take its answers")
+        elif self._answers or self._todo:
+            if now - self._heard > limits.answer_timeout:
+                counters.errors += 1
+                self._cut_off("error", f"no answer within {limits.answer_timeout:g} s")
+            # Nothing may be read meanwhile, so the time of a request that has only begun does not run.
+            self._began = None if self._began is None else now
+        elif self._began is not None:
+            if now - self._began > limits.request_timeout:
+                counters.timeouts += 1
+                self._cut_off("timeout", f"did not complete a request in {limits.request_timeout:g} s")
+        elif now - self._heard > limits.idle_timeout:
+            counters.idle += 1
+            self.cut()
+
+    def _reply(self, request: Request) -> None:
+        """What _work does, where one request has come and no other waits: nearly always, so it takes the short way."""
+        answer = self._ask(request)
+        if answer and isinstance(answer, bytes):
+            self._transport.write(answer)
+        else:
+            self._answers.append(answer)
+            self._work()
+
+    def _work(self) -> None:
+        """Send what is due, begin what may be begun, read or do not."""
+        self._send()
+        while self._todo and not self._is_held_up():
+            self._begin()
+            self._send()
+        self._steer()
+
+    def _steer(self) -> None:
+        must_pause = self._is_read_out or bool(self._todo) or self._is_held_up()
+        if must_pause is not self._is_paused:
+            self._is_paused = must_pause
+            (self._transport.pause_reading if must_pause else self._transport.resume_reading)()
+
+    def _is_held_up(self) -> bool:
+        return self._blocked is not None or len(self._answers) >= self._limits.max_unanswered
+
+    def _begin(self) -> None:
+        while self._todo and len(self._answers) < self._limits.max_unanswered:
+            request = self._todo.popleft()
+            self._answers.append(_END if request is None else self._ask(request))
+
+    def _ask(self, request: Request) -> bytes | asyncio.Task[bytes]:
+        self._shared.counters.requests += 1
+        try:
+            action = self._shared.answer(request)
+            if isinstance(action, str):
+                return protocol.answer(action)
+            task = self._loop.create_task(self._later(action))
+        except Exception as error:
+            return self._failed(error)
+        task.add_done_callback(self._settled)
+        return task
+
+    async def _later(self, action: Awaitable[str]) -> bytes:
+        try:
+            return protocol.answer(await action)
+        except (Exception, asyncio.CancelledError) as error:
+            if self._is_over:
+                raise
+            return self._failed(error)
+
+    def _settled(self, task: asyncio.Task[bytes]) -> None:
+        if not self._is_over:
+            self._heard = self._clock()
+            self._work()
+        elif not task.cancelled():
+            task.exception()
+
+    def _send(self) -> None:
+        """Write the answers that are there, up to the first that is not; _END closes."""
+        due: list[bytes] = []
+        while self._answers:
+            head = self._answers[0]
+            if not isinstance(head, bytes):
+                if not head.done():
+                    break
+                head = _END if head.cancelled() else head.result()
+            self._answers.popleft()
+            due.append(head)
+            if not head:
+                break
+        if due:
+            self._transport.write(b"".join(due))
+            if not due[-1]:
+                self._close()
+
+    def _close(self) -> None:
+        self._drop()
+        self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._blocked = self._clock()
+
+    def _drop(self) -> None:
+        """Forget every request and answer; the tasks are cancelled."""
+        self._is_over = True
+        for task in self._answers:
+            if isinstance(task, asyncio.Task):
+                task.cancel()
+        self._answers.clear()
+        self._todo.clear()
+
+    def _failed(self, error: BaseException) -> bytes:
+        self._shared.counters.errors += 1
+        self._shared.warn("error", f"{self._peer()}: no answer, disconnected: {_shown(error)}")
+        logger.debug("no answer", exc_info=error)
+        return _END
+
+    def _refuse(self, error: RequestError) -> None:
+        if isinstance(error, TooLargeError):
+            self._shared.counters.oversized += 1
+        else:
+            self._shared.counters.malformed += 1
+        self._shared.warn("malformed", f"{self._peer()}: disconnected: {error}")
+        self._todo.extend(error.before)
+        self.finish()
+
+    def _cut_off(self, kind: str, what: str) -> None:
+        self._shared.warn(kind, f"{self._peer()}: disconnected: {what}")
+        self.cut()
+
+    def _peer(self) -> str:
+        name = self._transport.get_extra_info("peername")
+        if name and isinstance(name, tuple):
+            return f"[{name[0]}]:{name[1]}"
+        with contextlib.suppress(OSError):
+            there = self._transport.get_extra_info("socket")
+            ids = there.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            return "process {} of uid {}".format(*struct.unpack("3i", ids))
+        return "a client"
+
+
+def _shown(error: BaseException) -> str:
+    """``error`` in printable ASCII, bounded."""
+    return ascii(f"{type(error).__name__}: {error}")[1:-1][:300]

@@ -1,0 +1,225 @@
+"""The filter's answers: gathers the facts that a verdict needs, logs and counts it, and says it in Postfix's words."""
+
+import asyncio
+import json
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
+
+from safelist import policy, sender
+from safelist.entry import Holding
+from safelist.filter.decision import Action, Choices, Facts, Need, Verdict, judge
+from safelist.filter.lists import Lists
+from safelist.filter.proof import Prover
+from safelist.filter.settings import Filter
+from safelist.override import Override
+from safelist.policy import Decision, Tally
+from safelist.sender import Form, Pattern, Refusal
+from safelist.used import Book, Key
+
+_log = logging.getLogger("safelist.filter")
+NOTHING = "DUNNO"
+_MAX_SHOWN = 320
+_MAX_PREPENDED = 10_000
+
+
+class Attributes(Protocol):
+    """A request of the policy protocol."""
+
+    def get(self, name: str) -> str:
+        """The value of an attribute; empty where it has none."""
+        ...
+
+
+class Safety(Protocol):
+    """Who answers whether a sender is safe."""
+
+    def decide(self, sender: Pattern, recipient: str | None, now: datetime) -> Decision:
+        """What the policy says."""
+        ...
+
+
+class Mail(NamedTuple):
+    """What Postfix says of one recipient of one mail."""
+
+    client: IPv4Address | IPv6Address | None
+    helo: str
+    sender: str
+    recipient: str
+    has_logged_in: bool
+    instance: str = ""
+    """What the requests about the same mail have in common."""
+
+
+class Service:
+    """Answers requests of Postfix. ``counts`` are of verdicts by action and reason."""
+
+    def __init__(
+        self, chosen: Filter, lists: Lists, safety: Safety, prover: Prover, book: Book, now: Callable[[], datetime]
+    ) -> None:
+        self._chosen = chosen
+        self._choices = Choices(chosen.reject_blocked_senders, chosen.defer_unproven)
+        self._trusted, self._allowed = chosen.networks("trusted_networks"), chosen.networks("allow_list")
+        self._bypassed = frozenset(chosen.bypassed_recipients)
+        self._lists, self._safety, self._prover, self._book, self._now = lists, safety, prover, book, now
+        self._prepended: set[tuple[str, str]] = set()
+        self.counts: Counter[tuple[str, str]] = Counter()
+
+    def answer(self, request: Attributes) -> str | Awaitable[str]:
+        """The action for a request: at once where everything is known, else when it is."""
+        if request.get("protocol_state") not in ("RCPT", ""):
+            return NOTHING
+        began = perf_counter()
+        mail = mail_of(request)
+        facts = self.begin(mail)
+        while isinstance(found := judge(facts, self._choices), Need):
+            known = self._at_once(found, facts, mail)
+            if known is None:
+                return self._answer_later(facts, mail, began)
+            facts = known
+        return self._say(facts, found, mail, began)
+
+    async def _answer_later(self, facts: Facts, mail: Mail, began: float) -> str:
+        facts, verdict = await self.examine(facts, mail)
+        return self._say(facts, verdict, mail, began)
+
+    async def examine(self, facts: Facts, mail: Mail) -> tuple[Facts, Verdict]:
+        """Ask until there is a verdict."""
+        while isinstance(found := judge(facts, self._choices), Need):
+            facts = self._at_once(found, facts, mail) or await self._ask(found, facts, mail)
+        return facts, found
+
+    def begin(self, mail: Mail) -> Facts:
+        """What is known of a mail without asking anybody."""
+        client = mail.client
+        return Facts(
+            client, mail.sender, mail.recipient,
+            is_trusted=mail.has_logged_in or (client is not None and any(client in net for net in self._trusted)),
+            is_bypassed=bool(self._bypassed) and self._recipient(mail) in self._bypassed,
+            is_allowed=client is not None and any(client in net for net in self._allowed),
+        )  # fmt: skip
+
+    def _at_once(self, need: Need, facts: Facts, mail: Mail) -> Facts | None:
+        if need is Need.SAFETY:
+            decision = self._safety.decide(_address(mail.sender), self._recipient(mail), self._now())
+            return replace(facts, safety=decision)
+        if need is Need.LISTINGS and facts.client is not None and (found := self._lists.peek(facts.client)) is not None:
+            return replace(facts, listings=found)
+        return None
+
+    async def _ask(self, need: Need, facts: Facts, mail: Mail) -> Facts:
+        if facts.client is None:
+            raise AssertionError("without a client nothing is asked")
+        if need is Need.LISTINGS:
+            return replace(facts, listings=await self._lists.ask(facts.client))
+        proof, told = await self._prover.prove(facts.client, mail.sender, mail.helo)
+        return replace(facts, proof=proof, proof_told=told)
+
+    def _recipient(self, mail: Mail) -> str | None:
+        """The mailbox; an extension behind the delimiter is not part of its address."""
+        found = sender.parse(mail.recipient)
+        if found.form is not Form.ADDRESS:
+            return None
+        local, _, domain = found.text.rpartition("@")
+        if self._chosen.recipient_delimiter and not local.startswith('"'):
+            local = local.partition(self._chosen.recipient_delimiter)[0] or local
+        return f"{local}@{domain}"
+
+    def _say(self, facts: Facts, verdict: Verdict, mail: Mail, began: float) -> str:
+        self.counts[verdict.action, verdict.reason] += 1
+        if verdict.action is Action.LIFT and facts.safety is not None:
+            self._book.note(_key(facts.safety), self._now())
+        if _log.isEnabledFor(logging.INFO):
+            milliseconds = (perf_counter() - began) * 1000
+            _log.info("%s", json.dumps(self.as_json(facts, verdict) | {"ms": round(milliseconds, 3)}))
+        return NOTHING if self._chosen.mode == "observe" else self._once(self.action(facts, verdict), mail.instance)
+
+    def _once(self, action: str, instance: str) -> str:
+        """The header that one recipient of a mail has brought, the next need not bring again."""
+        if not (instance and action.startswith("PREPEND ")):
+            return action
+        key = instance, action
+        if key in self._prepended:
+            return NOTHING
+        if len(self._prepended) >= _MAX_PREPENDED:
+            self._prepended.clear()
+        self._prepended.add(key)
+        return action
+
+    def as_json(self, facts: Facts, verdict: Verdict) -> dict[str, Any]:
+        """A verdict as one line of the log."""
+        found = facts.listings
+        return {
+            "action": verdict.action, "reason": verdict.reason, "mode": self._chosen.mode,
+            "client": str(facts.client) if facts.client else None,
+            "sender": facts.sender[:_MAX_SHOWN], "recipient": facts.recipient[:_MAX_SHOWN],
+            "providers": [provider.name for provider, _ in found.block] if found else [],
+            "failed": list(found.failed) if found else [],
+            "safe": facts.safety.reason if facts.safety else None,
+            "why": verdict.sentence,
+        }  # fmt: skip
+
+    def action(self, facts: Facts, verdict: Verdict) -> str:
+        """The verdict in the words of access(5)."""
+        if verdict.action in (Action.REJECT, Action.DEFER):
+            return verdict.reply
+        if verdict.action is Action.LIFT and self._chosen.header and facts.safety and facts.listings:
+            names = ", ".join(provider.name for provider, _ in facts.listings.block)
+            proof = facts.proof or "not asked for"
+            told = f"lifted the listing by {names} ({facts.safety.reason}, authentication {proof})"
+            return f"PREPEND {self._chosen.header}: {told}"[:500]
+        return NOTHING
+
+
+def mail_of(request: Attributes) -> Mail:
+    """What a request says; an address that is none is None."""
+    return Mail(
+        _client(request.get("client_address")), request.get("helo_name"), request.get("sender"),
+        request.get("recipient"), bool(request.get("sasl_username")), request.get("instance"),
+    )  # fmt: skip
+
+
+def _client(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(found, IPv4Address):
+        return found
+    return found.ipv4_mapped or IPv6Address(int(found))  # without its zone, which may be any text
+
+
+def _address(text: str) -> Pattern:
+    """An envelope sender. A domain, which an entry may be, is none: Postfix takes it for a mailbox of its own."""
+    found = sender.parse(text)
+    if found.form is Form.ADDRESS:
+        return found
+    return Pattern(found.text, Form.REFUSED, found.refusal or Refusal.NEITHER)
+
+
+def _key(decision: Decision) -> Key:
+    """What of the policy let a mail through."""
+    fact: policy.Fact = decision.fact
+    if isinstance(fact, Holding):
+        return Key(decision.reason, fact.pattern.text, fact.mailbox)
+    if isinstance(fact, Tally):
+        return Key(decision.reason, fact.pattern.text, "")
+    if isinstance(fact, Override):
+        return Key(decision.reason, fact.terms.pattern.text, fact.terms.scope.text if fact.terms.scope else "")
+    return Key(decision.reason, "", "")
+
+
+async def write_used(book: Book, write: Callable[[list[tuple[str | int, ...]]], None], every: float = 60.0) -> None:
+    """Write what the book collected, now and then, for ever; what cannot be written is said and lost."""
+    while True:
+        await asyncio.sleep(every)
+        if rows := book.take():
+            try:
+                await asyncio.to_thread(write, rows)
+            except Exception as error:
+                _log.warning("which entries were used cannot be noted: %s", error)

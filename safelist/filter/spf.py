@@ -1,0 +1,225 @@
+"""Whether a client may send mail for the domain of its envelope sender: SPF (RFC 7208), as pyspf evaluates it.
+
+pyspf never waits here: an evaluation that lacks a DNS answer breaks off, the answer is looked up, and the evaluation
+starts anew with what is known by then. It is deterministic and takes some ten microseconds a record, so this costs
+less than a thread to wait in, and slow nameservers of senders hold nothing up.
+"""
+
+import asyncio
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from time import monotonic
+from typing import Any, NamedTuple
+
+from safelist.filter.resolver import Answer, Resolver, Status
+from safelist.sender import Form, domain_of, parse
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # its docstrings hold invalid escapes, of which Python warns when it compiles them
+    import spf  # type: ignore[import-untyped]
+
+MAX_SECONDS = 20.0
+"""RFC 7208 4.6.4: at least 20 seconds should be allowed before giving up with temperror."""
+MAX_EXPLANATION = 200
+
+_MAX_SENDER = 64 + 1 + 255
+_MAX_HELO = 255
+_MAX_QUERIES = 150
+"""More than the limits of RFC 7208 4.6.4 allow, so never reached by a record within them."""
+_MAX_WORK = 16_384
+_MACRO_COSTS = 64
+"""Octets of record whose evaluation takes as long as a macro's."""
+_SLOW = re.compile(rb"[^ ]{513}|[0-9A-Za-z]{129}")
+"""Terms, and labels in them, that no name can hold: pyspf takes time with the square of their length."""
+
+
+class Result(StrEnum):
+    """RFC 7208 2.6."""
+
+    PASS = "pass"  # noqa: S105
+    FAIL = "fail"
+    SOFTFAIL = "softfail"
+    NEUTRAL = "neutral"
+    NONE = "none"
+    TEMPERROR = "temperror"
+    PERMERROR = "permerror"
+
+
+class Outcome(NamedTuple):
+    """``explanation`` is one line of printable ASCII, never the sender's own words (``exp=``).
+
+    ``domain`` is what was checked, in A-labels; empty where there is nothing to check. ``is_null_sender``: it was the
+    domain of HELO, for want of another (RFC 7208 2.4).
+    """
+
+    result: Result
+    explanation: str
+    domain: str = ""
+    is_null_sender: bool = False
+    milliseconds: float = 0.0
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether the domain of the envelope sender vouches for the client.
+
+        Only a pass of the MAIL FROM identity counts. A null sender is nobody: that its HELO name passes makes no
+        bounce safe, for anybody can pass with a name of his own.
+        """
+        return self.result is Result.PASS and not self.is_null_sender
+
+
+async def check(
+    resolver: Resolver, client: IPv4Address | IPv6Address, sender: str, helo: str, timeout: float = MAX_SECONDS
+) -> Outcome:
+    """Evaluate the SPF record of ``sender``'s domain, or for the null sender (empty) that of ``helo``, for ``client``.
+
+    ``sender`` is as in MAIL FROM, without ``<>``; a domain in other letters is asked for in A-labels. Never raises:
+    a DNS failure or ``timeout`` seconds passed are TEMPERROR, and whatever pyspf stumbles over is PERMERROR. (Where
+    the client's reverse names cannot be looked up, ``ptr`` does not match, as RFC 7208 5.5 has it.)
+    """
+    began = monotonic()
+    local, domain = _identity(sender, helo)
+    if not domain:
+        return Outcome(Result.NONE, "there is no domain name in the sender or HELO", "", not sender)
+    plain = type(client)(int(client))  # without the zone of a link-local address
+    try:
+        async with asyncio.timeout(timeout):
+            result, text = await _evaluate(resolver, _Question(str(plain), local, domain, helo[:_MAX_HELO]))
+    except TimeoutError:
+        result, text = Result.TEMPERROR, f"no result within {timeout:g} s"
+    return Outcome(result, _one_line(text), domain, not sender, (monotonic() - began) * 1000)
+
+
+def _identity(sender: str, helo: str) -> tuple[str, str]:
+    """The local part and the domain to check (RFC 7208 2.4 and 4.3); the domain is empty where it is none."""
+    local, _, domain = sender.rpartition("@") if sender else ("", "", helo)
+    if max(len(sender), len(domain)) > _MAX_SENDER:
+        return "", ""
+    pattern = parse(f"postmaster@{domain}")
+    return local or "postmaster", domain_of(pattern) if pattern.form is Form.ADDRESS else ""
+
+
+class _Question(NamedTuple):
+    client: str
+    local: str
+    domain: str
+    helo: str
+
+
+async def _evaluate(resolver: Resolver, question: _Question) -> tuple[Result, str]:
+    answers: dict[tuple[str, str], Answer] = {}
+    for _ in range(_MAX_QUERIES):
+        try:
+            result, _, text = _Evaluation(question, answers, resolver.peek).check()
+            return Result(result), text
+        except _MissingError as missing:
+            key = missing.name, missing.kind
+        except Exception as error:
+            return Result.PERMERROR, f"the record cannot be evaluated ({type(error).__name__})"
+        answers[key] = await resolver.query(*key)
+    return Result.PERMERROR, f"more than {_MAX_QUERIES} DNS queries"
+
+
+def _one_line(text: str) -> str:
+    return re.sub("[^ -~]+", "?", text)[:MAX_EXPLANATION].strip() or "the domain has no SPF record"
+
+
+class _MissingError(Exception):
+    """The evaluation cannot go on without this answer."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        super().__init__(name, kind)
+        self.name = name
+        self.kind = kind
+
+
+class _Evaluation(spf.query):  # type: ignore[misc]
+    """pyspf's, by the letter of RFC 7208 (``strict=True``), with the answers that are known so far.
+
+    Nothing of pyspf's own applies: no best guess, no local policy, no trusted forwarders.
+    """
+
+    def __init__(
+        self, question: _Question, answers: Mapping[tuple[str, str], Answer], peek: Callable[[str, str], Answer | None]
+    ) -> None:
+        super().__init__(
+            i=question.client, s=f"{question.local}@{question.domain}", h=question.helo, local=None, strict=True
+        )
+        self.l, self.o, self.d = question.local, question.domain, question.domain  # pyspf splits at the first @
+        self._answers = answers
+        self._peek = peek
+        self._work = 0
+
+    def dns(self, name: str, qtype: str, cnames: object = None, ignore_void: bool = False) -> list[Any]:
+        """As pyspf's: addresses, (preference, name) of MX, names, or the one string of a TXT record in a tuple."""
+        asked = _asked(name)
+        if asked is None:
+            return []
+        answer = self._answers.get((asked, qtype)) or self._peek(asked, qtype)
+        if answer is None:
+            raise _MissingError(asked, qtype)
+        if answer.status is Status.FAILED:
+            raise spf.TempError(f"DNS: {answer.why}")
+        if not answer.values and not ignore_void:
+            self._count_void_lookup()
+        return [self._value(qtype, text) for text in answer.values]
+
+    def _count_void_lookup(self) -> None:
+        self.void_lookups += 1
+        if self.void_lookups > spf.MAX_VOID_LOOKUPS:
+            raise spf.PermError(f"more than {spf.MAX_VOID_LOOKUPS} DNS queries without an answer")
+
+    def _value(self, kind: str, text: str) -> object:
+        if kind == "TXT":
+            return (self._bearable(text.encode("latin-1")),)
+        if kind == "MX":
+            preference, _, host = text.partition(" ")
+            return int(preference), host
+        return text
+
+    def _bearable(self, text: bytes) -> bytes:
+        if text[:6].lower() == b"v=spf1":
+            self._work += len(text) + _MACRO_COSTS * text.count(b"%")
+            if self._work > _MAX_WORK or _SLOW.search(text):
+                raise spf.PermError("SPF records longer than names or the limits of RFC 7208 can make them")
+        return text
+
+    def dns_mx(self, domainname: str) -> list[str]:
+        """RFC 7208 4.6.4: more than ten are an error. A void lookup is a term's, not that of each of its hosts."""
+        hosts = self.dns(domainname, "MX")
+        if len(hosts) > spf.MAX_MX:
+            raise spf.PermError(f"more than {spf.MAX_MX} MX records")
+        return [address for _, host in sorted(hosts) for address in self.dns(host, self.A, ignore_void=True)]
+
+    def validated_ptrs(self) -> list[str]:
+        """RFC 7208 5.5: the first ten names of the client that lead back to it; a DNS error there is no match."""
+        try:
+            names = self.dns_ptr(self.i)[: spf.MAX_PTR]
+        except spf.TempError:
+            return []
+        return [name for name in names if self._leads_back(name)]
+
+    def _leads_back(self, name: str) -> bool:
+        try:
+            addresses = self.dns(name, self.A, ignore_void=True)
+        except spf.TempError:
+            return False
+        return bool(self.cidrmatch(addresses, self.cidrmax))
+
+    def get_explanation(self, spec: str) -> None:
+        """Never asked for: it would be a stranger's text in our log."""
+        return
+
+
+def _asked(name: str) -> str | None:
+    """The name to ask; None where it is none and so matches nothing (RFC 7208 4.8, RFC 8616 4 for non-ASCII).
+
+    One that is too long for the DNS loses labels on its left (RFC 7208 7.3).
+    """
+    name = name.lower().removesuffix(".")
+    while len(name) > 253:
+        name = name.partition(".")[2]
+    return name if name.isascii() and all(0 < len(label) < 64 for label in name.split(".")) else None

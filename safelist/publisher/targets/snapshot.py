@@ -1,0 +1,161 @@
+"""The snapshot that safelist's own filter reads: per recipient and for the whole organisation.
+
+It holds what the policy decides on, not what was decided: the filter asks the same policy, so that its verdict and the
+explanation of ``safelist audit why`` cannot drift apart.
+"""
+
+import grp
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from safelist import policy
+from safelist.config import LenientPath, Section
+from safelist.errors import ConfigError, TemporaryError
+from safelist.policy import Tally
+from safelist.publisher.publish import Place, alone, beside, explained, locate, sync
+from safelist.publisher.target import Published
+from safelist.snapshot import Contents, Made, Snapshot, SnapshotError, write
+from safelist.store import Store
+
+NAME = "filter"
+DESCRIPTION = "the snapshot that `safelist filter` reads: per recipient and for the whole organisation"
+SHRINK = 10
+"""Fewer entries than this may disappear at once, whatever their share."""
+
+
+class Settings(Section):
+    """The snapshot for safelist's own filter."""
+
+    TITLE = "The snapshot that `safelist filter` reads (per recipient and for the whole organisation)."
+
+    path: LenientPath = Field(description="The file.", examples=["/var/lib/safelist-filter/snapshot"])
+    group: str | None = Field(
+        None, description="The group that may read it: the filter's.", examples=["safelist-filter"]
+    )
+
+    used: LenientPath | None = Field(
+        None,
+        description="The filter's own `used`, where it notes whom it let through; `safelist audit used` reads it.",
+        examples=["/var/lib/safelist-filter/used.db"],
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _is_absolute(cls, path: Path) -> Path:
+        if not path.is_absolute() or not path.name:
+            raise ValueError("must be the absolute path of a file, such as /var/lib/safelist-filter/snapshot")
+        return path
+
+
+def publish(
+    store: Store, settings: policy.Settings, chosen: Settings, now: datetime, *, dry_run: bool, allow_shrink: bool
+) -> Published:
+    """Bring the snapshot to what the store holds; one that holds it already only gets a new time.
+
+    Raises ConfigError, PermissionDeniedError, UnavailableError, or TemporaryError for a sudden shrink.
+    """
+    with explained(chosen.path):
+        place = locate(chosen.path, None)
+        _refuse_foreign(place.text)
+        with nullcontext() if dry_run else alone(place):
+            before = _current(place.text)
+            source = _source(store, settings, now)
+            if before is not None and before.source == source and settings.max_age is None:
+                return _published(place, before, before, dry_run=dry_run)
+            new = Path(tempfile.mkdtemp()) / "snapshot" if dry_run else beside(place.text)
+            try:
+                made = write(new, _contents(store, settings, now, source))
+                after = _State(source, made)
+                if not allow_shrink:
+                    _refuse_shrink(place, before, after)
+                if not dry_run and (before is None or before.made.digest != made.digest):
+                    _swap(place, new, chosen.group)
+                return _published(place, before, after, dry_run=dry_run)
+            finally:
+                shutil.rmtree(new.parent, ignore_errors=True)
+
+
+def check(chosen: Settings) -> None:
+    """Raises ConfigError where the file or its group cannot be as ``chosen`` says."""
+    with explained(chosen.path):
+        _refuse_foreign(locate(chosen.path, None).text)
+    _gid(chosen.group)
+
+
+class _State:
+    """What a snapshot was made from and what it holds."""
+
+    def __init__(self, source: str, made: Made) -> None:
+        self.source = source
+        self.made = made
+
+
+def _current(path: Path) -> _State | None:
+    """The snapshot that is there; None where there is none that can be read."""
+    with suppress(SnapshotError), Snapshot(path) as found:
+        return _State(found.source, Made(found.entries, found.patterns, found.overrides, found.digest))
+    return None
+
+
+def _refuse_foreign(path: Path) -> None:
+    """A file that is there and is nothing that safelist wrote, whole or not, is left alone."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(32)
+    except FileNotFoundError:
+        return
+    if start and start[16:20] != b"\xde\xc0\xef\xbe":  # LMDB's magic number, little-endian
+        raise ConfigError(f"{path}: safelist did not write this file and leaves it alone; move it, or correct `path`")
+
+
+def _source(store: Store, settings: policy.Settings, now: datetime) -> str:
+    in_force = ",".join(str(override.id) for override in store.overrides() if override.in_force(now))
+    return f"{store.head()} {in_force} {sorted(settings.as_json().items())}"
+
+
+def _contents(store: Store, settings: policy.Settings, now: datetime, source: str) -> Contents:
+    overrides = [override for override in store.overrides() if override.in_force(now)]
+    return Contents(source, settings, overrides, _tallies(store, settings, now), store.by_mailbox())
+
+
+def _tallies(store: Store, settings: policy.Settings, now: datetime) -> Iterator[Tally]:
+    for candidate in store.candidates(settings, now, at_least=0):
+        yield from (tally for tally in candidate.tallies if tally.votes or tally.uncounted)
+
+
+def _refuse_shrink(place: Place, before: _State | None, after: _State) -> None:
+    lost = 0 if before is None else before.made.entries - after.made.entries
+    if before is not None and lost >= SHRINK and lost * 2 > before.made.entries:
+        raise TemporaryError(
+            f"{place.named}: {lost} of its {before.made.entries} entries would disappear at once; nothing was "
+            "published; if that is right: safelist publish --allow-shrink"
+        )
+
+
+def _swap(place: Place, new: Path, group: str | None) -> None:
+    new.chmod(0o640)
+    if group is not None:
+        os.chown(new, -1, _gid(group))
+    new.replace(place.text)
+    sync(place.text.parent)
+
+
+def _gid(group: str | None) -> int:
+    try:
+        return -1 if group is None else grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise ConfigError(f"publish.filter.group: there is no group {group!r} on this machine") from None
+
+
+def _published(place: Place, before: _State | None, after: _State, *, dry_run: bool) -> Published:
+    changed = before is None or before.made.digest != after.made.digest
+    if not changed and not dry_run:
+        os.utime(place.text)  # its age is the time since it was last known to be right
+    return Published(NAME, place.named, after.made.entries, (), changed, (), (), after.made.digest)

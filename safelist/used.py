@@ -1,0 +1,102 @@
+"""Which safe entries were used: the filter notes them in a small SQLite file of its own, the audit reads them."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
+
+_CREATE = """
+CREATE TABLE IF NOT EXISTS used (
+    kind TEXT NOT NULL, sender TEXT NOT NULL, mailbox TEXT NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL, times INTEGER NOT NULL,
+    PRIMARY KEY (kind, sender, mailbox)
+) WITHOUT ROWID
+"""
+_ADD = """
+INSERT INTO used VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (kind, sender, mailbox) DO UPDATE SET last = max(last, excluded.last), times = times + excluded.times
+"""
+
+
+class Key(NamedTuple):
+    """What let a mail through. ``kind``: the policy's reason; ``mailbox``: whose entry, empty for everybody's.
+
+    ``sender`` is the pattern of the entry, or of the override.
+    """
+
+    kind: str
+    sender: str
+    mailbox: str
+
+
+class Use(NamedTuple):
+    """How often and when."""
+
+    key: Key
+    first: datetime
+    last: datetime
+    times: int
+
+
+class Book:
+    """Collects uses in memory, bounded, and writes them now and then."""
+
+    MOST = 100_000
+
+    def __init__(self) -> None:
+        self._uses: dict[Key, list[int]] = {}
+        self.dropped = 0
+
+    def note(self, key: Key, now: datetime) -> None:
+        """One more mail that ``key`` let through."""
+        second = int(now.timestamp())
+        use = self._uses.get(key)
+        if use is not None:
+            use[1:] = second, use[2] + 1
+        elif len(self._uses) < self.MOST:
+            self._uses[key] = [second, second, 1]
+        else:
+            self.dropped += 1
+
+    def take(self) -> list[tuple[str | int, ...]]:
+        """What was noted since the last time."""
+        rows: list[tuple[str | int, ...]] = [(*key, *use) for key, use in self._uses.items()]
+        self._uses = {}
+        return rows
+
+
+def add(path: Path, rows: list[tuple[str | int, ...]]) -> None:
+    """Write what a book gave out. Raises PermissionDeniedError, UnavailableError, ConfigError."""
+    with _open(path, "rwc") as connection, connection:
+        connection.execute(_CREATE)
+        connection.executemany(_ADD, rows)
+
+
+def read(path: Path) -> list[Use]:
+    """Every use, the last one first. Raises PermissionDeniedError, UnavailableError, ConfigError."""
+    with _open(path, "ro") as connection:
+        rows = connection.execute("SELECT * FROM used ORDER BY last DESC, kind, sender, mailbox").fetchall()
+        return [_use(*row) for row in rows]
+
+
+def _use(kind: str, sender: str, mailbox: str, first: int, last: int, times: int) -> Use:
+    moments = datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)
+    return Use(Key(kind, sender, mailbox), *moments, times)
+
+
+@contextmanager
+def _open(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=10)) as connection:
+            yield connection
+    except sqlite3.OperationalError as error:
+        if "unable to open" in str(error) or "readonly" in str(error):
+            raise PermissionDeniedError(f"{path}: is not there or may not be opened by this user ({error})") from None
+        raise UnavailableError(f"{path}: {error}") from None
+    except (sqlite3.DatabaseError, ValueError, OverflowError, TypeError) as error:
+        raise ConfigError(f"{path}: is no file of safelist's filter: {error}; move it away") from None

@@ -1,0 +1,127 @@
+"""The filter's table: each row, the order, and that nothing forged is ever lifted."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safelist import policy
+from safelist.filter.decision import Action, Choices, Facts, Found, Need, Proof, Reason, Verdict, judge
+from safelist.filter.dnsbl import AllowProvider, Kind, Listing, Provider
+from safelist.override import Authentication
+
+ZEN = Provider(
+    name="Zen", lookup_domain="zen.example.net", any_match=True,
+    rejection_response="{0} is listed by {1} ({2})",
+)  # fmt: skip
+WHITE = AllowProvider(name="White", lookup_domain="white.example.net", any_match=True)
+LISTED = Found(block=((ZEN, Listing(Kind.LISTED, ("127.0.0.2",), "Zen answers 127.0.0.2")),))
+CLEAN = Found()
+
+
+def decision(safe: bool, reason: policy.Reason, authentication: Authentication = Authentication.SPF) -> policy.Decision:
+    return policy.Decision(safe, reason, "because.", authentication, None)
+
+
+SAFE = decision(True, policy.Reason.TRUSTED_ADDRESS)
+UNSAFE = decision(False, policy.Reason.NOBODY)
+BLOCKED = decision(False, policy.Reason.BLOCKED_ADDRESS)
+PLAIN = Facts(ip_address("192.0.2.1"), "bob@aol.com", "desk@corp.example")
+
+
+def verdict(facts: Facts, choices: Choices = Choices()) -> Verdict:  # noqa: B008
+    found = judge(facts, choices)
+    assert isinstance(found, Verdict), found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("facts", "action", "reason"),
+    [
+        (replace(PLAIN, client=None), Action.NONE, Reason.NO_ADDRESS),
+        (replace(PLAIN, is_trusted=True), Action.NONE, Reason.TRUSTED_CLIENT),
+        (replace(PLAIN, is_bypassed=True), Action.NONE, Reason.BYPASSED_RECIPIENT),
+        (replace(PLAIN, is_allowed=True), Action.NONE, Reason.ALLOWED_CLIENT),
+        (replace(PLAIN, listings=CLEAN), Action.NONE, Reason.NOT_LISTED),
+        (replace(PLAIN, listings=Found(failed=("Zen",))), Action.NONE, Reason.UNREACHABLE),
+        (
+            replace(PLAIN, listings=LISTED._replace(allow=((WHITE, Listing(Kind.LISTED, (), "White says so")),))),
+            Action.NONE,
+            Reason.ALLOW_LISTED,
+        ),
+        (replace(PLAIN, listings=LISTED, safety=UNSAFE), Action.REJECT, Reason.LISTED),
+        (replace(PLAIN, listings=LISTED, safety=BLOCKED), Action.REJECT, Reason.LISTED),
+        (replace(PLAIN, listings=LISTED, safety=SAFE, proof=Proof.HOLDS), Action.LIFT, Reason.LIFTED),
+        (replace(PLAIN, listings=LISTED, safety=SAFE, proof=Proof.FAILS), Action.REJECT, Reason.NOT_AUTHENTICATED),
+        (
+            replace(PLAIN, listings=LISTED, safety=SAFE, proof=Proof.CANNOT_TELL),
+            Action.DEFER,
+            Reason.CANNOT_AUTHENTICATE,
+        ),
+        (
+            replace(PLAIN, listings=LISTED, safety=SAFE._replace(authentication=Authentication.NONE)),
+            Action.LIFT,
+            Reason.LIFTED,
+        ),
+    ],
+    ids=lambda value: str(value) if isinstance(value, Reason) else "",
+)
+def test_each_row(facts: Facts, action: Action, reason: Reason) -> None:
+    found = verdict(facts)
+    assert (found.action, found.reason) == (action, reason)
+    assert bool(found.reply) is (action in (Action.REJECT, Action.DEFER))
+
+
+def test_facts_are_asked_for_in_the_order_of_their_cost() -> None:
+    assert judge(PLAIN, Choices()) is Need.LISTINGS
+    assert judge(replace(PLAIN, listings=LISTED), Choices()) is Need.SAFETY
+    assert judge(replace(PLAIN, listings=LISTED, safety=SAFE), Choices()) is Need.AUTHENTICATION
+    assert judge(PLAIN, Choices(reject_blocked_senders=True)) is Need.SAFETY
+
+
+def test_a_blocked_sender_is_rejected_only_where_that_is_wanted() -> None:
+    facts = replace(PLAIN, safety=BLOCKED, listings=CLEAN)
+    assert verdict(facts).action is Action.NONE
+    found = verdict(facts, Choices(reject_blocked_senders=True))
+    assert (found.reply, found.reason) == ("554 5.1.0 Sender denied", Reason.BLOCKED_SENDER)
+
+
+def test_what_cannot_be_proved_is_deferred_or_rejected_as_chosen() -> None:
+    facts = replace(PLAIN, listings=LISTED, safety=SAFE, proof=Proof.CANNOT_TELL)
+    assert verdict(facts).reply.startswith("451 4.7.1 ")
+    assert verdict(facts, Choices(defer_unproven=False)).reason is Reason.NOT_AUTHENTICATED
+
+
+def test_the_reply_is_the_providers_and_holds_the_clients_address() -> None:
+    found = verdict(replace(PLAIN, listings=LISTED, safety=UNSAFE))
+    assert found.reply == "550 5.7.1 192.0.2.1 is listed by Zen (zen.example.net)"
+
+
+facts = st.builds(
+    Facts, st.sampled_from([None, ip_address("192.0.2.1"), ip_address("2001:db8::1")]), st.just("bob@aol.com"),
+    st.just("desk@corp.example"), st.booleans(), st.booleans(), st.booleans(),
+    st.sampled_from([None, SAFE, UNSAFE, BLOCKED, SAFE._replace(authentication=Authentication.NONE)]),
+    st.sampled_from([None, CLEAN, LISTED, Found(failed=("Zen",))]), st.sampled_from([None, *Proof]), st.just("SPF."),
+)  # fmt: skip
+choices = st.builds(Choices, st.booleans(), st.booleans())
+
+
+@given(facts, choices)
+def test_only_the_safe_and_authenticated_are_lifted_and_only_the_listed_rejected(known: Facts, chosen: Choices) -> None:
+    found = judge(known, chosen)
+    if isinstance(found, Need):
+        assert {Need.SAFETY: known.safety, Need.LISTINGS: known.listings, Need.AUTHENTICATION: known.proof}[
+            found
+        ] is None
+        return
+    if found.action is Action.LIFT:
+        assert known.safety is not None
+        assert known.safety.safe
+        assert known.listings is LISTED
+        assert known.safety.authentication is Authentication.NONE or known.proof is Proof.HOLDS
+    if found.action is Action.REJECT:
+        assert known.listings is LISTED or (chosen.reject_blocked_senders and known.safety is BLOCKED)
+        assert not any((known.is_trusted, known.is_bypassed, known.is_allowed))
+    assert len(found.reply) <= 512

@@ -1,0 +1,228 @@
+"""filter.toml: every fault at once, each with its key; and nothing that a value may hold gets further than here."""
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from safelist.config import toml
+from safelist.errors import ConfigError
+from safelist.filter import settings
+from safelist.filter.settings import Filter, load
+from tests.cli.command import Command
+
+PROVIDER = '[[providers]]\nname = "Zen"\nlookup_domain = "zen.example.net"\nany_match = true\n'
+
+
+def write(directory: Path, text: str) -> Path:
+    path = directory / "filter.toml"
+    path.write_text(text)
+    return path
+
+
+def loaded(directory: Path, tables: str = PROVIDER, **keys: Any) -> Filter:
+    lines = (f"{key} = {toml(value)}\n" for key, value in ({"snapshot": "snapshot"} | keys).items())
+    return load(write(directory, "".join(lines) + tables))
+
+
+def faults(directory: Path, tables: str = PROVIDER, **keys: Any) -> list[str]:
+    """What is wrong, each line without the file's name."""
+    with pytest.raises(ConfigError) as caught:
+        loaded(directory, tables, **keys)
+    start = f"{directory / 'filter.toml'}: "
+    assert all(fault.startswith(start) for fault in caught.value.faults)
+    return [fault.removeprefix(start) for fault in caught.value.faults]
+
+
+def test_little_has_to_be_written(tmp_path: Path) -> None:
+    found = loaded(tmp_path)
+    assert found.snapshot == tmp_path / "snapshot"
+    assert (found.mode, found.header, found.timeout, found.nameservers) == ("enforce", "X-Safelist", 3.0, ())
+    assert found.listen == ("inet:127.0.0.1:10045",)
+    assert any(ip_address("127.9.9.9") in network for network in found.networks("trusted_networks"))
+
+
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_the_sample_is_a_configuration(tmp_path: Path, start: str) -> None:
+    found = load(write(tmp_path, start + settings.sample()))
+    assert found.snapshot == Path("/var/lib/safelist-filter/snapshot")
+    assert [provider.lookup_domain for provider in found.providers] == ["zen.spamhaus.org"]
+
+
+def test_every_key_of_the_sample_may_be_given(tmp_path: Path) -> None:
+    """What stands there as a comment is a default or an example."""
+    found = load(write(tmp_path, re.sub(r"^#+(?=\w+ = |\[\[)", "", settings.sample(), flags=re.MULTILINE)))
+    assert found.model_fields_set == set(Filter.model_fields)
+    assert found.allow_providers[0].any_match is False
+
+
+def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
+    text = """
+snapshot = ""
+max_age = "7"
+mode = "on"
+listen = ["tcp:1", "unix:", "inet:localhost:10045", "inet:localhost:99999"]
+socket_mode = "0999"
+max_connections = 0
+trusted_networks = ["10.0.0.1/8", "10.0.0.0/8", "::ffff:10.0.0.0/104"]
+allow_list = ["everybody"]
+bypassed_recipients = ["postmaster", "x@corp.example"]
+recipient_delimiter = "@"
+reject_blocked_senders = "yes"
+defer_unproven = 1
+header = "X Safelist"
+resolvers = ["localhost", "192.0.2.1:0", "192.0.2.1"]
+timeout = -1.0
+cache_entries = 1
+used = "/"
+metrics = "9945"
+resolver = "192.0.2.1"
+[[providers]]
+name = "Zen"
+lookup_domain = "zen"
+[[providers]]
+lookup_domian = "zen.example.net"
+[[allow_providers]]
+name = 1
+"""
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, text))
+    found = [fault.removeprefix(f"{tmp_path / 'filter.toml'}: ") for fault in caught.value.faults]
+    assert [fault.partition(": ")[0] for fault in found] == [
+        "snapshot", "max_age", "mode", "listen", "socket_mode", "max_connections", "trusted_networks", "allow_list",
+        "bypassed_recipients", "recipient_delimiter", "reject_blocked_senders", "defer_unproven", "header",
+        "resolvers", "timeout", "cache_entries", "used", "metrics", "providers.0.lookup_domain", "providers.1.name",
+        "providers.1.lookup_domain", "providers.1.lookup_domian", "allow_providers.0.name",
+        "allow_providers.0.lookup_domain", "resolver",
+    ]  # fmt: skip
+    said = "\n".join(found)
+    for wrong in ("'tcp:1'", "'unix:'", "'inet:localhost:99999'", "'10.0.0.1/8'", "'::ffff:10.0.0.0/104'"):
+        assert wrong in said
+    for right in ("'inet:localhost:10045'", "'10.0.0.0/8'", "'192.0.2.1'", "'x@corp.example'"):
+        assert right not in said
+    assert "did you mean resolvers?" in said
+    assert "did you mean lookup_domain?" in said
+
+
+@pytest.mark.parametrize(
+    "tables", ["", PROVIDER + "enabled = false\n", PROVIDER.replace("providers", "allow_providers")]
+)
+def test_somebody_has_to_be_asked(tmp_path: Path, tables: str) -> None:
+    assert faults(tmp_path, tables) == ["providers: nobody would be asked, write a [[providers]]"]
+    assert len(faults(tmp_path, tables, header="X Y")) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("header", "X-Safelist: yes\r\nBcc: everybody@corp.example\r\nX"),
+        *(("header", text) for text in ("X:", ":", "X\n", " X", "X\0", "Ⅹ", "X-Ä", "X" * 61, "-", "X\u2028Y")),
+        *(("trusted_networks", [text]) for text in ("0.0.0.0/33", "1", "::/-1", "10/8", "1.2.3.4\n", "\0", "*", "")),
+        ("allow_list", ["192.0.2.1-192.0.2.9"]),
+        ("trusted_networks", "127.0.0.0/8"),
+        *(("socket_mode", text) for text in ("", "1777", "0o660", "-0660", " 660", "6_60", "٠٦٦٠", "7" * 9000, "rw")),
+        ("socket_mode", 660),
+        ("socket_mode", 0),
+        *((key, "a\0b") for key in ("snapshot", "used", "mode", "max_age", "socket_mode", "metrics", "header")),
+        *((key, ["a\0b"]) for key in ("listen", "resolvers", "trusted_networks", "allow_list", "bypassed_recipients")),
+        ("listen", ["unix:/run/a\0b"]),
+        ("listen", ["inet:a\0b:1"]),
+        *((key, 10**30) for key in ("max_connections", "cache_entries", "timeout", "snapshot", "mode")),
+        *((key, -1) for key in ("max_connections", "cache_entries", "timeout")),
+        *(("timeout", value) for value in (float("nan"), float("inf"), 0, 60.1, "3", True)),
+        *(("max_age", text) for text in ("0d", "36501d", "9" * 5000 + "d", "1d\n", "-1d", "", "1.5d", "٣d")),
+        *(("recipient_delimiter", text) for text in ("@", " ", '"', "\n", "+-", "ä", "\0")),
+        *(("metrics", text) for text in ("9945", ":9945", "localhost:", "localhost:0", "localhost:65536", "a:٣", "")),
+        *(("resolvers", [text]) for text in ("", "localhost", "[::1", "::1]:53", "[::1]x", "192.0.2.1:", "1.1:٥٣")),
+        *(("listen", [text]) for text in ("", "10045", "inet:10045", "inet::", "inet:localhost:-1", "local:/x")),
+    ],
+    ids=lambda value: repr(value)[:40].encode("ascii", "backslashreplace").decode(),
+)  # fmt: skip
+def test_hostile_values_are_faults_of_their_key(tmp_path: Path, key: str, value: object) -> None:
+    (fault,) = faults(tmp_path, **{key: value})
+    assert fault.startswith(f"{key}: ")
+    assert len(fault) < 400
+    assert "\n" not in fault
+    assert "\0" not in fault
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("header", ""),
+        ("header", "Received-Safe1"),
+        ("socket_mode", "0660"),
+        ("socket_mode", "600"),
+        ("recipient_delimiter", ""),
+        ("recipient_delimiter", "-"),
+        ("timeout", 1),
+        ("timeout", 0.5),
+        ("metrics", "[::1]:9945"),
+        ("trusted_networks", ["0.0.0.0/0", "::/0", "192.0.2.1", "2001:db8::/32"]),
+        ("listen", ["inet:[::1]:10045", "inet:localhost:0", "unix:/run/safelist/filter"]),
+        ("listen", []),
+    ],
+)
+def test_what_may_be_written(tmp_path: Path, key: str, value: object) -> None:
+    found = getattr(loaded(tmp_path, **{key: value}), key)
+    assert (list(found) if isinstance(value, list) else found) == value
+
+
+def test_nameservers(tmp_path: Path) -> None:
+    written = ["192.0.2.1", "192.0.2.1:5353", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:5353"]
+    assert loaded(tmp_path, resolvers=written).nameservers == (
+        ("192.0.2.1", 53), ("192.0.2.1", 5353), ("2001:db8::1", 53), ("2001:db8::1", 53), ("2001:db8::1", 5353),
+    )  # fmt: skip
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    found = loaded(tmp_path, snapshot="a/b", used="/var/lib/used")
+    assert (found.snapshot, found.used) == (tmp_path / "a/b", Path("/var/lib/used"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff",
+        b"snapshot = ",
+        b"x = " + b"9" * 5000,
+        b"x = " + b"[" * 5000,
+        b"#" * (1 << 20) + b"#",
+        b"\0",
+        b"a = 1\rb",
+    ],
+    ids=lambda content: repr(content[:12]),
+)
+def test_what_is_no_configuration_at_all(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "filter.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file; `safelist filter sample` prints one"):
+        load(tmp_path / "none")
+
+
+def test_no_fault_shows_the_key_of_a_lookup_domain(tmp_path: Path) -> None:
+    key = "abcdefghij0123456789abcdef"
+    tables = f'[[providers]]\nname = "{key}"\nlookup_domain = "{key}.zen.dq.example.net"\nany_match = 1\n'
+    assert not any(key in fault for fault in faults(tmp_path, tables))
+    tables = f'[[providers]]\nname = "Zen"\nlookup_domain = "{key}..net"\nany_match = true\n'
+    assert not any(key in fault for fault in faults(tmp_path, tables, header="X Y"))
+
+
+def test_the_commands_say_it_in_lines_and_end_with_78_or_64(tmp_path: Path) -> None:
+    path, safelist = write(tmp_path, 'snapshot = "a\\u0000b"\nlisten = ["x"]\n' + PROVIDER), Command(tmp_path)
+    done = safelist("filter", "run", "--config", str(path))
+    assert (done.code, done.out, len(done.err.splitlines())) == (78, "", 2)
+    write(tmp_path, 'snapshot = "snapshot"\n' + PROVIDER)
+    for text in ("", "7" * 1000):
+        done = safelist("filter", "run", "--config", str(path), "--max-age", text)
+        assert (done.code, len(done.err.splitlines())) == (64, 1), done
+        assert "--max-age" in done.err
