@@ -66,8 +66,9 @@ def test_the_example_configuration_is_complete(tmp_path: Path) -> None:
     assert loaded.mailboxes.groups == ("all@example.com",)
 
 
-def test_the_postfix_lines_are_those_that_the_test_runs() -> None:
-    lines = (ROOT / "tests" / "postfix" / "main.cf.in").read_text(encoding="utf-8").strip().splitlines()
+@pytest.mark.parametrize("folder", ["postfix", "filter"])
+def test_the_postfix_lines_are_those_that_the_test_runs(folder: str) -> None:
+    lines = (ROOT / "tests" / folder / "main.cf.in").read_text(encoding="utf-8").strip().splitlines()
     assert "\n".join(f"   {line}" for line in lines) in README
 
 

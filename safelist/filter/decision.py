@@ -71,8 +71,7 @@ class Found(NamedTuple):
     failed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """One recipient of one mail. None stands for what was not asked yet.
 
     ``client`` is None where the mail server named no IP address. ``safety`` is the policy's decision about the sender

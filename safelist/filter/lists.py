@@ -12,6 +12,7 @@ from safelist.filter.resolver import Answer, Resolver, Status
 
 SAY_EVERY = 3600.0
 """Seconds until the same trouble with a list is said again."""
+_CLEAN = Found()
 _log = logging.getLogger("safelist.filter")
 
 
@@ -50,6 +51,8 @@ class Lists:
             return Answer(Status.FAILED, why=f"no answer in {self._timeout:g} seconds")
 
     def _found(self, answers: Sequence[Answer]) -> Found:
+        if all(answer.status is Status.NO_NAME for answer in answers):
+            return _CLEAN
         listings = [self._read(each, answer) for each, answer in zip(self._lists, answers, strict=True)]
         pairs = list(zip(self._lists, listings, strict=True))
         return Found(

@@ -18,7 +18,7 @@ LISTS = (
     "smtpd_data_restrictions",
 )
 NAMES = (
-    *LISTS, "postscreen_dnsbl_sites", "postscreen_dnsbl_action", "smtpd_delay_reject", "mail_version",
+    *LISTS, "default_process_limit", "postscreen_dnsbl_sites", "postscreen_dnsbl_action", "smtpd_delay_reject",
 )  # fmt: skip
 _REJECTS = ("reject_rbl_client", "reject_rhsbl_client", "reject_rhsbl_sender", "reject_rhsbl_reverse_client")
 
@@ -42,8 +42,10 @@ def words(value: str) -> list[str]:
     return [word for word in re.split(r"[\s,]+", grouped) if word]
 
 
-def remarks(settings: Mapping[str, str], services: Sequence[str], addresses: Sequence[str]) -> Iterator[Remark]:
-    """What is wrong with the places of DNSBLs and of the filter.
+def remarks(
+    settings: Mapping[str, str], services: Sequence[str], addresses: Sequence[str], max_connections: int
+) -> Iterator[Remark]:
+    """What is wrong with the places of DNSBLs and of the filter, which takes so many connections.
 
     ``services``: the service types that master.cf runs as postscreen; ``addresses``: where the filter listens.
     """
@@ -51,6 +53,13 @@ def remarks(settings: Mapping[str, str], services: Sequence[str], addresses: Seq
     yield from _about_postscreen(settings, services)
     yield from _about_the_filter(lists, addresses)
     yield from _about_dnsbls(lists, addresses)
+    limit = settings.get("default_process_limit", "")
+    if limit.isdecimal() and int(limit) > max_connections:
+        yield Remark(
+            False,
+            f"Postfix may run {limit} smtpd processes with a connection each, the filter takes {max_connections}: "
+            "raise max_connections, or some mail passes unasked",
+        )
     if settings.get("smtpd_delay_reject", "yes") != "yes":
         yield Remark(True, "smtpd_delay_reject is not yes: at the client's connection no sender is known yet")
 

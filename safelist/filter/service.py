@@ -5,8 +5,8 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
@@ -25,6 +25,7 @@ from safelist.used import Book, Key
 _log = logging.getLogger("safelist.filter")
 NOTHING = "DUNNO"
 _MAX_SHOWN = 320
+_MAX_CACHED = 1 << 14
 _MAX_PREPENDED = 10_000
 
 
@@ -68,6 +69,7 @@ class Service:
         self._bypassed = frozenset(chosen.bypassed_recipients)
         self._lists, self._safety, self._prover, self._book, self._now = lists, safety, prover, book, now
         self._prepended: set[tuple[str, str]] = set()
+        self._standing = lru_cache(maxsize=_MAX_CACHED)(self._standing_of)
         self.counts: Counter[tuple[str, str]] = Counter()
 
     def answer(self, request: Attributes) -> str | Awaitable[str]:
@@ -96,29 +98,35 @@ class Service:
 
     def begin(self, mail: Mail) -> Facts:
         """What is known of a mail without asking anybody."""
-        client = mail.client
+        is_trusted, is_allowed = self._standing(mail.client)
         return Facts(
-            client, mail.sender, mail.recipient,
-            is_trusted=mail.has_logged_in or (client is not None and any(client in net for net in self._trusted)),
+            mail.client, mail.sender, mail.recipient,
+            is_trusted=mail.has_logged_in or is_trusted,
             is_bypassed=bool(self._bypassed) and self._recipient(mail) in self._bypassed,
-            is_allowed=client is not None and any(client in net for net in self._allowed),
+            is_allowed=is_allowed,
         )  # fmt: skip
+
+    def _standing_of(self, client: IPv4Address | IPv6Address | None) -> tuple[bool, bool]:
+        """Whether a client is in a trusted network, and whether it is on the IP allow list."""
+        if client is None:
+            return False, False
+        return any(client in net for net in self._trusted), any(client in net for net in self._allowed)
 
     def _at_once(self, need: Need, facts: Facts, mail: Mail) -> Facts | None:
         if need is Need.SAFETY:
             decision = self._safety.decide(_address(mail.sender), self._recipient(mail), self._now())
-            return replace(facts, safety=decision)
+            return facts._replace(safety=decision)
         if need is Need.LISTINGS and facts.client is not None and (found := self._lists.peek(facts.client)) is not None:
-            return replace(facts, listings=found)
+            return facts._replace(listings=found)
         return None
 
     async def _ask(self, need: Need, facts: Facts, mail: Mail) -> Facts:
         if facts.client is None:
             raise AssertionError("without a client nothing is asked")
         if need is Need.LISTINGS:
-            return replace(facts, listings=await self._lists.ask(facts.client))
+            return facts._replace(listings=await self._lists.ask(facts.client))
         proof, told = await self._prover.prove(facts.client, mail.sender, mail.helo)
-        return replace(facts, proof=proof, proof_told=told)
+        return facts._replace(proof=proof, proof_told=told)
 
     def _recipient(self, mail: Mail) -> str | None:
         """The mailbox; an extension behind the delimiter is not part of its address."""
@@ -132,7 +140,7 @@ class Service:
 
     def _say(self, facts: Facts, verdict: Verdict, mail: Mail, began: float) -> str:
         self.counts[verdict.action, verdict.reason] += 1
-        if verdict.action is Action.LIFT and facts.safety is not None:
+        if verdict.action is Action.LIFT and facts.safety is not None and self._chosen.mode == "enforce":
             self._book.note(_key(facts.safety), self._now())
         if _log.isEnabledFor(logging.INFO):
             milliseconds = (perf_counter() - began) * 1000
@@ -184,6 +192,7 @@ def mail_of(request: Attributes) -> Mail:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=_MAX_CACHED)
 def _client(text: str) -> IPv4Address | IPv6Address | None:
     try:
         found = ip_address(text)

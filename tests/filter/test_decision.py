@@ -1,6 +1,5 @@
 """The filter's table: each row, the order, and that nothing forged is ever lifted."""
 
-from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -40,28 +39,28 @@ def verdict(facts: Facts, choices: Choices = Choices()) -> Verdict:  # noqa: B00
 @pytest.mark.parametrize(
     ("facts", "action", "reason"),
     [
-        (replace(PLAIN, client=None), Action.NONE, Reason.NO_ADDRESS),
-        (replace(PLAIN, is_trusted=True), Action.NONE, Reason.TRUSTED_CLIENT),
-        (replace(PLAIN, is_bypassed=True), Action.NONE, Reason.BYPASSED_RECIPIENT),
-        (replace(PLAIN, is_allowed=True), Action.NONE, Reason.ALLOWED_CLIENT),
-        (replace(PLAIN, listings=CLEAN), Action.NONE, Reason.NOT_LISTED),
-        (replace(PLAIN, listings=Found(failed=("Zen",))), Action.NONE, Reason.UNREACHABLE),
+        (PLAIN._replace(client=None), Action.NONE, Reason.NO_ADDRESS),
+        (PLAIN._replace(is_trusted=True), Action.NONE, Reason.TRUSTED_CLIENT),
+        (PLAIN._replace(is_bypassed=True), Action.NONE, Reason.BYPASSED_RECIPIENT),
+        (PLAIN._replace(is_allowed=True), Action.NONE, Reason.ALLOWED_CLIENT),
+        (PLAIN._replace(listings=CLEAN), Action.NONE, Reason.NOT_LISTED),
+        (PLAIN._replace(listings=Found(failed=("Zen",))), Action.NONE, Reason.UNREACHABLE),
         (
-            replace(PLAIN, listings=LISTED._replace(allow=((WHITE, Listing(Kind.LISTED, (), "White says so")),))),
+            PLAIN._replace(listings=LISTED._replace(allow=((WHITE, Listing(Kind.LISTED, (), "White says so")),))),
             Action.NONE,
             Reason.ALLOW_LISTED,
         ),
-        (replace(PLAIN, listings=LISTED, safety=UNSAFE), Action.REJECT, Reason.LISTED),
-        (replace(PLAIN, listings=LISTED, safety=BLOCKED), Action.REJECT, Reason.LISTED),
-        (replace(PLAIN, listings=LISTED, safety=SAFE, proof=Proof.HOLDS), Action.LIFT, Reason.LIFTED),
-        (replace(PLAIN, listings=LISTED, safety=SAFE, proof=Proof.FAILS), Action.REJECT, Reason.NOT_AUTHENTICATED),
+        (PLAIN._replace(listings=LISTED, safety=UNSAFE), Action.REJECT, Reason.LISTED),
+        (PLAIN._replace(listings=LISTED, safety=BLOCKED), Action.REJECT, Reason.LISTED),
+        (PLAIN._replace(listings=LISTED, safety=SAFE, proof=Proof.HOLDS), Action.LIFT, Reason.LIFTED),
+        (PLAIN._replace(listings=LISTED, safety=SAFE, proof=Proof.FAILS), Action.REJECT, Reason.NOT_AUTHENTICATED),
         (
-            replace(PLAIN, listings=LISTED, safety=SAFE, proof=Proof.CANNOT_TELL),
+            PLAIN._replace(listings=LISTED, safety=SAFE, proof=Proof.CANNOT_TELL),
             Action.DEFER,
             Reason.CANNOT_AUTHENTICATE,
         ),
         (
-            replace(PLAIN, listings=LISTED, safety=SAFE._replace(authentication=Authentication.NONE)),
+            PLAIN._replace(listings=LISTED, safety=SAFE._replace(authentication=Authentication.NONE)),
             Action.LIFT,
             Reason.LIFTED,
         ),
@@ -76,26 +75,26 @@ def test_each_row(facts: Facts, action: Action, reason: Reason) -> None:
 
 def test_facts_are_asked_for_in_the_order_of_their_cost() -> None:
     assert judge(PLAIN, Choices()) is Need.LISTINGS
-    assert judge(replace(PLAIN, listings=LISTED), Choices()) is Need.SAFETY
-    assert judge(replace(PLAIN, listings=LISTED, safety=SAFE), Choices()) is Need.AUTHENTICATION
+    assert judge(PLAIN._replace(listings=LISTED), Choices()) is Need.SAFETY
+    assert judge(PLAIN._replace(listings=LISTED, safety=SAFE), Choices()) is Need.AUTHENTICATION
     assert judge(PLAIN, Choices(reject_blocked_senders=True)) is Need.SAFETY
 
 
 def test_a_blocked_sender_is_rejected_only_where_that_is_wanted() -> None:
-    facts = replace(PLAIN, safety=BLOCKED, listings=CLEAN)
+    facts = PLAIN._replace(safety=BLOCKED, listings=CLEAN)
     assert verdict(facts).action is Action.NONE
     found = verdict(facts, Choices(reject_blocked_senders=True))
     assert (found.reply, found.reason) == ("554 5.1.0 Sender denied", Reason.BLOCKED_SENDER)
 
 
 def test_what_cannot_be_proved_is_deferred_or_rejected_as_chosen() -> None:
-    facts = replace(PLAIN, listings=LISTED, safety=SAFE, proof=Proof.CANNOT_TELL)
+    facts = PLAIN._replace(listings=LISTED, safety=SAFE, proof=Proof.CANNOT_TELL)
     assert verdict(facts).reply.startswith("451 4.7.1 ")
     assert verdict(facts, Choices(defer_unproven=False)).reason is Reason.NOT_AUTHENTICATED
 
 
 def test_the_reply_is_the_providers_and_holds_the_clients_address() -> None:
-    found = verdict(replace(PLAIN, listings=LISTED, safety=UNSAFE))
+    found = verdict(PLAIN._replace(listings=LISTED, safety=UNSAFE))
     assert found.reply == "550 5.7.1 192.0.2.1 is listed by Zen (zen.example.net)"
 
 

@@ -14,7 +14,7 @@ HERE = ("inet:127.0.0.1:10045",)
 
 
 def told(services: tuple[str, ...] = (), **changed: str) -> list[str]:
-    return [remark.text for remark in placement.remarks(GOOD | changed, services, HERE)]
+    return [remark.text for remark in placement.remarks(GOOD | changed, services, HERE, 200)]
 
 
 def test_the_recommended_place_is_without_remark() -> None:
@@ -43,6 +43,7 @@ def test_the_recommended_place_is_without_remark() -> None:
             "forges a sender relay",
         ),
         ({"smtpd_delay_reject": "no"}, "smtpd_delay_reject"),
+        ({"default_process_limit": "500"}, "raise max_connections"),
         ({"postscreen_dnsbl_sites": "zen.example.net*2"}, "runs no postscreen"),
     ],
 )

@@ -67,4 +67,4 @@ def _about_postfix(chosen: Filter) -> Iterator[Remark]:
     settings = placement.parse(program.run([postconf, *placement.NAMES]).output.decode(errors="backslashreplace"))
     master = program.run([postconf, "-M"]).output.decode(errors="backslashreplace").splitlines()
     postscreens = [line for line in master if line.split()[7:8] == ["postscreen"]]
-    yield from placement.remarks(settings, postscreens, chosen.listen)
+    yield from placement.remarks(settings, postscreens, chosen.listen, chosen.max_connections)

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from contextlib import suppress
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TextIO
 
 import typer
 
@@ -38,7 +38,7 @@ def run(
     chosen = load_filter(config_file)
     given = {"mode": mode, "max_age": None if max_age is None else _days(max_age)}
     chosen = chosen.model_copy(update={name: value for name, value in given.items() if value is not None})
-    _log_to_stderr()
+    log_to(sys.stderr)
     asyncio.run(_serve(chosen))
 
 
@@ -50,15 +50,18 @@ def _days(text: str) -> str:
     return text
 
 
-def _log_to_stderr() -> None:
+def log_to(stream: TextIO) -> None:
     """For journald with the priority in front, sd-daemon(3); for people with the time."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         _Journal() if os.environ.get("JOURNAL_STREAM") else logging.Formatter("%(asctime)s %(message)s")
     )
     logger = logging.getLogger("safelist.filter")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    # What no line shows needs no looking up (docs.python.org/howto/logging.html#optimization).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
 
 
 class _Journal(logging.Formatter):
