@@ -164,7 +164,9 @@ class Provider(Lookup):
     def _is_a_response(cls, text: str) -> str:
         text = _printable(text, MAX_RESPONSE)
         if re.search(r"[{}]", _PLACEHOLDER.sub("", text)):
-            raise ValueError("braces: write {0} (client's address), {1} (name) or {2} (lookup domain), no others")
+            raise ValueError(
+                "holds other braces; write {0} (client's address), {1} (name) or {2} (lookup domain), no others"
+            )
         if re.match(r"[245]\d\d[ -]|[245]\.\d+\.\d+ ", text):
             raise ValueError(f"leave the code out, {REPLY_CODE} is put before it")
         return text

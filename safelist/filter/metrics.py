@@ -8,8 +8,8 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from safelist.errors import ConfigError, UnavailableError
+from safelist.filter.answering import Service
 from safelist.filter.server import Server
-from safelist.filter.service import Service
 
 
 class _Counts(Collector):

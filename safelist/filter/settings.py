@@ -226,10 +226,23 @@ def load(path: Path) -> Filter:
         if isinstance(value := table.get(key), str) and value:
             table[key] = str(path.absolute().parent / value)
     try:
-        return Filter.model_validate(table)
+        found = Filter.model_validate(table)
     except ValidationError as error:
-        found = (fault for detail in error.errors(include_input=False) for fault in _faults(detail))
-        raise ConfigError(*(f"{path}: {fault}" for fault in found)) from None
+        faults = (fault for detail in error.errors(include_input=False) for fault in _faults(detail))
+        raise ConfigError(*(f"{path}: {fault}" for fault in faults)) from None
+    _refuse_open_key(found, path)
+    return found
+
+
+def _refuse_open_key(found: Filter, path: Path) -> None:
+    lists: tuple[Lookup, ...] = (*found.providers, *found.allow_providers)
+    mode = path.stat().st_mode & 0o777
+    for each in lists:
+        if mode & 0o004 and each.public_domain != each.lookup_domain:
+            raise ConfigError(
+                f"{path}: the lookup domain of {each.name} holds a key and everybody may read the file "
+                f"(mode {mode:o}): chgrp it to the filter's group and chmod 640"
+            )
 
 
 def _faults(detail: ErrorDetails) -> list[str]:

@@ -8,11 +8,11 @@ import typer
 from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_filter, resolver_of
 from safelist.cli.terminal import JsonOption, now, print_json, print_table, shown
 from safelist.errors import UsageError
+from safelist.filter.answering import Service, mail_of
 from safelist.filter.decision import Facts, Verdict
 from safelist.filter.holder import load_once
 from safelist.filter.lists import Lists
 from safelist.filter.proof import Prover
-from safelist.filter.service import Service, mail_of
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.used import Book
