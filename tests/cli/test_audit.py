@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from safelist.demo import Mailbox, Organisation
+from safelist import used
+from safelist.demo import DemoServer, Mailbox, Organisation
 from safelist.junkrule import JunkRule
 from tests.cli.command import Command
 from tests.cli.conftest import AOL
@@ -217,3 +218,23 @@ def test_own_domains_come_from_the_collected_mailboxes(synced: Command, organisa
     synced("sync")
     assert synced("audit", "why", "boss@corp.example", "--json").json["reason"] == "own-domain"
     assert isinstance(organisation.mailboxes["desk0@corp.example"], Mailbox)
+
+
+def test_used_and_never_used_entries(synced: Command, server: DemoServer, organisation: Organisation) -> None:
+    assert synced("audit", "used").code == 78
+    path = synced.directory / "used.db"
+    snapshot = {"path": str(synced.directory / "snapshot"), "used": str(path)}
+    synced.configure(server, list(organisation.mailboxes), **{"publish.filter": snapshot})
+    assert synced("audit", "used").code == 77
+    book = used.Book()
+    book.note(used.Key("trusted-address", "own1@partner.example", "desk1@corp.example"), datetime.now(UTC))
+    used.add(path, book.take())
+    (row,) = rows(synced("audit", "used", "--csv").out)
+    assert (row["sender"], row["mailbox"], row["times"]) == ("own1@partner.example", "desk1@corp.example", "1")
+    assert [row["sender"] for row in synced("audit", "used", "--never", "--json").json] == [AOL]
+    book.note(used.Key("quorum", AOL, ""), datetime.now(UTC))
+    used.add(path, book.take())
+    done = synced("audit", "used", "--never")
+    assert (done.code, done.out, done.err) == (0, "", "safelist: there is none\n")
+    assert synced("publish").code == 0
+    assert (synced.directory / "snapshot").stat().st_mode & 0o777 == 0o640
