@@ -211,7 +211,7 @@ def test_a_revoked_block_is_lifted_within_seconds_and_without_a_restart(running:
     running.run("publish")
     began = time.monotonic()
     assert until(lambda: running.offer("enforce", LISTED, MALLORY, DESK).recipients == [ACCEPTED])
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert last_verdict(running.filters["enforce"], blocked)["safe"] == "trusted-address"
 
 

@@ -359,7 +359,7 @@ def test_a_request_must_be_complete_in_time(address: str) -> None:
                     time.sleep(0.05)
                 drip.sendall(b"\n")
                 assert read(drip) == []
-            assert 0.3 < time.monotonic() - began < 2
+            assert 0.3 < time.monotonic() - began < 10
             idle.sendall(ask())
             assert read(idle) == ["DUNNO"]
         assert server.counters.timeouts == 1
@@ -589,7 +589,7 @@ def test_a_stop_answers_what_is_under_way() -> None:
             busy.sendall(ask(0) + ask(1) + ask(2))
             assert read(busy) == echoed(range(1))
             began = time.monotonic()
-        assert 0.3 < time.monotonic() - began < 5
+        assert 0.3 < time.monotonic() - began < 10
         assert rest(busy) == b"action=PREPEND X-Number: 1\n\naction=PREPEND X-Number: 2\n\n"
         assert rest(idle) == b""
         with pytest.raises(ConnectionRefusedError):
