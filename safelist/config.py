@@ -46,6 +46,8 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
     TITLE: ClassVar[str] = ""
+    IS_OPTIONAL: ClassVar[bool] = False
+    """Whether the sample shows the section as a comment."""
 
 
 def _all_of(texts: tuple[str, ...], form: Form, otherwise: str) -> tuple[str, ...]:
@@ -478,10 +480,11 @@ def sample(database_url: str, targets: Mapping[str, type[BaseModel]]) -> str:
     written = {"database.url": database_url}
     for name, model in sections.items():
         title = getattr(model, "TITLE", "") or (model.__doc__ or "").split("\n")[0]
-        lines += [f"# {title}", f"[{name}]"]
+        section = [f"[{name}]"]
         for key, field in model.model_fields.items():
-            lines += sample_of(key, field, written.get(f"{name}.{key}"))
-        lines.append("")
+            section += sample_of(key, field, written.get(f"{name}.{key}"))
+        mark = "#" if getattr(model, "IS_OPTIONAL", False) else ""
+        lines += [f"# {title}", *(mark + line for line in section), ""]
     return "\n".join(lines)
 
 

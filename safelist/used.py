@@ -1,8 +1,9 @@
 """Which safe entries were used: the filter notes them in a small SQLite file of its own, the audit reads them."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -72,6 +73,8 @@ class Book:
 
 def add(path: Path, rows: list[tuple[str | int, ...]]) -> None:
     """Write what a book gave out. Raises PermissionDeniedError, UnavailableError, ConfigError."""
+    with suppress(OSError):  # it names senders; what is wrong with the path SQLite says better
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640))
     with _open(path, "rwc") as connection, connection:
         connection.execute(_CREATE)
         connection.executemany(_ADD, rows)

@@ -163,9 +163,13 @@ class Service:
         """A verdict as one line of the log."""
         found = facts.listings
         return {
-            "action": verdict.action, "reason": verdict.reason, "mode": self._chosen.mode,
+            "at": self._now().isoformat(timespec="milliseconds"),
+            "action": verdict.action,
+            "reason": verdict.reason,
+            "mode": self._chosen.mode,
             "client": str(facts.client) if facts.client else None,
-            "sender": facts.sender[:_MAX_SHOWN], "recipient": facts.recipient[:_MAX_SHOWN],
+            "sender": facts.sender[:_MAX_SHOWN],
+            "recipient": facts.recipient[:_MAX_SHOWN],
             "providers": [provider.name for provider, _ in found.block] if found else [],
             "failed": list(found.failed) if found else [],
             "safe": facts.safety.reason if facts.safety else None,

@@ -32,6 +32,11 @@ class Holder:
         """The one in use."""
         return self._snapshot
 
+    @property
+    def published(self) -> datetime | None:
+        """When the one in use was known to be right last."""
+        return self._published
+
     def close(self) -> None:
         """Let go of it."""
         if self._snapshot is not None:

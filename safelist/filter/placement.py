@@ -6,7 +6,7 @@ before MAIL FROM (POSTSCREEN_README), and an OK in a list that also controls rel
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 LISTS = (
@@ -18,7 +18,8 @@ LISTS = (
     "smtpd_data_restrictions",
 )
 NAMES = (
-    *LISTS, "default_process_limit", "postscreen_dnsbl_sites", "postscreen_dnsbl_action", "smtpd_delay_reject",
+    *LISTS, "default_process_limit", "postscreen_dnsbl_sites", "postscreen_dnsbl_action", "recipient_delimiter",
+    "smtpd_delay_reject", "smtpd_policy_service_default_action",
 )  # fmt: skip
 _REJECTS = ("reject_rbl_client", "reject_rhsbl_client", "reject_rhsbl_sender", "reject_rhsbl_reverse_client")
 
@@ -42,23 +43,45 @@ def words(value: str) -> list[str]:
     return [word for word in re.split(r"[\s,]+", grouped) if word]
 
 
-def remarks(
-    settings: Mapping[str, str], services: Sequence[str], addresses: Sequence[str], max_connections: int
-) -> Iterator[Remark]:
-    """What is wrong with the places of DNSBLs and of the filter, which takes so many connections.
-
-    ``services``: the service types that master.cf runs as postscreen; ``addresses``: where the filter listens.
+class Installed(NamedTuple):
+    """What matters beside main.cf: the services that master.cf runs as postscreen, where the filter listens and how
+    many connections it takes, its recipient_delimiter, and the maps (type:path) that safelist wrote.
     """
+
+    postscreens: Sequence[str]
+    addresses: Sequence[str]
+    max_connections: int = 200
+    recipient_delimiter: str = ""
+    own_maps: Collection[str] = ()
+
+
+def remarks(settings: Mapping[str, str], installed: Installed) -> Iterator[Remark]:
+    """What is wrong with the places of DNSBLs and of the filter."""
+    addresses = [_normal(address) for address in installed.addresses]
     lists = {name: words(settings.get(name, "")) for name in LISTS}
-    yield from _about_postscreen(settings, services)
+    yield from _about_postscreen(settings, installed.postscreens)
     yield from _about_the_filter(lists, addresses)
-    yield from _about_dnsbls(lists, addresses)
+    yield from _about_failure(settings, addresses)
+    yield from _about_maps(lists, addresses, installed.own_maps)
+    yield from _about_dnsbls(lists)
+    yield from _about_limits(settings, installed)
+
+
+def _about_limits(settings: Mapping[str, str], installed: Installed) -> Iterator[Remark]:
     limit = settings.get("default_process_limit", "")
-    if limit.isdecimal() and int(limit) > max_connections:
+    if limit.isdecimal() and int(limit) > installed.max_connections:
         yield Remark(
             False,
-            f"Postfix may run {limit} smtpd processes with a connection each, the filter takes {max_connections}: "
-            "raise max_connections, or some mail passes unasked",
+            f"Postfix may run {limit} smtpd processes with a connection each, the filter takes "
+            f"{installed.max_connections}: raise max_connections, or some mail passes unasked",
+        )
+    delimiter = settings.get("recipient_delimiter", "")
+    mine = installed.recipient_delimiter
+    if bool(delimiter) != bool(mine) or mine not in delimiter:
+        yield Remark(
+            True,
+            f"Postfix's recipient_delimiter is {delimiter!r}, the filter's {installed.recipient_delimiter!r}: what a "
+            "recipient allows or blocks does not count for an address with an extension; make them the same",
         )
     if settings.get("smtpd_delay_reject", "yes") != "yes":
         yield Remark(True, "smtpd_delay_reject is not yes: at the client's connection no sender is known yet")
@@ -75,15 +98,18 @@ def _about_postscreen(settings: Mapping[str, str], services: Sequence[str]) -> I
         names = ", ".join(site.partition("=")[0].partition("*")[0] for site in sites)
         yield Remark(
             True,
-            f"postscreen asks {len(sites)} lists ({_shown(names)}) and decides before MAIL FROM: no sender list can "
-            f"lift that; take them out of postscreen_dnsbl_sites (or set postscreen_dnsbl_action = ignore) and let the "
-            "filter ask them",
+            f"postscreen asks {_shown(names)} and decides before MAIL FROM: no sender list can lift that; "
+            "take them out of postscreen_dnsbl_sites (or set postscreen_dnsbl_action = ignore) and let the filter ask "
+            "them",
         )
 
 
 def _about_the_filter(lists: Mapping[str, list[str]], addresses: Sequence[str]) -> Iterator[Remark]:
     found = [(name, place) for name, them in lists.items() for place in _places(them, addresses)]
-    if not found:
+    asked = [them[place + 1] for them in lists.values() for place in _policy_services(them)]
+    if not found and asked:
+        yield Remark(True, f"Postfix asks {', '.join(asked)}, the filter listens on {', '.join(addresses)}")
+    elif not found:
         yield Remark(
             True,
             "the filter is asked nowhere: write, in smtpd_recipient_restrictions after reject_unauth_destination, "
@@ -104,7 +130,38 @@ def _about_the_filter(lists: Mapping[str, list[str]], addresses: Sequence[str]) 
             )
 
 
-def _about_dnsbls(lists: Mapping[str, list[str]], addresses: Sequence[str]) -> Iterator[Remark]:
+def _about_failure(settings: Mapping[str, str], addresses: Sequence[str]) -> Iterator[Remark]:
+    """What Postfix does when the filter is down."""
+    if settings.get("smtpd_policy_service_default_action", "").upper() == "DUNNO":
+        return
+    for name in LISTS:
+        for _, address, options in _POLICY_SERVICE.findall(settings.get(name, "")):
+            if _normal(address) in addresses and "default_action=DUNNO" not in re.sub(r"\s", "", options):
+                yield Remark(
+                    True,
+                    f"{name} asks the filter without default_action=DUNNO: all mail is deferred while it is down",
+                )
+
+
+_POLICY_SERVICE = re.compile(r"check_policy_service\s+(\{)?\s*([^\s,{}]+)([^{}]*?(?=\})|)")
+
+
+def _about_maps(lists: Mapping[str, list[str]], addresses: Sequence[str], own: Collection[str]) -> Iterator[Remark]:
+    """Maps that accept a sender before the filter could ask for a proof."""
+    them = lists["smtpd_recipient_restrictions"]
+    for end in _places(them, addresses):
+        for place, word in enumerate(them[:end]):
+            if word == "check_sender_access" and place + 1 < end:
+                is_own = them[place + 1] in own
+                whose = "safelist's own map" if is_own else "a map"
+                yield Remark(
+                    is_own,
+                    f"check_sender_access {them[place + 1]} stands before the filter: whom {whose} accepts there is "
+                    f"never asked for a proof, and may be forged{'; take it out' if is_own else ''}",
+                )
+
+
+def _about_dnsbls(lists: Mapping[str, list[str]]) -> Iterator[Remark]:
     for name, them in lists.items():
         for place, word in enumerate(them):
             if word in _REJECTS:
@@ -124,9 +181,15 @@ def _about_dnsbls(lists: Mapping[str, list[str]], addresses: Sequence[str]) -> I
 
 
 def _places(them: Sequence[str], addresses: Sequence[str]) -> Iterator[int]:
-    for place, word in enumerate(them):
-        if word == "check_policy_service" and place + 1 < len(them) and them[place + 1] in addresses:
-            yield place
+    return (place for place in _policy_services(them) if _normal(them[place + 1]) in addresses)
+
+
+def _policy_services(them: Sequence[str]) -> Iterator[int]:
+    return (place for place, word in enumerate(them[:-1]) if word == "check_policy_service")
+
+
+def _normal(address: str) -> str:
+    return address.replace("inet:localhost:", "inet:127.0.0.1:")
 
 
 def _shown(text: str) -> str:

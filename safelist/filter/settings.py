@@ -5,9 +5,9 @@ import tomllib
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from safelist.config import LenientPath, Section, Texts, faults_of, read_text, sample_of
@@ -43,10 +43,10 @@ class Filter(Section):
     )
     allow_list: Texts = Field((), description="IP allow list: these clients and networks are not looked up.")
     bypassed_recipients: Texts = Field(
-        (), description="Recipients for whom no list counts.", examples=[["postmaster@example.com"]]
+        (), description="Recipients for whom no list counts. Default: none.", examples=[["postmaster@example.com"]]
     )
     recipient_delimiter: str = Field(
-        "", max_length=1, description="Postfix's: x+y@example.com then is x@example.com.", examples=["+"]
+        "", max_length=1, description="Postfix's: x+y@example.com then is x@example.com. Default: none.", examples=["+"]
     )
     reject_blocked_senders: bool = Field(
         False, description="Reject whom the recipient has among the Blocked Senders, listed or not (554 5.1.0)."
@@ -149,6 +149,16 @@ class Filter(Section):
         if not any(provider.enabled for provider in providers):
             raise ValueError("nobody would be asked, write a [[providers]]")
         return providers
+
+    @model_validator(mode="after")
+    def _blocks_or_allows(self) -> Self:
+        blocking = {each.lookup_domain for each in self.providers}
+        both = [each.name for each in self.allow_providers if each.lookup_domain in blocking]
+        if both:
+            raise ValueError(
+                f"allow_providers: {', '.join(both)} is among the providers, too: it would admit whom it lists"
+            )
+        return self
 
     def networks(self, name: Literal["trusted_networks", "allow_list"]) -> tuple[IPv4Network | IPv6Network, ...]:
         """The networks of one of the two lists."""
@@ -258,6 +268,14 @@ def _faults(detail: ErrorDetails) -> list[str]:
 _TABLES: dict[str, type[Lookup]] = {"providers": Provider, "allow_providers": AllowProvider}
 
 
+def _for_allow_list(line: str) -> str:
+    """An example that is an allow list: a block list's would admit exactly whom it lists."""
+    examples = {"Spamhaus ZEN": "DNSWL", "zen.spamhaus.org": "list.dnswl.org", "127.0.0.2-127.0.0.11": "127.0.0.0/16"}
+    for block, allow in examples.items():
+        line = line.replace(block, allow)
+    return line
+
+
 def sample() -> str:
     """A commented file in which every key stands."""
     lines = [f"# {Filter.TITLE}", ""]
@@ -270,5 +288,5 @@ def sample() -> str:
             found = sample_of(key, field)
             if key == "ip_address_match":  # a list that matches nothing is a fault
                 found[-1] = found[-1].removeprefix("#")
-            lines += found if name == "providers" else [f"#{line}" for line in found]
+            lines += found if name == "providers" else [f"#{_for_allow_list(line)}" for line in found]
     return "\n".join(lines) + "\n"

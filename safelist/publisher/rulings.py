@@ -34,7 +34,7 @@ def rule(
             left_out.append(
                 Refused(
                     candidate.sender,
-                    f"override {narrower.id} blocks it for {whom}, and the filter asks for no recipient",
+                    f"override {narrower.id} blocks it for {whom}, and this target knows no recipients",
                 )
             )
     return safe + list(exceptions(blocked, safe)), left_out

@@ -90,8 +90,8 @@ class Filter:
         return next(line.rpartition(" ")[2] for line in self.lines() if "listening on" in line)
 
     def lines(self) -> list[str]:
-        """What it said, without the time in front."""
-        return [line[24:] for line in self.log.read_text().splitlines()]
+        """What it said."""
+        return self.log.read_text().splitlines()
 
     def verdicts(self, **keys: str) -> list[dict[str, Any]]:
         """Every verdict that has these values."""

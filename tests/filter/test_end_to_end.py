@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 ACCEPTED, DELIVERED = "250 2.1.5 Ok", "250 2.0.0 Ok: queued as "
 KEYS = {
-    "action", "reason", "mode", "client", "sender", "recipient", "providers", "failed", "safe", "why", "ms",
+    "at", "action", "reason", "mode", "client", "sender", "recipient", "providers", "failed", "safe", "why", "ms",
 }  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def answers(running: Site) -> dict[Case, Answers]:
 @every_case
 def test_what_people_are_told_is_what_was_served(running: Site, answers: dict[Case, Answers], case: Case) -> None:
     served, (asked, why) = serve(running, case), answers[case]
-    assert {**asked, "ms": served["ms"]} == {**served, "says": case.says}
+    assert {**asked, "ms": served["ms"], "at": served["at"]} == {**served, "says": case.says}
     assert why.get("reason") == served["safe"]
 
 

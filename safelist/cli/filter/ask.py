@@ -9,7 +9,7 @@ from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_fi
 from safelist.cli.terminal import JsonOption, now, print_json, print_table, shown
 from safelist.errors import UsageError
 from safelist.filter.answering import Service, mail_of
-from safelist.filter.decision import Facts, Verdict
+from safelist.filter.decision import Facts, Found, Verdict
 from safelist.filter.holder import load_once
 from safelist.filter.lists import Lists
 from safelist.filter.proof import Prover
@@ -41,12 +41,16 @@ def ask(
     listings = facts.listings
     figures = [
         ("Postfix is told", action if chosen.mode == "enforce" else f"DUNNO (observe; else {action})"),
-        ("lists", "; ".join(it.why for _, it in (*listings.block, *listings.allow)) if listings else "not asked"),
+        ("lists", _told(listings) if listings else "not asked"),
         ("not answering", ", ".join(listings.failed) if listings else ""),
         ("safelist", facts.safety.sentence if facts.safety else "not asked"),
         ("SPF", facts.proof_told or "not asked"),
     ]
     print_table(("", ""), [row for row in figures if row[1]])
+
+
+def _told(listings: Found) -> str:
+    return "; ".join(it.why for _, it in (*listings.block, *listings.allow)) or "nobody lists the client"
 
 
 async def _examine(chosen: Filter, request: dict[str, str]) -> tuple[Service, Facts, Verdict]:

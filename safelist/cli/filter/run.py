@@ -51,11 +51,10 @@ def _days(text: str) -> str:
 
 
 def log_to(stream: TextIO) -> None:
-    """For journald with the priority in front, sd-daemon(3); for people with the time."""
+    """One line a verdict; for journald with the priority in front, sd-daemon(3)."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        _Journal() if os.environ.get("JOURNAL_STREAM") else logging.Formatter("%(asctime)s %(message)s")
-    )
+    if "JOURNAL_STREAM" in os.environ:
+        handler.setFormatter(_Journal())
     logger = logging.getLogger("safelist.filter")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -88,7 +87,10 @@ async def _serve(chosen: Filter) -> None:
     try:
         await holder.refresh()
         server.listen()
-        _start_metrics(chosen, service, server)
+        logging.getLogger("safelist.filter").info("mode %s, %d providers", chosen.mode, len(chosen.providers))
+        if chosen.used is not None:
+            used.add(chosen.used, [])
+        _start_metrics(chosen, service, server, holder)
         start(holder.watch())
         start(lists.watch())
         if chosen.used is not None:
@@ -105,11 +107,11 @@ async def _serve(chosen: Filter) -> None:
         resolver.close()
 
 
-def _start_metrics(chosen: Filter, service: Service, server: Server) -> None:
+def _start_metrics(chosen: Filter, service: Service, server: Server, holder: Holder) -> None:
     if chosen.metrics is None:
         return
     try:
         from safelist.filter import metrics
     except ModuleNotFoundError:
         raise ConfigError("metrics: prometheus-client is not installed: pip install 'safelist[metrics]'") from None
-    metrics.start(chosen.metrics, service, server)
+    metrics.start(chosen.metrics, service, server, holder)

@@ -33,6 +33,7 @@ SHRINK = 10
 class Settings(Section):
     """The snapshot for safelist's own filter."""
 
+    IS_OPTIONAL = True
     TITLE = "The snapshot that `safelist filter` reads (per recipient and for the whole organisation)."
 
     path: LenientPath = Field(description="The file.", examples=["/var/lib/safelist-filter/snapshot"])
