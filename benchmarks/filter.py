@@ -30,7 +30,7 @@ from safelist.cli.filter.run import log_to
 from safelist.entry import Holding, UserList
 from safelist.filter.answering import Service
 from safelist.filter.dnsbl import Provider
-from safelist.filter.holder import load_once
+from safelist.filter.holder import Holder
 from safelist.filter.lists import Lists
 from safelist.filter.proof import Prover
 from safelist.filter.resolver import Resolver
@@ -85,7 +85,8 @@ async def filter_at(path: str, directory: Path, dns_at: str) -> None:
     log_to(open("/dev/null", "w"))  # noqa: SIM115, PTH123 (open as long as the process)
     host, _, port = dns_at.partition(":")
     resolver = Resolver([(host, int(port))], timeout=chosen.timeout, max_cached=chosen.cache_entries)
-    holder = load_once(chosen.snapshot, days(chosen.max_age))
+    holder = Holder(chosen.snapshot, days(chosen.max_age))
+    await holder.refresh()
     lists = Lists(resolver, chosen.providers, (), chosen.timeout)
     service = Service(chosen, lists, holder, Prover(resolver, 3), Book(), lambda: datetime.now(UTC))
     await Server(service.answer, chosen.listen).run()

@@ -7,7 +7,7 @@ Its keys, in byte order:
 - ``m`` and a recipient's address: the recipient's entries, each the first 8 bytes of the BLAKE2b of the pattern's text,
   then its list (1 byte) and the second since when (4 bytes), little-endian;
 - ``t`` and a pattern's text: how many mailboxes trust it (4 bytes), then the number of a reason and of mailboxes whose
-  trust does not count for that reason (1 and 4 bytes each).
+  trust does not count for that reason (1 and 4 bytes each; the numbers' names stand in the head).
 
 Behind LMDB's pages stand a mark and the SHA-256 of everything before it: LMDB believes what it maps, so a file is
 checked whole before it is opened.
@@ -16,6 +16,7 @@ checked whole before it is opened.
 import hashlib
 import json
 import os
+import stat
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -39,6 +40,7 @@ _UNCOUNTED = struct.Struct("<BI")
 _MAX_KEY = 511
 _MARK = b"\nsafelist-snapshot\n"
 _AT_ONCE = 1 << 20
+_DIGEST_SIZE = hashlib.sha256().digest_size
 _MAP_SIZE = 1 << 36
 """Address space, not disk: what the file may grow to."""
 _COMMIT_EVERY = 20_000
@@ -84,6 +86,7 @@ def write(path: Path, contents: Contents) -> Made:
             "settings": contents.settings.as_json(),
             "overrides": [_override_as_json(override) for override in contents.overrides],
             "counts": [entries, patterns, len(contents.overrides)],
+            "reasons": _REASONS,
         }
         digest = filling.end(meta)
         environment.sync(True)
@@ -152,13 +155,10 @@ class Snapshot:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self._file = path.open("rb")
-        except OSError as error:
-            raise SnapshotError(f"{path}: cannot be read: {error.strerror}") from None
+        self._file = _open_regular(path)
         try:
             self.identity, self.made = _identity(os.fstat(self._file.fileno()))
-            _check(self._file, path)
+            self.checksum = _check(self._file, path)
             self._open()
         except BaseException:
             self._file.close()
@@ -183,6 +183,7 @@ class Snapshot:
             self.source, self.digest = str(meta["source"]), str(meta["digest"])
             self.entries, self.patterns, self.overrides = map(int, meta["counts"])
             self.settings = _settings_of(meta["settings"])
+            self._reasons = [Reason(name) for name in meta["reasons"]]
             self._overrides: dict[str, list[Override]] = {}
             for override in map(_override_of, meta["overrides"]):
                 self._overrides.setdefault(override.terms.pattern.text, []).append(override)
@@ -216,7 +217,7 @@ class Snapshot:
             value = self._get(_TALLY, text)
             if value is not None:
                 (votes,) = _VOTES.unpack_from(value)
-                uncounted = {_REASONS[n]: count for n, count in _UNCOUNTED.iter_unpack(value[_VOTES.size :])}
+                uncounted = {self._reasons[n]: count for n, count in _UNCOUNTED.iter_unpack(value[_VOTES.size :])}
                 yield Tally(_pattern(text), votes, uncounted)
 
     def _entries(self, texts: Sequence[str], recipient: str) -> Iterator[Holding]:
@@ -256,8 +257,27 @@ def _identity(found: os.stat_result) -> tuple[Identity, datetime]:
     return (found.st_ino, found.st_size), datetime.fromtimestamp(found.st_mtime, UTC)
 
 
-def _check(file: BinaryIO, path: Path) -> None:
-    size = os.fstat(file.fileno()).st_size - len(_MARK) - hashlib.sha256().digest_size
+def checksum_of(path: Path) -> bytes:
+    """The checksum at the end of the file, unchecked: another one in the same file tells that it was rewritten."""
+    with _open_regular(path) as file:
+        file.seek(-min(_DIGEST_SIZE, os.fstat(file.fileno()).st_size), os.SEEK_END)
+        return file.read()
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    """Without waiting for a writer, should it be a FIFO."""
+    try:
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    except OSError as error:
+        raise SnapshotError(f"{path}: cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise SnapshotError(f"{path}: cannot be read: it is no regular file")
+    return file
+
+
+def _check(file: BinaryIO, path: Path) -> bytes:
+    size = os.fstat(file.fileno()).st_size - len(_MARK) - _DIGEST_SIZE
     found, left = hashlib.sha256(), max(size, 0)
     while left and (chunk := file.read(min(left, _AT_ONCE))):
         found.update(chunk)
@@ -267,6 +287,7 @@ def _check(file: BinaryIO, path: Path) -> None:
         raise SnapshotError(f"{path}: no snapshot of safelist, or a half-written one; publish again")
     if end[len(_MARK) :] != found.digest():
         raise SnapshotError(f"{path}: is damaged: its checksum is wrong; publish again")
+    return found.digest()
 
 
 def _meta(transaction: lmdb.Transaction, path: Path) -> Mapping[str, Any]:

@@ -1,6 +1,8 @@
 """The snapshot: what it answers is what the store answers, and a file that is none is refused whole."""
 
+import grp
 import hashlib
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from safelist import sender, snapshot, store
 from safelist.entry import ALL_LISTS, Entry, UserList
-from safelist.errors import TemporaryError
+from safelist.errors import ConfigError, TemporaryError
 from safelist.override import Effect, Level, Terms
 from safelist.policy import Settings, decide
 from safelist.publisher.targets import snapshot as target
@@ -102,6 +104,34 @@ def test_unchanged_is_only_touched_and_changed_is_swapped(opened: Store, tmp_pat
         with Snapshot(path) as new:
             assert decide(new.candidate(sender.parse("new@aol.com"), None), new.settings, LATER).safe
     assert [p.name for p in tmp_path.iterdir() if "new-" in p.name] == []
+
+
+def test_who_may_read_it_is_mended_by_every_publication(opened: Store, tmp_path: Path) -> None:
+    fill(opened)
+    path, group = tmp_path / "snapshot", grp.getgrgid(os.getgid()).gr_name
+    publish(opened, CHOSEN[0], path)
+    path.chmod(0o600)
+    published = target.publish(
+        opened, CHOSEN[0], target.Settings(path=path, group=group), TODAY, dry_run=False, allow_shrink=False
+    )
+    assert not published.changed
+    assert (path.stat().st_mode & 0o777, path.stat().st_gid) == (0o640, os.getgid())
+
+
+def test_where_others_could_put_a_link_nothing_is_written(opened: Store, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "victim")
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    os.mkfifo(tmp_path / "fifo")
+    for path, why in ((tmp_path / "link", "symbolic link"), (tmp_path / "open" / "snapshot", "others may change")):
+        with pytest.raises(ConfigError, match=why):
+            publish(opened, CHOSEN[0], path)
+        with pytest.raises(ConfigError, match=why):
+            target.check(target.Settings(path=path))
+    with pytest.raises(ConfigError, match="did not write"):
+        publish(opened, CHOSEN[0], tmp_path / "fifo")
+    assert not (tmp_path / "victim").exists()
+    assert not list((tmp_path / "open").iterdir())
 
 
 def test_a_sudden_shrink_is_refused(opened: Store, tmp_path: Path) -> None:

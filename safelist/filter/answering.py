@@ -102,7 +102,7 @@ class Service:
         return Facts(
             mail.client, mail.sender, mail.recipient,
             is_trusted=mail.has_logged_in or is_trusted,
-            is_bypassed=bool(self._bypassed) and self._recipient(mail) in self._bypassed,
+            is_bypassed=bool(self._bypassed) and not self._bypassed.isdisjoint(self._names(mail)),
             is_allowed=is_allowed,
         )  # fmt: skip
 
@@ -127,6 +127,10 @@ class Service:
             return facts._replace(listings=await self._lists.ask(facts.client))
         proof, told = await self._prover.prove(facts.client, mail.sender, mail.helo)
         return facts._replace(proof=proof, proof_told=told)
+
+    def _names(self, mail: Mail) -> set[str | None]:
+        """The recipient's address with and without its extension."""
+        return {sender.parse(mail.recipient).text, self._recipient(mail)}
 
     def _recipient(self, mail: Mail) -> str | None:
         """The mailbox; an extension behind the delimiter is not part of its address."""

@@ -28,6 +28,7 @@ class Lists:
         self._allow = [provider for provider in allow if provider.enabled]
         self._lists: list[Lookup] = [*self._block, *self._allow]
         self._said: dict[str, float] = {}
+        self._list_everybody: set[str] = set()
 
     def peek(self, client: IPv4Address | IPv6Address) -> Found | None:
         """What is known without asking; None where somebody has to be asked."""
@@ -62,6 +63,8 @@ class Lists:
         )
 
     def _read(self, each: Lookup, answer: Answer) -> Listing:
+        if each.name in self._list_everybody:
+            return Listing(Kind.ERROR, (), f"{each.name} lists everybody")
         if answer.status is Status.FAILED:
             listing = Listing(Kind.ERROR, (), f"{each.name} cannot be asked: {answer.why}")
         else:
@@ -79,18 +82,27 @@ class Lists:
             _log.warning("%s; mail is not rejected for it", trouble)
 
     async def check_test_points(self) -> list[str]:
-        """Warn where a list does not answer its test points as RFC 5782 5 has it: many lack them, some are gone."""
-        troubles = []
-        for each in self._lists:
-            points = test_names(each.lookup_domain)
-            listed, clean = await asyncio.gather(self._query(points.listed), self._query(points.not_listed))
-            if listed.status is Status.FAILED:
-                troubles.append(f"{each.name} ({each.public_domain}) cannot be asked: {listed.why}")
-            elif listed.status is not Status.FOUND:
-                troubles.append(f"{each.name} ({each.public_domain}) does not list the test address 127.0.0.2")
-            if clean.status is Status.FOUND:
-                troubles.append(f"{each.name} ({each.public_domain}) lists 127.0.0.1: it lists everybody, take it out")
-        return troubles
+        """Warn where a list does not answer its test points as RFC 5782 5 has it: many lack them, some are gone.
+
+        One that lists 127.0.0.1 lists everybody: it counts as one that cannot be asked, until it does no more.
+        """
+        found = await asyncio.gather(*map(self._test, self._lists))
+        return [trouble for troubles in found for trouble in troubles]
+
+    async def _test(self, each: Lookup) -> list[str]:
+        points, shown = test_names(each.lookup_domain), f"{each.name} ({each.public_domain})"
+        listed, clean = await asyncio.gather(self._query(points.listed), self._query(points.not_listed))
+        for answer in (listed, clean):
+            if answer.status is Status.FAILED:
+                return [f"{shown} cannot be asked: {answer.why}"]
+        everybody, test = classify(each, clean.values), classify(each, listed.values)
+        self._list_everybody.discard(each.name)
+        if everybody.kind is Kind.LISTED:
+            self._list_everybody.add(each.name)
+            return [f"{shown} lists 127.0.0.1, and so everybody: it is not asked until that has changed"]
+        if Kind.ERROR in (everybody.kind, test.kind):
+            return [test.why if test.kind is Kind.ERROR else everybody.why]
+        return [] if test.kind is Kind.LISTED else [f"{shown} does not list the test address 127.0.0.2"]
 
     async def watch(self) -> None:
         """Check the test points now and every hour, for ever."""

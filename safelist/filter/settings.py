@@ -26,7 +26,7 @@ class Filter(Section):
 
     snapshot: LenientPath = Field(
         description="What `safelist publish` writes: the `path` of [publish.filter].",
-        examples=["/var/lib/safelist-filter/snapshot"],
+        examples=["/var/lib/safelist-snapshot/snapshot"],
     )
     max_age: str = Field("7d", description="A snapshot that was published longer ago than this makes nobody safe.")
     mode: Literal["enforce", "observe"] = Field(
@@ -61,7 +61,7 @@ class Filter(Section):
         (), description="DNS servers, ADDRESS or ADDRESS:PORT. Default: those of /etc/resolv.conf.",
         examples=[["127.0.0.1"]],
     )  # fmt: skip
-    timeout: float = Field(3.0, gt=0, le=60, description="Seconds for all DNS questions about a mail.")
+    timeout: float = Field(3.0, gt=0, le=60, description="Seconds for the lists' answers, and again for SPF.")
     cache_entries: int = Field(100_000, ge=100, le=10_000_000, description="DNS answers that are kept.")
     used: LenientPath | None = Field(
         None,

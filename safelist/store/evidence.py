@@ -102,7 +102,9 @@ def candidate(
         tuple(_tallied(texts, found, settings, moment.at)),
         tuple(override for override in overrides if override.made <= moment.at),
         recipient,
-        tuple(holding for holding in found if holding.mailbox == recipient),
+        tuple(
+            sorted((h for h in found if h.mailbox == recipient), key=lambda h: (texts.index(h.pattern.text), h.list))
+        ),
     ), found
 
 

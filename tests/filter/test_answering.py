@@ -198,6 +198,9 @@ def test_trusted_and_allowed_networks_are_not_looked_up(dns: Nameserver, path: P
         (OTHER.upper(), "", True),
         ("other+news@corp.example", "+", True),
         ("other+a+b@corp.example", "+", True),
+        ("desk+list@corp.example", "+", True),
+        ("desk+list@corp.example", "", True),
+        ("desk+lists@corp.example", "+", False),
         ("other+news@corp.example", "", False),
         ("other-news@corp.example", "+", False),
         ("+other@corp.example", "+", False),
@@ -209,7 +212,7 @@ def test_trusted_and_allowed_networks_are_not_looked_up(dns: Nameserver, path: P
 def test_a_bypassed_recipient_gets_everything(
     dns: Nameserver, path: Path, recipient: str, delimiter: str, is_bypassed: bool
 ) -> None:
-    keys = {"bypassed_recipients": (OTHER,), "recipient_delimiter": delimiter}
+    keys = {"bypassed_recipients": (OTHER, "desk+list@corp.example"), "recipient_delimiter": delimiter}
     served = serve(dns, path, mail(recipient=recipient), **keys)
     expected = ("DUNNO", "bypassed-recipient") if is_bypassed else (REJECTED, "listed")
     assert (*served.actions, only(served)["reason"]) == expected
@@ -362,6 +365,86 @@ def test_a_disk_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> Non
     (said,) = looked(caplog, Path("/proc/self/mem"), os.getpid, os.getpid)
     assert "Input/output error" in said
     assert said.endswith("nobody is safe until there is one")
+
+
+def test_a_refused_snapshot_that_was_mended_is_taken(path: Path, tmp_path: Path) -> None:
+    here, whole = tmp_path / "snapshot", path.read_bytes()
+
+    async def safe() -> list[bool]:
+        holder, found = Holder(here, timedelta(days=7)), []
+        for data in (whole[:-1] + bytes([whole[-1] ^ 1]), whole):
+            here.write_bytes(data)
+            os.utime(here, (NOW.timestamp(), NOW.timestamp()))  # as a tool that keeps times does
+            for again in (False, True):
+                await holder.refresh(again=again)
+                found.append(holder.decide(sender.parse(BOB), DESK, NOW).safe)
+        holder.close()
+        return found
+
+    assert asyncio.run(safe()) == [False, False, False, True]
+
+
+def test_a_snapshot_that_was_rewritten_where_it_is_counts(path: Path, tmp_path: Path) -> None:
+    here, empty = tmp_path / "snapshot", tmp_path / "empty"
+    snapshot.write(empty, snapshot.Contents("of nobody", policy.Settings(), [], [], []))
+    size = max(path.stat().st_size, empty.stat().st_size)
+    assert size == min(path.stat().st_size, empty.stat().st_size), "the same inode and size tell nothing"
+
+    async def safe() -> list[bool]:
+        holder, found = Holder(here, timedelta(days=7)), []
+        for seconds, file in enumerate((path, empty)):
+            with here.open("r+b" if here.exists() else "wb") as target:
+                target.write(file.read_bytes())
+            os.utime(here, (NOW.timestamp() + seconds, NOW.timestamp() + seconds))
+            await holder.refresh()
+            found.append(holder.decide(sender.parse(BOB), DESK, NOW).safe)
+        holder.close()
+        return found
+
+    assert asyncio.run(safe()) == [True, False]
+
+
+@pytest.mark.parametrize(("ahead", "is_safe"), [(timedelta(minutes=59), True), (timedelta(minutes=61), False)])
+def test_a_snapshot_of_the_future_makes_nobody_safe(
+    dns: Nameserver, path: Path, tmp_path: Path, ahead: timedelta, is_safe: bool
+) -> None:
+    here, then = tmp_path / "snapshot", (NOW + ahead).timestamp()
+    here.write_bytes(path.read_bytes())
+    os.utime(here, (then, then))
+    served = serve(dns, here, mail(sender=BOB))
+    assert served.actions[0].startswith("PREPEND") == is_safe
+    assert ("in the future" in only(served)["why"]) != is_safe
+
+
+def test_a_fifo_is_no_snapshot(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (said,) = looked(caplog, tmp_path / "fifo", os.getpid)
+    assert "no regular file" in said
+
+
+def test_a_list_that_lists_everybody_counts_as_unreachable_until_it_does_no_more(path: Path) -> None:
+    providers = Filter.model_validate({"snapshot": path, "providers": (BLOCK,)}).providers
+    zone: dict[str, dict[str, list[str]]] = {}
+
+    async def look(server: Nameserver) -> list[tuple[int, tuple[str, ...], list[str]]]:
+        resolver, seen = Resolver([server.address], timeout=5), []
+        lists = Lists(resolver, providers, (), 5)
+        for points in (["127.0.0.2"], ["127.0.0.1", "127.0.0.2"], ["127.0.0.2"], []):
+            zone.clear()
+            zone.update(points_at("block.example", dict.fromkeys((LISTED, *points), "127.0.0.2")))
+            told = await lists.check_test_points()
+            found = await lists.ask(ip_address(LISTED))
+            seen.append((len(found.block), found.failed, told))
+        resolver.close()
+        return seen
+
+    with nameserver(zone, ttl=0, negative_ttl=0) as server:
+        good, open_, mended, lacking = asyncio.run(look(server))
+    assert good == mended == (1, (), [])
+    assert open_[:2] == (0, ("Block",))
+    assert "and so everybody" in open_[2][0]
+    assert lacking[:2] == (1, ())
+    assert "does not list the test address" in lacking[2][0]
 
 
 def test_only_what_let_a_mail_through_is_noted(dns: Nameserver, path: Path) -> None:

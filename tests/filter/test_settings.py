@@ -47,7 +47,7 @@ def test_little_has_to_be_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("start", ["", "\ufeff"])
 def test_the_sample_is_a_configuration(tmp_path: Path, start: str) -> None:
     found = load(write(tmp_path, start + settings.sample()))
-    assert found.snapshot == Path("/var/lib/safelist-filter/snapshot")
+    assert found.snapshot == Path("/var/lib/safelist-snapshot/snapshot")
     assert [provider.lookup_domain for provider in found.providers] == ["zen.spamhaus.org"]
 
 

@@ -10,7 +10,7 @@ from safelist.cli.terminal import JsonOption, now, print_json, print_table, show
 from safelist.errors import UsageError
 from safelist.filter.answering import Service, mail_of
 from safelist.filter.decision import Facts, Found, Verdict
-from safelist.filter.holder import load_once
+from safelist.filter.holder import Holder
 from safelist.filter.lists import Lists
 from safelist.filter.proof import Prover
 from safelist.filter.settings import Filter
@@ -55,7 +55,8 @@ def _told(listings: Found) -> str:
 
 async def _examine(chosen: Filter, request: dict[str, str]) -> tuple[Service, Facts, Verdict]:
     resolver = resolver_of(chosen)
-    holder = load_once(chosen.snapshot, days(chosen.max_age))
+    holder = Holder(chosen.snapshot, days(chosen.max_age))
+    await holder.refresh()
     try:
         lists = Lists(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
         prover = Prover(resolver, chosen.timeout)

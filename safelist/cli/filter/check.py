@@ -12,6 +12,7 @@ from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_fi
 from safelist.cli.terminal import JsonOption, complain, now, print_json, shown
 from safelist.errors import EX_CONFIG, SafelistError
 from safelist.filter import placement
+from safelist.filter.holder import CLOCKS_DIFFER
 from safelist.filter.lists import Lists
 from safelist.filter.placement import Remark
 from safelist.filter.settings import Filter
@@ -48,6 +49,10 @@ def _about_the_snapshot(chosen: Filter) -> Iterator[Remark]:
         yield Remark(True, f"{error}; `safelist publish` writes it")
         return
     age: timedelta = now() - made
+    if -age > CLOCKS_DIFFER:
+        yield Remark(
+            True, f"{chosen.snapshot}: was published in the future, so it makes nobody safe; correct the clock"
+        )
     if age > days(chosen.max_age):
         yield Remark(
             True, f"{chosen.snapshot}: was published {age.days} days ago, so it makes nobody safe; see max_age"

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import sys
-from contextlib import suppress
 from typing import Annotated, Literal, TextIO
 
 import typer
@@ -12,7 +11,7 @@ import typer
 from safelist import used
 from safelist.cli.filter.configured import FilterConfigOption, load_filter, resolver_of
 from safelist.cli.terminal import now
-from safelist.errors import ConfigError, UsageError
+from safelist.errors import ConfigError, SafelistError, UsageError
 from safelist.filter.answering import Service, write_used
 from safelist.filter.holder import Holder
 from safelist.filter.lists import Lists
@@ -82,7 +81,7 @@ async def _serve(chosen: Filter) -> None:
 
     server = Server(
         service.answer, chosen.listen, limits=Limits(max_connections=chosen.max_connections),
-        socket_mode=int(chosen.socket_mode, 8), on_reload=lambda: start(holder.refresh()),
+        socket_mode=int(chosen.socket_mode, 8), on_reload=lambda: start(holder.refresh(again=True)),
     )  # fmt: skip
     try:
         await holder.refresh()
@@ -101,8 +100,10 @@ async def _serve(chosen: Filter) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if chosen.used is not None and (rows := book.take()):
-            with suppress(Exception):
+            try:
                 used.add(chosen.used, rows)
+            except SafelistError as error:
+                logging.getLogger("safelist.filter").warning("the last uses could not be noted: %s", error)
         holder.close()
         resolver.close()
 

@@ -7,6 +7,7 @@ explanation of ``safelist audit why`` cannot drift apart.
 import grp
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
@@ -36,7 +37,7 @@ class Settings(Section):
     IS_OPTIONAL = True
     TITLE = "The snapshot that `safelist filter` reads (per recipient and for the whole organisation)."
 
-    path: LenientPath = Field(description="The file.", examples=["/var/lib/safelist-filter/snapshot"])
+    path: LenientPath = Field(description="The file.", examples=["/var/lib/safelist-snapshot/snapshot"])
     group: str | None = Field(
         None, description="The group that may read it: the filter's.", examples=["safelist-filter"]
     )
@@ -51,7 +52,7 @@ class Settings(Section):
     @classmethod
     def _is_absolute(cls, path: Path) -> Path:
         if not path.is_absolute() or not path.name:
-            raise ValueError("must be the absolute path of a file, such as /var/lib/safelist-filter/snapshot")
+            raise ValueError("must be the absolute path of a file, such as /var/lib/safelist-snapshot/snapshot")
         return path
 
 
@@ -64,12 +65,13 @@ def publish(
     """
     with explained(chosen.path):
         place = locate(chosen.path, None)
+        _refuse_open(chosen.path)
         _refuse_foreign(place.text)
         with nullcontext() if dry_run else alone(place):
             before = _current(place.text)
             source = _source(store, settings, now)
             if before is not None and before.source == source and settings.max_age is None:
-                return _published(place, before, before, dry_run=dry_run)
+                return _published(place, before, before, chosen.group, dry_run=dry_run)
             new = Path(tempfile.mkdtemp()) / "snapshot" if dry_run else beside(place.text)
             try:
                 made = write(new, _contents(store, settings, now, source))
@@ -77,8 +79,10 @@ def publish(
                 if not allow_shrink:
                     _refuse_shrink(place, before, after)
                 if not dry_run and (before is None or before.made.digest != made.digest):
-                    _swap(place, new, chosen.group)
-                return _published(place, before, after, dry_run=dry_run)
+                    _admit(new, chosen.group)
+                    new.replace(place.text)
+                    sync(place.text.parent)
+                return _published(place, before, after, chosen.group, dry_run=dry_run)
             finally:
                 shutil.rmtree(new.parent, ignore_errors=True)
 
@@ -86,7 +90,9 @@ def publish(
 def check(chosen: Settings) -> None:
     """Raises ConfigError where the file or its group cannot be as ``chosen`` says."""
     with explained(chosen.path):
-        _refuse_foreign(locate(chosen.path, None).text)
+        place = locate(chosen.path, None)
+        _refuse_open(chosen.path)
+        _refuse_foreign(place.text)
     _gid(chosen.group)
 
 
@@ -108,12 +114,27 @@ def _current(path: Path) -> _State | None:
 def _refuse_foreign(path: Path) -> None:
     """A file that is there and is nothing that safelist wrote, whole or not, is left alone."""
     try:
-        with path.open("rb") as file:
-            start = file.read(32)
+        is_regular = stat.S_ISREG(path.stat().st_mode)
     except FileNotFoundError:
         return
+    start = b"?"
+    if is_regular:
+        with path.open("rb") as file:
+            start = file.read(32)
     if start and start[16:20] != b"\xde\xc0\xef\xbe":  # LMDB's magic number, little-endian
         raise ConfigError(f"{path}: safelist did not write this file and leaves it alone; move it, or correct `path`")
+
+
+def _refuse_open(path: Path) -> None:
+    """Whoever may change the directory could make us write anywhere: with a link, for one."""
+    if path.is_symlink():
+        raise ConfigError(f"{path}: is a symbolic link; name the file itself in `path`")
+    found = path.parent.stat()
+    if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
+        raise ConfigError(
+            f"{path.parent}: others may change this directory; let it belong to the user who publishes, "
+            "with mode 750 and the filter's group"
+        )
 
 
 def _source(store: Store, settings: policy.Settings, now: datetime) -> str:
@@ -140,12 +161,11 @@ def _refuse_shrink(place: Place, before: _State | None, after: _State) -> None:
         )
 
 
-def _swap(place: Place, new: Path, group: str | None) -> None:
-    new.chmod(0o640)
-    if group is not None:
-        os.chown(new, -1, _gid(group))
-    new.replace(place.text)
-    sync(place.text.parent)
+def _admit(path: Path, group: str | None) -> None:
+    """Let the filter's group read the file, and nobody else."""
+    path.chmod(0o640)
+    if group is not None and path.stat().st_gid != (wanted := _gid(group)):
+        os.chown(path, -1, wanted)
 
 
 def _gid(group: str | None) -> int:
@@ -155,8 +175,11 @@ def _gid(group: str | None) -> int:
         raise ConfigError(f"publish.filter.group: there is no group {group!r} on this machine") from None
 
 
-def _published(place: Place, before: _State | None, after: _State, *, dry_run: bool) -> Published:
+def _published(
+    place: Place, before: _State | None, after: _State, group: str | None, *, dry_run: bool
+) -> Published:  # fmt: skip
     changed = before is None or before.made.digest != after.made.digest
     if not changed and not dry_run:
+        _admit(place.text, group)
         os.utime(place.text)  # its age is the time since it was last known to be right
     return Published(NAME, place.named, after.made.entries, (), changed, (), (), after.made.digest)
