@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from time import monotonic
@@ -12,29 +13,41 @@ from safelist.filter.resolver import Answer, Resolver, Status
 
 SAY_EVERY = 3600.0
 """Seconds until the same trouble with a list is said again."""
+_MOST_FAILURES = 10
 _CLEAN = Found()
 _log = logging.getLogger("safelist.filter")
 
 
 class Lists:
-    """The block lists and allow lists of the configuration, asked through one resolver within ``timeout`` seconds."""
+    """The block lists and allow lists of the configuration, asked through one resolver within ``timeout`` seconds.
+
+    A list that does not answer ten times running is left alone for ``rest`` seconds, so that no mail waits for it.
+    """
 
     def __init__(
-        self, resolver: Resolver, providers: Iterable[Provider], allow: Iterable[AllowProvider], timeout: float
+        self,
+        resolver: Resolver,
+        providers: Iterable[Provider],
+        allow: Iterable[AllowProvider],
+        timeout: float,
+        rest: float = 30.0,
     ) -> None:
         self._resolver = resolver
         self._timeout = timeout
+        self._rest = rest
         self._block = [provider for provider in providers if provider.enabled]
         self._allow = [provider for provider in allow if provider.enabled]
         self._lists: list[Lookup] = [*self._block, *self._allow]
         self._said: dict[str, float] = {}
         self._list_everybody: set[str] = set()
+        self._failures: Counter[str] = Counter()
+        self._rests: dict[str, float] = {}
 
     def peek(self, client: IPv4Address | IPv6Address) -> Found | None:
         """What is known without asking; None where somebody has to be asked."""
         answers = []
         for each in self._lists:
-            answer = self._resolver.peek(query_name(client, each.lookup_domain))
+            answer = self._resolver.peek(query_name(client, each.lookup_domain)) or self._resting(each)
             if answer is None:
                 return None
             answers.append(answer)
@@ -42,8 +55,26 @@ class Lists:
 
     async def ask(self, client: IPv4Address | IPv6Address) -> Found:
         """What all of them say."""
-        names = [query_name(client, each.lookup_domain) for each in self._lists]
-        return self._found(await asyncio.gather(*map(self._query, names)))
+        return self._found(await asyncio.gather(*(self._ask(each, client) for each in self._lists)))
+
+    async def _ask(self, each: Lookup, client: IPv4Address | IPv6Address) -> Answer:
+        if (rest := self._resting(each)) is not None:
+            return rest
+        answer = await self._query(query_name(client, each.lookup_domain))
+        if answer.status is not Status.FAILED:
+            self._failures.pop(each.name, None)
+            return answer
+        self._failures[each.name] += 1
+        if self._failures[each.name] >= _MOST_FAILURES:
+            self._rests[each.name] = monotonic() + self._rest
+        return answer
+
+    def _resting(self, each: Lookup) -> Answer | None:
+        if not self._rests or self._rests.get(each.name, 0.0) <= monotonic():
+            return None
+        return Answer(
+            Status.FAILED, why=f"no answer {_MOST_FAILURES} times running; left alone for {self._rest:g} seconds"
+        )
 
     async def _query(self, name: str) -> Answer:
         try:
