@@ -140,14 +140,17 @@ def until(look: Callable[[], Found]) -> Found:
     pytest.fail("it did not happen")
 
 
-def test_ctrl_c_ends_with_130_and_keeps_what_was_recorded(safelist: Command, organisation: Organisation) -> None:
+def test_ctrl_c_ends_with_130_and_keeps_what_was_recorded(
+    safelist: Command, server: DemoServer, organisation: Organisation
+) -> None:
+    safelist.configure(server, list(organisation.mailboxes), exchange={"timeout": 60})
     organisation.mailboxes["desk2@corp.example"].faults.append(Fault(Trouble.SLOW, 1, seconds=30))
     environment = os.environ | {"SAFELIST_CONFIG": str(safelist.config)}
     with subprocess.Popen([sys.executable, "-m", "safelist", "sync"], env=environment, stderr=subprocess.PIPE) as first:
         until(lambda: safelist("audit", "who", AOL, "--json").json["entries"])
         first.send_signal(signal.SIGINT)
         _, err = first.communicate(timeout=60)
-        assert first.returncode == 130
+        assert first.returncode == 130, err
         assert b"Traceback" not in err
     assert safelist("sync").code == 0
 
