@@ -146,7 +146,9 @@ def test_ctrl_c_ends_with_130_and_keeps_what_was_recorded(
     safelist.configure(server, list(organisation.mailboxes), exchange={"timeout": 60})
     organisation.mailboxes["desk2@corp.example"].faults.append(Fault(Trouble.SLOW, 1, seconds=30))
     environment = os.environ | {"SAFELIST_CONFIG": str(safelist.config)}
-    with subprocess.Popen([sys.executable, "-m", "safelist", "sync"], env=environment, stderr=subprocess.PIPE) as first:
+    # What runs these tests in the background may have had SIGINT ignored, and its children inherit that.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "safelist", "sync"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as first:
         until(lambda: safelist("audit", "who", AOL, "--json").json["entries"])
         first.send_signal(signal.SIGINT)
         _, err = first.communicate(timeout=60)
