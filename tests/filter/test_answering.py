@@ -4,6 +4,8 @@ import asyncio
 import json
 import logging
 import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -547,3 +549,17 @@ def test_a_zone_of_an_address_is_not_believed(dns: Nameserver, path: Path) -> No
     served = serve(dns, path, mail(f"{LISTED6}%{'x' * 5000}"), mail(f"{LISTED6}%\x1b[31m", BOB))
     assert served.actions == [REJECTED, LIFTED.format("trusted-address", "holds")]
     assert {verdict["client"] for verdict in served.verdicts} == {LISTED6}
+
+
+def test_what_is_asked_by_hand_believes_no_list_that_lists_everybody(path: Path, tmp_path: Path) -> None:
+    config = tmp_path / "filter.toml"
+    zone = points_at("block.example", dict.fromkeys((LISTED, "127.0.0.1", "127.0.0.2"), "127.0.0.2"))
+    with nameserver(zone) as server:
+        config.write_text(
+            f'snapshot = "{path}"\ntrusted_networks = []\nresolvers = ["127.0.0.1:{server.address[1]}"]\n'
+            '[[providers]]\nname = "Block"\nlookup_domain = "block.example"\nany_match = true\n'
+        )
+        command = [sys.executable, "-m", "safelist", "filter", "ask", "--config", str(config), "--json"]
+        mail = ["--client", LISTED, "--sender", STRANGER, "--recipient", DESK]
+        done = subprocess.run([*command, *mail], capture_output=True, check=True, timeout=60)
+    assert json.loads(done.stdout)["reason"] == "unreachable"

@@ -59,6 +59,7 @@ async def _examine(chosen: Filter, request: dict[str, str]) -> tuple[Service, Fa
     await holder.refresh()
     try:
         lists = Lists(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
+        await lists.check_test_points()  # as the service does: it believes no list that lists everybody
         prover = Prover(resolver, chosen.timeout)
         service = Service(chosen, lists, holder, prover, Book(), now)
         mail = mail_of(_Asked(request))
