@@ -27,6 +27,9 @@ _INCLUDE_CONTACTS_TAG = 0x6100
 _DOCTYPE = "the answer declares a document type, which EWS never does"
 _CODE = re.compile(r"Error[A-Za-z0-9]{1,80}\Z")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REFERENCE = re.compile(rb"&#(?:[xX]([0-9a-fA-F]+)|([0-9]+));")
+_CONTROLS = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f]")
+_REPLACEMENT = "\ufffd"
 
 
 class UnreadableError(Exception):
@@ -220,17 +223,51 @@ def _message(answer: bytes, operation: str) -> etree._Element:
 
 def _parse(answer: bytes) -> etree._Element:
     """The envelope; one pass over the bytes, no entity is ever resolved, nothing fetched."""
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
     try:
-        root = etree.fromstring(answer, parser)
+        root = _root_of(answer)
     except (etree.XMLSyntaxError, ValueError, LookupError):
-        raise UnreadableError(_what_it_is(answer)) from None
+        root = _root_of_mended(answer)
     if root.tag != f"{_S}Envelope":
         raise UnreadableError(_what_it_is(answer))
     doctype: object = root.getroottree().docinfo.internalDTD
     if doctype is not None:
         raise UnreadableError(_DOCTYPE)
     return root
+
+
+def _root_of(answer: bytes) -> etree._Element:
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
+    return etree.fromstring(answer, parser)
+
+
+def _root_of_mended(answer: bytes) -> etree._Element:
+    """The envelope of an answer with characters that XML 1.0 cannot hold: Exchange writes what its items hold.
+
+    They may stand in any item of the folder, not only in the rule. Each counts as U+FFFD, which no id, change key,
+    number or base64 has, so that nothing we take can be made of it.
+    """
+    try:
+        return _root_of(_mended(answer))
+    except (etree.XMLSyntaxError, ValueError, LookupError):
+        raise UnreadableError(_what_it_is(answer)) from None
+
+
+def _mended(answer: bytes) -> bytes:
+    """``answer`` (an encoding that keeps ASCII, as UTF-8 does) with a replacement for what is no XML character."""
+    if b"\0" in answer:  # UTF-16 or binary, whose bytes mean something else
+        return answer
+    return _CONTROLS.sub(b"&#xFFFD;", _REFERENCE.sub(_mended_reference, answer))
+
+
+def _mended_reference(found: re.Match[bytes]) -> bytes:
+    digits, base = (found[1], 16) if found[1] else (found[2], 10)
+    number = int(digits, base) if len(digits) <= _MAX_DIGITS else -1
+    is_character = 0 <= number <= 0x10FFFF and not _NOT_XML.match(chr(number))
+    return found[0] if is_character else b"&#xFFFD;"
+
+
+_MAX_DIGITS = 100
+"""Of a character reference; more are no character, however many zeros lead."""
 
 
 def _what_it_is(answer: bytes) -> str:
@@ -265,6 +302,8 @@ def _identity(item: etree._Element) -> tuple[str, str]:
     item_id, change_key = (found.get("Id"), found.get("ChangeKey")) if found is not None else (None, None)
     if not item_id or not change_key:
         raise UnreadableError("an item in the answer has no id or no change key")
+    if _REPLACEMENT in item_id or _REPLACEMENT in change_key:
+        raise UnreadableError("an item's id or change key in the answer is damaged")
     return item_id, change_key
 
 

@@ -131,10 +131,10 @@ def _connecting(header: etree._Element | None) -> Connecting | None:
 
 
 def text_of(value: str) -> str:
-    """Text as XML character data; characters that XML cannot hold become U+FFFD."""
+    """Text as XML character data. As Exchange does, what XML 1.0 cannot hold is written as a reference to it."""
     if value.isascii() and value.isprintable():
         return escape(value)
-    return escape("".join(character if _allowed(character) else "\ufffd" for character in value))
+    return "".join(escape(character) if _allowed(character) else f"&#x{ord(character):X};" for character in value)
 
 
 def _allowed(character: str) -> bool:

@@ -240,3 +240,50 @@ def test_any_bytes_end_in_a_named_error(data: bytes) -> None:
     for read in READERS:
         with pytest.raises(UnreadableError):
             read(data)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "&#x1;",
+        "&#x1F;",
+        "&#11;",
+        "&#xFFFE;",
+        "&#xD83D;&#xDE00;",
+        "&#x110000;",
+        "&#x0;",
+        "\x01\x1b",
+    ],
+)
+def test_what_xml_cannot_hold_in_a_neighbour_costs_nothing(odd: str) -> None:
+    page = soap.read_page(found(row("a", provider=f"Re{odd}minder") + row("b")))
+    assert [(r.item_id, r.provider) for r in page.rows][1] == ("b", "JunkEmailRule")
+    assert page.rows[0].provider.startswith("Re\ufffd")
+    assert page.rows[0].provider.endswith("minder")
+
+
+def test_only_what_xml_cannot_hold_is_replaced() -> None:
+    page = soap.read_page(found(row("a", provider="&#x1;&#x9;&#65;&#xE9;&#x1F600;&amp;<![CDATA[&#x41;]]>")))
+    assert page.rows[0].provider == "\ufffd\tA\xe9\U0001f600&&#x41;"
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        found(row("a&#x1;")),
+        item(extended("0x0E9A", "AGNv&#x1;bmQ=", "Binary")),
+        item(extended("0x0E9A", "&#x1;", "Binary")),
+        item(CONDITION)[:-30] + b"&#x1;",
+        b"\x01\x02",
+        item(CONDITION).decode().encode("utf-16") + b"\x01",
+    ],
+)
+def test_what_counts_is_never_taken_from_a_damaged_place(damaged: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        (soap.read_page if b"FindItem" in damaged else soap.read_item)(damaged)
+
+
+def test_a_member_whose_name_xml_cannot_hold() -> None:
+    mailbox = "<t:Name>Desk&#x2;</t:Name><t:EmailAddress>a@x.example</t:EmailAddress>"
+    answer = success("ExpandDL", f"<m:DLExpansion><t:Mailbox>{mailbox}</t:Mailbox></m:DLExpansion>")
+    assert soap.read_members(answer) == [Member("a@x.example", MemberKind.MAILBOX)]
