@@ -58,6 +58,9 @@ def sync(
     accept_mass_change: Annotated[
         bool, typer.Option("--accept-mass-change", help="Believe that many mailboxes lost their lists at once.")
     ] = False,
+    read_anew: Annotated[
+        bool, typer.Option("--read-anew", help="Read every rule anew, also where nothing has changed since.")
+    ] = False,
     config_file: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -71,6 +74,7 @@ def sync(
         accept_vanished=frozenset(addresses_in(accept_vanished or [], "--accept-vanished")),
         accept_mass_change=accept_mass_change,
         workers=config.exchange.workers if config.exchange else 1,
+        read_anew=read_anew,
     )
     selected = addresses_in(mailbox or [], "--mailbox")
     lock = nullcontext() if dry_run else store.hold(config.database.url, "sync", now())

@@ -37,17 +37,22 @@ _FIELD_OF = {
     UserList.TRUSTED_CONTACTS: "trusted_contacts",
 }
 _NOTHING = Change(added=(), removed=())
+_ITEM = "id-"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a run differs from the plain one."""
+    """How a run differs from the plain one.
+
+    ``read_anew``: what is known of a mailbox saves no reading; every rule is fetched, decoded and compared.
+    """
 
     lists: frozenset[UserList]
     dry_run: bool = False
     accept_vanished: Collection[str] = ()
     accept_mass_change: bool = False
     workers: int = 16
+    read_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,7 @@ def _answers(exchange: Exchange, tasks: Iterator[_Task], options: Options) -> It
     """The first mailbox is asked alone: a wrong password must not be tried by sixteen workers at once."""
 
     def ask(task: _Task) -> _Answer:
-        return _ask(exchange, task, options.lists)
+        return _ask(exchange, task, options)
 
     in_a_row: Counter[Reason] = Counter()
     first = next(tasks, None)
@@ -175,10 +180,10 @@ def _end_if_hopeless(answer: _Answer, in_a_row: Counter[Reason], *, alone: bool 
         raise _RunEndedError(Result(answer.task.address, Outcome.FAILED, failure.reason), problem)
 
 
-def _ask(exchange: Exchange, task: _Task, lists: frozenset[UserList]) -> _Answer:
+def _ask(exchange: Exchange, task: _Task, options: Options) -> _Answer:
     """A worker's part: everything that needs no store."""
-    state = task.state
-    covered = state is not None and lists <= state.lists
+    state, lists = task.state, options.lists
+    covered = state is not None and lists <= state.lists and not options.read_anew
     try:
         answer = exchange.fetch(task.address, state.change_key if state is not None and covered else None)
         if not isinstance(answer, Rule):
@@ -300,14 +305,15 @@ class _Desk:
                 f"name only one of them (and if it was renamed: safelist forget {holder}); nothing was recorded"
             )
             return self._fail(answer, Reason.WRONG_MAILBOX, message)
-        if state is None or state.owner is None or state.owner == found:
+        if state is None or state.owner is None or state.owner == found or not _name_mailboxes(state.owner, found):
             return None
         seen = belief.doubt(f"owner {found}", _doubt_of(state))
         if seen.is_believed or answer.task.address in self._options.accept_vanished:
             return None
         message = (
             f"another mailbox answered than before (seen {seen.runs} of {belief.RUNS_TO_BELIEVE} times in a row); the "
-            "last good list is kept; this is expected once after the mailbox was created anew"
+            "last good list is kept; this is expected once after the mailbox was created anew, and then "
+            f"safelist sync --accept-vanished {answer.task.address} believes it at once"
         )
         return self._fail(answer, Reason.WRONG_MAILBOX, message, seen)
 
@@ -361,7 +367,12 @@ def _seen(answer: _Answer) -> Seen:
 
 def _identity(rule_id: str) -> str:
     """Whose rule it is: the mailbox GUID inside the item id; where an id tells nothing, the id itself."""
-    return owner(rule_id) or "id-" + hashlib.blake2b(rule_id.encode(), digest_size=16).hexdigest()
+    return owner(rule_id) or _ITEM + hashlib.blake2b(rule_id.encode(), digest_size=16).hexdigest()
+
+
+def _name_mailboxes(*identities: str) -> bool:
+    """Whether each names a mailbox. One that only names an item is another one whenever the rule is made anew."""
+    return not any(identity.startswith(_ITEM) for identity in identities)
 
 
 def _is_loss(change: Change, entries: frozenset[Entry]) -> bool:

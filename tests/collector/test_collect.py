@@ -1,8 +1,9 @@
 """A run of the collector: a real endpoint over HTTP, a real SQLite, what is believed and what is kept."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,15 @@ import pytest
 from safelist import store
 from safelist.collector.belief import Outcome
 from safelist.collector.collect import Options, Result, Summary, collect
-from safelist.collector.ews import Exchange
+from safelist.collector.ews import Exchange, Rule
 from safelist.config import Exchange as Settings
 from safelist.demo import DemoServer, Fault, Mailbox, Organisation, Trouble
-from safelist.entry import ALL_LISTS, UserList
+from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableError
 from safelist.junkrule import JunkRule
 from safelist.policy import Settings as Policy
-from safelist.store import Store
+from safelist.sender import parse
+from safelist.store import Seen, Store
 
 START = datetime(2026, 3, 1, 6, 0, tzinfo=UTC)
 AOL = "accounts.desk@aol.com"
@@ -305,6 +307,91 @@ def test_a_mailbox_created_anew_is_believed_on_the_third_run(tmp_path: Path) -> 
         site.sync(address(0))
         assert site.outcomes() == {address(0): "collected"}
         assert site.open_entries(address(0)) == {"x@y.example"}
+
+
+def test_another_mailboxs_answer_can_be_accepted_at_once(site: Site) -> None:
+    site.sync(address(0))
+    other = Mailbox("anew@corp.example", JunkRule(safe_senders=("x@y.example",)))
+    site.organisation.add(other)
+    site.organisation.mailboxes[address(0)].faults.append(Fault(Trouble.OTHER_MAILBOX, None, other=other.address))
+    site.sync(address(0))
+    assert f"safelist sync --accept-vanished {address(0)}" in (site.result(address(0)).message or "")
+    site.sync(address(0), accept_vanished={address(0)})
+    assert site.open_entries(address(0)) == {"x@y.example"}
+
+
+class WithoutOwners:
+    """An Exchange whose item ids tell nothing about the mailbox that they lie in."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def fetch(self, address: str, change_key: str | None) -> Any:
+        found = self._exchange.fetch(address, change_key)
+        if not isinstance(found, Rule):
+            return found
+        return replace(found, rule_id="opaque-" + hashlib.sha256(found.rule_id.encode()).hexdigest())
+
+
+def sync_without_owners(site: Site, *addresses: str, access: str = "impersonation") -> dict[str, str]:
+    site.results.clear()
+    site.runs += 1
+    with Exchange(site.settings(access=access), site.organisation.account.password) as exchange:
+        collect(
+            site.store, WithoutOwners(exchange), addresses, Options(lists=ALL_LISTS, workers=1),  # type: ignore[arg-type]
+            lambda: START + timedelta(days=site.runs), site.results.append, "test",
+        )  # fmt: skip
+    return site.outcomes()
+
+
+def test_a_rule_made_anew_is_no_other_mailbox_where_ids_name_no_owner(site: Site) -> None:
+    box = site.organisation.mailboxes[address(0)]
+    assert sync_without_owners(site, address(0)) == {address(0): "collected"}
+    box.remove_rule()
+    box.set_rule(JunkRule(safe_senders=("new@partner.example",)))
+    assert sync_without_owners(site, address(0)) == {address(0): "collected"}
+    assert site.open_entries(address(0)) == {"new@partner.example"}
+
+
+def test_a_server_that_begins_or_ceases_to_name_owners_is_believed(site: Site) -> None:
+    box = site.organisation.mailboxes[address(0)]
+    for number, run in enumerate((sync_without_owners, Site.sync, sync_without_owners)):
+        box.set_rule(JunkRule(safe_senders=(f"n{number}@partner.example",)))
+        run(site, address(0))
+        assert site.outcomes() == {address(0): "collected"}
+        assert site.open_entries(address(0)) == {f"n{number}@partner.example"}
+
+
+def test_the_same_id_under_two_addresses_is_one_voter_also_where_ids_name_no_owner(site: Site) -> None:
+    site.organisation.add(Mailbox(address(0), JunkRule(safe_senders=(AOL,)), aliases=["alias@corp.example"]))
+    outcomes = sync_without_owners(site, address(0), "alias@corp.example", access="delegate")
+    assert outcomes == {address(0): "collected", "alias@corp.example": "failed"}
+    assert site.result("alias@corp.example").reason == "wrong-mailbox"
+
+
+def test_a_rule_is_read_anew_although_nothing_has_changed(site: Site) -> None:
+    site.sync(address(0))
+    state = site.store.mailbox(address(0))
+    assert state is not None
+    wrong = frozenset({Entry(UserList.SAFE_SENDERS, parse("misread@partner.example"))})
+    seen = Seen(
+        state.owner, state.rule_id, state.change_key, state.digest, state.state, state.include_contacts, state.size
+    )
+    site.store.record(site.store.begin_run(START, "sync", "test"), address(0), seen, wrong, ALL_LISTS, START)
+    site.sync(address(0))
+    assert site.open_entries(address(0)) == {"misread@partner.example"}
+    site.sync(address(0), read_anew=True)
+    assert [asked.operation for asked in site.server.requests] == ["FindItem", "GetItem"]
+    assert site.open_entries(address(0)) == {AOL, "own0@partner.example"}
+    site.sync(address(0), read_anew=True)
+    assert (site.result(address(0)).change.added, site.result(address(0)).change.removed) == ((), ())
+
+
+def test_a_neighbouring_rule_with_characters_that_xml_cannot_hold(site: Site) -> None:
+    box = site.organisation.mailboxes[address(0)]
+    box.add_rule(b"x", provider="Re\x01minder\x0b", name="\x02")
+    assert site.sync().outcomes == {Outcome.COLLECTED: 12}
+    assert site.open_entries(address(0)) == {AOL, "own0@partner.example"}
 
 
 def test_two_addresses_of_one_mailbox_are_one_voter(tmp_path: Path) -> None:
