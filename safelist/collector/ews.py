@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 from exchangelib import BASIC, GSSAPI, NTLM, OAUTH2, Configuration, Credentials, OAuth2Credentials
-from exchangelib.autodiscover import AutodiscoverProtocol
-from exchangelib.errors import EWSError, UnauthorizedError
 from exchangelib.protocol import BaseProtocol
 from exchangelib.transport import AUTH_TYPE_MAP
 from oauthlib.oauth2 import OAuth2Error  # type: ignore[import-untyped]
@@ -302,10 +299,6 @@ def credentials_of(settings: ExchangeSettings, secret: str | None) -> Any:
     return _TokenCredentials(settings.token_url, **values)
 
 
-class _AutodiscoverProtocol(_Verifying, AutodiscoverProtocol):  # type: ignore[misc] # exchangelib has no types
-    """Asks SOAP autodiscover, one request."""
-
-
 def discover(
     settings: ExchangeSettings, credentials: Any, context: ssl.SSLContext, urls: tuple[str, ...] | None = None
 ) -> str:
@@ -317,27 +310,49 @@ def discover(
     user = settings.autodiscover or ""
     domain = user.rpartition("@")[2]
     urls = urls or tuple(f"https://{host}/autodiscover/autodiscover.svc" for host in (f"autodiscover.{domain}", domain))
-    rejected = None
+    failures: dict[str, FetchError] = {}
     for url in urls:
         try:
-            found = _AutodiscoverProtocol(settings, url, credentials, context).get_user_settings(user, _EWS_URLS)
-        except UnauthorizedError:
-            rejected = url
-            continue
-        except (EWSError, OAuth2Error, *outage.LINE_ERRORS):
-            continue
-        names = found.user_settings or {}
-        endpoint = names.get(_EWS_URLS[0]) or names.get(_EWS_URLS[1])
-        if endpoint and urlsplit(endpoint).scheme == "https":
-            return str(endpoint)
+            return _discover_at(url, settings, credentials, context)
+        except FetchError as failure:
+            failures[url] = failure
+    rejected = next((f for f in failures.values() if f.reason is Reason.CREDENTIALS), None)
     if rejected is not None:
-        raise FetchError(
-            Reason.CREDENTIALS, f"{rejected} rejects the log-in; check exchange.username, its secret and authentication"
-        )
+        raise rejected
+    told = "; ".join(_told(url, failure) for url, failure in failures.items())
     raise FetchError(
         Reason.UNREACHABLE,
-        f"autodiscover finds no EWS address for {user} at {' or '.join(urls)}; write exchange.endpoint",
+        f"autodiscover finds no EWS address for {user}: {told}; correct exchange.autodiscover, or write "
+        "exchange.endpoint instead",
     )
 
 
-_EWS_URLS = ("external_ews_url", "internal_ews_url")
+def _discover_at(url: str, settings: ExchangeSettings, credentials: Any, context: ssl.SSLContext) -> str:
+    """What one place says. Raises FetchError."""
+    user, account = settings.autodiscover or "", settings.username or settings.client_id or ""
+    session = _Protocol(settings, url, credentials, context).open_session()
+    line = Line(session, url, get_environ_proxies(url, no_proxy=None))
+    try:
+        reply = line.post(soap.get_user_settings(user, url), user, settings.timeout)
+    except outage.LINE_ERRORS as error:
+        failure = outage.of_line(error, url, settings.timeout, answered_before=False)
+        raise (failure.failure if isinstance(failure, TransientError) else failure) from None
+    finally:
+        line.close()
+    if reply.status not in (200, 500):
+        asked = Asked(user, settings.access, account, authentication=settings.authentication)
+        of_status = outage.of_status(reply, url, asked)
+        raise of_status.failure if isinstance(of_status, TransientError) else of_status
+    try:
+        endpoint = soap.read_user_settings(reply.body)
+    except soap.UnreadableError as error:
+        raise FetchError(Reason.UNREADABLE, str(error)) from None
+    if endpoint is None:
+        raise FetchError(Reason.UNREADABLE, "it names no address of EWS that begins with https")
+    return endpoint
+
+
+def _told(url: str, failure: FetchError) -> str:
+    """What was wrong at ``url``, without the advice, which is for EWS's own address."""
+    what = failure.message.partition(";")[0]
+    return what if url in what else f"{url}: {what}"

@@ -1,4 +1,7 @@
-"""The three EWS calls as bytes: requests written, answers read; pure (messages.xsd and types.xsd of EWS)."""
+"""The EWS calls, and autodiscover's one, as bytes: requests written, answers read; pure.
+
+The forms are those of messages.xsd and types.xsd of EWS, and of MS-OXWSADISC.
+"""
 
 import binascii
 import re
@@ -18,6 +21,8 @@ PAGE_ROWS = 100
 _S = "{http://schemas.xmlsoap.org/soap/envelope/}"
 _M = "{http://schemas.microsoft.com/exchange/services/2006/messages}"
 _T = "{http://schemas.microsoft.com/exchange/services/2006/types}"
+
+_A = "{http://schemas.microsoft.com/exchange/2010/Autodiscover}"
 
 _PROVIDER_TAG = 0x65EB
 _CONDITION_TAG = 0x0E9A
@@ -120,6 +125,16 @@ _GET = (
     '<t:ExtendedFieldURI PropertyTag="0x6100" PropertyType="Integer"/>'
     "</t:AdditionalProperties></m:ItemShape><m:ItemIds><t:ItemId Id=%s/></m:ItemIds></m:GetItem>"
 )
+_AUTODISCOVER = "http://schemas.microsoft.com/exchange/2010/Autodiscover"
+_USER_SETTINGS = (
+    '<?xml version="1.0" encoding="utf-8"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"'
+    f' xmlns:w="http://www.w3.org/2005/08/addressing" xmlns:a="{_AUTODISCOVER}"><s:Header>'
+    "<a:RequestedServerVersion>Exchange2013</a:RequestedServerVersion>"
+    f"<w:Action>{_AUTODISCOVER}/Autodiscover/GetUserSettings</w:Action><w:To>%s</w:To></s:Header><s:Body>"
+    "<a:GetUserSettingsRequestMessage><a:Request><a:Users><a:User><a:Mailbox>%s</a:Mailbox></a:User></a:Users>"
+    "<a:RequestedSettings><a:Setting>ExternalEwsUrl</a:Setting><a:Setting>InternalEwsUrl</a:Setting>"
+    "</a:RequestedSettings></a:Request></a:GetUserSettingsRequestMessage></s:Body></s:Envelope>"
+)
 _EXPAND = "<m:ExpandDL><m:Mailbox><t:EmailAddress>%s</t:EmailAddress></m:Mailbox></m:ExpandDL>"
 
 
@@ -142,6 +157,11 @@ def get_rule(address: str, item_id: str, *, impersonate: bool) -> bytes:
 def expand_group(address: str) -> bytes:
     """ExpandDL for one level of a distribution group."""
     return _write(_EXPAND % escape(address), None)
+
+
+def get_user_settings(address: str, url: str) -> bytes:
+    """Autodiscover's GetUserSettings for the addresses of EWS, to be sent to ``url`` (MS-OXWSADISC 3.1.4.3)."""
+    return (_USER_SETTINGS % (escape(url), escape(address))).encode()
 
 
 def _write(body: str, impersonated: str | None) -> bytes:
@@ -195,6 +215,32 @@ def read_members(answer: bytes) -> list[Member]:
     if expansion.get("IncludesLastItemInRange", "true").strip() not in ("true", "1"):
         raise UnreadableError("ExpandDL's answer holds only a part of the members")
     return [_member(mailbox) for mailbox in expansion.iterfind(f"{_T}Mailbox")]
+
+
+def read_user_settings(answer: bytes) -> str | None:
+    """The address of EWS in GetUserSettings' answer, the external one first; None where it names none with TLS.
+
+    Raises UnreadableError, also for the answers that send on to another address or place.
+    """
+    body = _parse(answer).find(f"{_S}Body")
+    if body is None:
+        raise UnreadableError("the answer is XML without a SOAP body")
+    if (fault := body.find(f"{_S}Fault")) is not None:
+        raise UnreadableError(f"it answers with a SOAP fault ({_short(fault.findtext('faultcode'))})")
+    code = next((c for c in _texts(body.iter(f"{_A}ErrorCode")) if c != "NoError"), None)
+    target = next((t for t in _texts(body.iter(f"{_A}RedirectTarget")) if t), None)
+    if target is not None:
+        raise UnreadableError(f"it sends on to {_short(target)}, which is not followed")
+    if code is not None or body.find(f"{_A}GetUserSettingsResponseMessage") is None:
+        raise UnreadableError(f"it answers {_short(code)}" if code else "the answer is not one of autodiscover")
+    found = {s.findtext(f"{_A}Name"): (s.findtext(f"{_A}Value") or "").strip() for s in body.iter(f"{_A}UserSetting")}
+    named = (found.get("ExternalEwsUrl"), found.get("InternalEwsUrl"))
+    return next((url for url in named if url and url.lower().startswith("https://")), None)
+
+
+def _short(text: str | None) -> str:
+    """A word of the server for a message: one line, bounded."""
+    return "".join(c for c in text or "" if c.isprintable())[:200] or "without a code"
 
 
 def _member(mailbox: etree._Element) -> Member:
