@@ -173,7 +173,9 @@ def _end_if_hopeless(answer: _Answer, in_a_row: Counter[Reason], *, alone: bool 
         return
     in_a_row[failure.reason] += 1
     is_login = failure.reason is Reason.CREDENTIALS
-    if alone or in_a_row[failure.reason] >= (CREDENTIAL_FAILURES if is_login else UNREACHABLE_FAILURES):
+    # What Exchange itself says, and a redirect, can be about this one mailbox: the next may be answered.
+    ends_alone = alone and not failure.code and failure.reason is not Reason.REDIRECT
+    if ends_alone or in_a_row[failure.reason] >= (CREDENTIAL_FAILURES if is_login else UNREACHABLE_FAILURES):
         message = f"{failure.message}; the run ended there, and every mailbox keeps its last good list"
         problem = PermissionDeniedError(message) if is_login else UnavailableError(message)
         # Said once: the problem holds the failure's own words.

@@ -85,12 +85,18 @@ _UNAVAILABLE_CODES = frozenset({
     "ErrorLocalServerObjectNotFound", "ErrorMailboxConfiguration", "ErrorNoRespondingCASInDestinationSite",
     "ErrorProxyCallFailed", "ErrorProxyRequestProcessingFailed",
 })  # fmt: skip
-_CREDENTIALS_CODES = frozenset({"ErrorPasswordExpired", "ErrorPasswordChangeRequired", "ErrorAccountDisabled"})
+_CREDENTIALS_CODES = frozenset({"ErrorPasswordExpired", "ErrorPasswordChangeRequired"})
+_DISABLED_CODE = "ErrorAccountDisabled"
 _VERSION_CODES = frozenset({"ErrorInvalidSchemaVersionForMailboxVersion", "ErrorInvalidServerVersion"})
 
 
 def explain(code: str, asked: Asked) -> FetchError:
     """The failure that Exchange's response ``code`` means."""
+    failure = _explain(code, asked)
+    return FetchError(failure.reason, failure.message, code)
+
+
+def _explain(code: str, asked: Asked) -> FetchError:
     if code in _DENIED_CODES:
         return _denied(code, asked)
     if code in BUSY_CODES:
@@ -103,12 +109,14 @@ def explain(code: str, asked: Asked) -> FetchError:
         return FetchError(
             Reason.UNAVAILABLE, f"the mailbox is being moved or its database is not mounted ({code}); run again later"
         )
-    if code in _CREDENTIALS_CODES:
+    if code == _DISABLED_CODE and not asked.is_group:
+        return _disabled(code, asked)
+    if code in (*_CREDENTIALS_CODES, _DISABLED_CODE):
         return FetchError(
             Reason.CREDENTIALS, f"Exchange refuses the service account ({code}); enable it or renew its password"
         )
     if code == "ErrorItemNotFound":
-        return FetchError(Reason.UNAVAILABLE, "the rule was replaced while it was being read; run again", code)
+        return FetchError(Reason.UNAVAILABLE, "the rule was replaced while it was being read; run again")
     if code in _VERSION_CODES:
         return FetchError(Reason.SERVER_ERROR, f"the server is older than Exchange 2013 ({code}); move the mailbox")
     return FetchError(
@@ -131,7 +139,22 @@ def _denied(code: str, asked: Asked) -> FetchError:
     return FetchError(Reason.DENIED, f"{account} may not open it ({code}); {right}")
 
 
+def _disabled(code: str, asked: Asked) -> FetchError:
+    """A request about a mailbox is made as its owner, whose account it then is; Exchange's words fit both."""
+    account = asked.account or "the service account"
+    return FetchError(
+        Reason.DENIED,
+        f"its account is disabled ({code}); if its owner left: safelist forget {asked.address}, and take it out of "
+        f"[mailboxes] or name it in mailboxes.exclude; if every mailbox says so, enable {account}",
+    )
+
+
 def _not_found(code: str, asked: Asked) -> FetchError:
     kind = "group" if asked.is_group else "mailbox"
-    advice = "remove it from mailboxes" if asked.is_group else "correct the address or take it out of [mailboxes]"
+    advice = (
+        "remove it from mailboxes.groups"
+        if asked.is_group
+        else "correct its address in [mailboxes], or take it out; where it is a member of a group, name it in "
+        "mailboxes.exclude"
+    )
     return FetchError(Reason.NOT_FOUND, f"Exchange has no such {kind} ({code}); {advice}")

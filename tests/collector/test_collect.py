@@ -415,6 +415,32 @@ def test_a_wrong_password_is_tried_once(site: Site) -> None:
     assert site.trusted()[AOL] == 12
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(Trouble.SOAP_FAULT, None, code="ErrorAccountDisabled"),
+        Fault(Trouble.SOAP_FAULT, None, code="ErrorPasswordExpired"),
+        Fault(Trouble.REDIRECT, None, location="https://elsewhere.example/EWS"),
+    ],
+    ids=lambda fault: fault.code + fault.location,
+)
+def test_one_mailbox_that_is_asked_first_ends_no_run(site: Site, fault: Fault) -> None:
+    site.organisation.mailboxes[address(0)].faults.append(fault)
+    summary = site.sync()
+    assert summary.problem is None
+    assert summary.outcomes == {Outcome.COLLECTED: 11, Outcome.FAILED: 1}
+    assert site.outcomes()[address(0)] == "failed"
+
+
+def test_what_every_mailbox_says_of_the_account_ends_the_run(site: Site) -> None:
+    site.sync()
+    site.organisation.faults.append(Fault(Trouble.SOAP_FAULT, None, code="ErrorPasswordExpired"))
+    summary = site.sync()
+    assert isinstance(summary.problem, PermissionDeniedError)
+    assert summary.outcomes == {Outcome.FAILED: 3}
+    assert site.trusted()[AOL] == 12
+
+
 def test_an_endpoint_that_is_gone_ends_the_run(site: Site) -> None:
     site.sync()
     settings = site.settings(endpoint="http://127.0.0.1:9/EWS/Exchange.asmx")

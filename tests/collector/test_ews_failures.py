@@ -128,6 +128,34 @@ def test_a_missing_right_is_named_for_the_access_in_use(server: DemoServer) -> N
     assert (error.reason, "Add-MailboxPermission alice@corp.example" in error.message) == (Reason.DENIED, True)
 
 
+def test_a_disabled_account_is_the_mailboxs_and_not_the_service_accounts(server: DemoServer) -> None:
+    server.organisation.mailboxes[ALICE].faults.append(
+        Fault(Trouble.SOAP_FAULT, times=None, code="ErrorAccountDisabled")
+    )
+    with exchange(server) as ews:
+        error = failure_of(ews)
+    assert (error.reason, error.code) == (Reason.DENIED, "ErrorAccountDisabled")
+    assert "safelist forget alice@corp.example" in error.message
+    assert "mailboxes.exclude" in error.message
+
+
+def test_a_disabled_account_is_the_service_accounts_where_nobody_is_impersonated() -> None:
+    error = explain("ErrorAccountDisabled", Asked("all@corp.example", "impersonation", "svc", is_group=True))
+    assert error.reason is Reason.CREDENTIALS
+
+
+def test_every_failure_that_exchange_names_carries_its_code() -> None:
+    for code in ("ErrorAccessDenied", "ErrorServerBusy", "ErrorMailboxNotFound", "ErrorPasswordExpired", "ErrorOdd"):
+        assert explain(code, Asked(ALICE, "impersonation", "svc")).code == code
+
+
+def test_an_unknown_mailbox_is_corrected_where_it_is_named(server: DemoServer) -> None:
+    with exchange(server) as ews:
+        message = failure_of(ews, "nobody@corp.example").message
+    assert "correct its address in [mailboxes]" in message
+    assert "where it is a member of a group, name it in mailboxes.exclude" in message
+
+
 @pytest.mark.parametrize("access", ["impersonation", "delegate"])
 def test_unknown_and_secondary_addresses(server: DemoServer, access: str) -> None:
     with exchange(server, access=access) as ews:
