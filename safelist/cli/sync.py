@@ -1,7 +1,6 @@
 """``safelist sync``: collect every mailbox's lists; with ``--publish`` the one line that cron needs."""
 
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from types import TracebackType
@@ -13,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from safelist import store
 from safelist.cli import publish as publishing
+from safelist.cli.problems import one_line_a_cause
 from safelist.cli.terminal import (
     ConfigOption,
     JsonOption,
@@ -31,9 +31,6 @@ from safelist.errors import EX_TEMPFAIL, ConfigError
 
 if TYPE_CHECKING:  # exchangelib takes longer to import than most commands to run
     from safelist.collector.collect import Options, Result, Summary
-
-PROBLEMS_SHOWN = 20
-"""Problems of one reason that get a line of their own; the rest are counted."""
 
 
 def sync(
@@ -124,21 +121,22 @@ def _collect(config: Config, type_: ListType | None, include_domains: bool | Non
 
 
 class Report:
-    """Shows a run as it goes: a bar on a terminal, a line per problem on stderr, nothing else."""
+    """Shows a run: a bar on a terminal, at the end a line for each cause of a problem on stderr, nothing else."""
 
     def __init__(self, mailboxes: int, options: "Options", summary: "Summary", *, json: bool) -> None:
         self.summary = summary
         self._is_json = json
         self._options = options
-        self._problems: Counter[str] = Counter()
+        self._problems: list[tuple[str, str]] = []
         self._rows: list[dict[str, Any]] = []
         self._left_out: list[str] = []
         self._not_named: list[str] = []
         self._bar = Progress(
-            TextColumn("collecting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("collecting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[problems]}"),
+            TimeRemainingColumn(),
             console=Console(stderr=True), disable=json or not sys.stderr.isatty(), transient=True,
         )  # fmt: skip
-        self._task = self._bar.add_task("collecting", total=mailboxes)
+        self._task = self._bar.add_task("collecting", total=mailboxes, problems="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -146,9 +144,8 @@ class Report:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
-        for reason, count in self._problems.items():
-            if count > PROBLEMS_SHOWN:
-                self._complain(f"... and {count - PROBLEMS_SHOWN} more mailboxes: {reason} (--json lists them all)")
+        for line in one_line_a_cause(self._problems, "mailboxes"):
+            self._complain(line)
         if kind is None and not self._is_json:
             figures = self.summary.figures()
             asked = sum(self.summary.outcomes.values())
@@ -161,11 +158,11 @@ class Report:
         """Whether anything needs a person or a later run."""
         return bool(self._problems or self._left_out)
 
-    def note_left_out(self, problems: list[str]) -> None:
-        """Groups that could not be expanded."""
-        self._left_out = problems
-        for problem in problems:
-            self._complain(problem)
+    def note_left_out(self, problems: list[tuple[str, str]]) -> None:
+        """Groups that could not be expanded, and what is wrong with each."""
+        self._left_out = [f"group {group}: {message}" for group, message in problems]
+        for line in one_line_a_cause(problems, "groups"):
+            self._complain(f"group {line}")
 
     def note_not_named(self, addresses: Iterator[str]) -> None:
         """Mailboxes that were collected and are not named any more; no problem, but somebody has to know."""
@@ -185,10 +182,8 @@ class Report:
         """Take one mailbox's result."""
         self._bar.advance(self._task)
         if result.message is not None:
-            reason = result.reason or str(result.outcome)
-            self._problems[reason] += 1
-            if self._problems[reason] <= PROBLEMS_SHOWN:
-                self._complain(f"{result.address}: {result.message}")
+            self._problems.append((result.address, result.message))
+            self._bar.update(self._task, problems=f"{len(self._problems)} with a problem")
         for note in result.notes if result.outcome is Outcome.COLLECTED else ():
             self._complain(f"{result.address}: {note}")
         if self._is_json:

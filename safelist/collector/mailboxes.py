@@ -18,10 +18,10 @@ FAULTS_SHOWN = 20
 
 @dataclass(slots=True)
 class Selection:
-    """The mailboxes to ask, each once, in the order named; ``problems`` are sentences about what was left out."""
+    """The mailboxes to ask, each once, in the order named; ``problems`` are groups and what is wrong with each."""
 
     addresses: list[str]
-    problems: list[str] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
 
 
 def select(settings: Mailboxes, exchange: Exchange) -> Selection:
@@ -29,10 +29,12 @@ def select(settings: Mailboxes, exchange: Exchange) -> Selection:
     found = dict.fromkeys(settings.addresses)
     if settings.file is not None:
         found.update(dict.fromkeys(read_file(settings.file)))
-    problems: list[str] = []
+    problems: list[tuple[str, str]] = []
     for group in settings.groups:
-        found.update(dict.fromkeys(_members(group, exchange, problems)))
+        found.update(dict.fromkeys(_members_or_problem(group, exchange, problems)))
     addresses = [address for address in found if address not in settings.exclude]
+    if found and not addresses:
+        raise ConfigError("mailboxes.exclude names every mailbox that [mailboxes] names; leave some")
     if not addresses and not problems:
         raise ConfigError("mailboxes: no mailbox is named; write addresses, file or groups into [mailboxes]")
     return Selection(addresses, problems)
@@ -64,26 +66,34 @@ def read_file(path: Path) -> list[str]:
     return addresses
 
 
-def _expand(group: str, exchange: Exchange, problems: list[str]) -> list[Member]:
+def _members_or_problem(group: str, exchange: Exchange, problems: list[tuple[str, str]]) -> list[str]:
+    """The mailboxes in a group of the configuration; one without any is a problem."""
+    known = len(problems)
+    found = list(_members(group, exchange, problems))
+    if not found and len(problems) == known:
+        problems.append((group, "it is empty: no mailbox is a member; fill it, or take it out of mailboxes.groups"))
+    return found
+
+
+def _expand(group: str, exchange: Exchange, problems: list[tuple[str, str]]) -> list[Member]:
     """Raises PermissionDeniedError or UnavailableError where asking on would meet the same again."""
     try:
         return exchange.expand(group)
     except FetchError as error:
-        message = f"group {group}: {error.message}"
         if error.reason in HOPELESS:
             kind = PermissionDeniedError if error.reason is Reason.CREDENTIALS else UnavailableError
-            raise kind(f"{message}; no mailbox was asked") from None
-        problems.append(message)
+            raise kind(f"group {group}: {error.message}; no mailbox was asked") from None
+        problems.append((group, error.message))
         return []
 
 
-def _members(group: str, exchange: Exchange, problems: list[str]) -> Iterator[str]:
+def _members(group: str, exchange: Exchange, problems: list[tuple[str, str]]) -> Iterator[str]:
     """The mailboxes in ``group`` and in the groups inside it; a group met twice (a cycle) is expanded once."""
     waiting, seen = [group], {group}
     while waiting:
         name = waiting.pop()
         if len(seen) > MAX_GROUPS:
-            problems.append(f"group {group}: more than {MAX_GROUPS} groups inside it, the rest was left out")
+            problems.append((group, f"more than {MAX_GROUPS} groups inside it, the rest was left out"))
             return
         for member in _expand(name, exchange, problems):
             address = sender.parse(member.address)

@@ -56,8 +56,26 @@ def test_groups_are_expanded_once_each_even_in_a_circle(server: DemoServer, exch
 def test_a_group_that_is_not_there_is_a_problem_and_the_rest_counts(exchange: Exchange) -> None:
     selection = select(Mailboxes(addresses=("desk4@corp.example",), groups=("none@corp.example",)), exchange)
     assert selection.addresses == ["desk4@corp.example"]
-    (problem,) = selection.problems
-    assert problem.startswith("group none@corp.example: ")
+    ((group, problem),) = selection.problems
+    assert group == "none@corp.example"
+    assert "remove it from mailboxes.groups" in problem
+
+
+def test_a_group_without_a_mailbox_is_called_empty(server: DemoServer, exchange: Exchange) -> None:
+    empty = Group("empty@corp.example", ())
+    contacts = Group("friends@corp.example", (Member("x@partner.example", "Contact"),))
+    server.organisation.groups = {**server.organisation.groups, empty.address: empty, contacts.address: contacts}
+    named = Mailboxes(groups=("empty@corp.example", "own@corp.example", "friends@corp.example"))
+    selection = select(named, exchange)
+    assert selection.addresses == ["desk3@corp.example"]
+    assert [group for group, _ in selection.problems] == ["empty@corp.example", "friends@corp.example"]
+    assert all("it is empty" in problem for _, problem in selection.problems)
+
+
+def test_leaving_out_every_mailbox_is_a_fault_of_the_configuration(exchange: Exchange) -> None:
+    named = Mailboxes(groups=("own@corp.example",), exclude=("desk3@corp.example",))
+    with pytest.raises(ConfigError, match=r"mailboxes\.exclude names every mailbox"):
+        select(named, exchange)
 
 
 def test_members_can_be_excluded(exchange: Exchange) -> None:
