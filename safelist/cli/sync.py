@@ -25,12 +25,14 @@ from safelist.cli.terminal import (
     shown,
 )
 from safelist.collector.belief import Outcome
+from safelist.collector.failure import FetchError
 from safelist.config import Collect, Config, ListType
 from safelist.entry import Entry
 from safelist.errors import EX_TEMPFAIL, ConfigError
 
 if TYPE_CHECKING:  # exchangelib takes longer to import than most commands to run
     from safelist.collector.collect import Options, Result, Summary
+    from safelist.collector.ews import Exchange
 
 
 def sync(
@@ -104,7 +106,19 @@ def run(
             report.summary = collect(opened, exchange, selection.addresses, options, now, report.show, actor())
         if not selected and not selection.problems:
             report.note_not_named(_not_named(opened, selection.addresses))
+        if not selected and report.has_readers and report.summary.problem is None:
+            report.note_rooms(_voting_rooms(opened, config, exchange))
     return report
+
+
+def _voting_rooms(opened: store.Store, config: Config, exchange: "Exchange") -> list[str]:
+    """Collected mailboxes with entries that are rooms and that the policy counts; none where Exchange does not say."""
+    try:
+        rooms = exchange.rooms()
+    except FetchError:
+        return []
+    excluded = frozenset(config.policy.exclude_mailboxes)
+    return [s.address for s in opened.mailboxes() if s.entries and s.address in rooms and s.address not in excluded]
 
 
 def _not_named(opened: store.Store, addresses: Iterable[str]) -> Iterator[str]:
@@ -131,6 +145,7 @@ class Report:
         self._rows: list[dict[str, Any]] = []
         self._left_out: list[str] = []
         self._not_named: list[str] = []
+        self._rooms: list[str] = []
         self._bar = Progress(
             TextColumn("collecting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[problems]}"),
             TimeRemainingColumn(),
@@ -157,6 +172,22 @@ class Report:
     def has_problems(self) -> bool:
         """Whether anything needs a person or a later run."""
         return bool(self._problems or self._left_out)
+
+    @property
+    def has_readers(self) -> bool:
+        """Whether anybody sees what is no problem: not where cron runs."""
+        return self._is_json or sys.stdout.isatty()
+
+    def note_rooms(self, addresses: list[str]) -> None:
+        """Rooms that were collected; each has a vote, which whoever manages it has besides the own."""
+        self._rooms = addresses
+        if addresses and not self._is_json:
+            count, first = len(addresses), addresses[0]
+            say(
+                f"{count} collected mailbox{' is a room' if count == 1 else 'es are rooms'} "
+                f"({first}{', ...' if count > 1 else ''}) and ha{'s' if count == 1 else 've'} a vote; "
+                "if they shall have none, name them in [policy] exclude_mailboxes"
+            )
 
     def note_left_out(self, problems: list[tuple[str, str]]) -> None:
         """Groups that could not be expanded, and what is wrong with each."""
@@ -213,6 +244,7 @@ class Report:
             "problem": str(problem) if problem is not None else None,
             "left_out": self._left_out,
             "not_named": self._not_named,
+            "rooms": self._rooms,
             "mailboxes": self._rows,
         }
 

@@ -37,6 +37,9 @@ __all__ = ["Exchange", "FetchError", "Member", "MemberKind", "Patience", "Reason
 MAX_PAGES = 100
 """FindItem's list is followed for this many parts; an Inbox has a handful of extended rules."""
 
+MAX_ROOM_LISTS = 1000
+"""Room lists beyond these are not asked for their rooms; an organisation has a list a building."""
+
 logging.getLogger("exchangelib").addHandler(logging.NullHandler())  # what goes wrong is said once, by us
 
 _AUTHENTICATION: Final = {"basic": BASIC, "ntlm": NTLM, "kerberos": GSSAPI, "oauth": OAUTH2}
@@ -112,6 +115,16 @@ class Exchange:
         _refuse_unwritable(group)
         asked = self._asked(group)._replace(is_group=True)
         return self._asker.ask(soap.expand_group(group), None, soap.read_members, asked)
+
+    def rooms(self) -> frozenset[str]:
+        """The addresses of the rooms in Exchange's room lists, lower case. Raises FetchError.
+
+        EWS tells no other kind of mailbox from a user's.
+        """
+        asked = self._asked("")._replace(is_group=True)
+        lists = self._asker.ask(soap.get_room_lists(), None, soap.read_rooms, asked)
+        found = (self._asker.ask(soap.get_rooms(each), None, soap.read_rooms, asked) for each in lists[:MAX_ROOM_LISTS])
+        return frozenset(room.lower() for rooms in found for room in rooms)
 
     def _fetch(self, address: str, change_key: str | None) -> Rule | Unchanged | FetchError | None:
         _refuse_unwritable(address)

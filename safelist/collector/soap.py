@@ -125,6 +125,7 @@ _GET = (
     '<t:ExtendedFieldURI PropertyTag="0x6100" PropertyType="Integer"/>'
     "</t:AdditionalProperties></m:ItemShape><m:ItemIds><t:ItemId Id=%s/></m:ItemIds></m:GetItem>"
 )
+_ROOMS = "<m:GetRooms><m:RoomList><t:EmailAddress>%s</t:EmailAddress></m:RoomList></m:GetRooms>"
 _AUTODISCOVER = "http://schemas.microsoft.com/exchange/2010/Autodiscover"
 _USER_SETTINGS = (
     '<?xml version="1.0" encoding="utf-8"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"'
@@ -157,6 +158,16 @@ def get_rule(address: str, item_id: str, *, impersonate: bool) -> bytes:
 def expand_group(address: str) -> bytes:
     """ExpandDL for one level of a distribution group."""
     return _write(_EXPAND % escape(address), None)
+
+
+def get_room_lists() -> bytes:
+    """GetRoomLists: the lists of rooms that the administrators keep."""
+    return _write("<m:GetRoomLists/>", None)
+
+
+def get_rooms(room_list: str) -> bytes:
+    """GetRooms for the rooms in one such list."""
+    return _write(_ROOMS % escape(room_list), None)
 
 
 def get_user_settings(address: str, url: str) -> bytes:
@@ -215,6 +226,24 @@ def read_members(answer: bytes) -> list[Member]:
     if expansion.get("IncludesLastItemInRange", "true").strip() not in ("true", "1"):
         raise UnreadableError("ExpandDL's answer holds only a part of the members")
     return [_member(mailbox) for mailbox in expansion.iterfind(f"{_T}Mailbox")]
+
+
+def read_rooms(answer: bytes) -> list[str]:
+    """The addresses in the answer to GetRoomLists or GetRooms. Raises UnreadableError, AnsweredError."""
+    body = _parse(answer).find(f"{_S}Body")
+    message = (
+        None
+        if body is None
+        else next((m for m in body if m.tag in [f"{_M}{name}Response" for name in _ROOM_CALLS]), None)
+    )
+    if body is None or message is None:
+        raise (_error_in(body) if body is not None else None) or UnreadableError("the answer is not one about rooms")
+    if message.get("ResponseClass") != "Success":
+        raise _error_in(message) or UnreadableError("the answer reports an error without a response code")
+    return [text for text in _texts(message.iter(f"{_T}EmailAddress")) if text]
+
+
+_ROOM_CALLS = ("GetRoomLists", "GetRooms")
 
 
 def read_user_settings(answer: bytes) -> str | None:

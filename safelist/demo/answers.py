@@ -79,7 +79,9 @@ def answer(organisation: Organisation, body: bytes) -> tuple[Asked, Answer]:
 
 def _messages(organisation: Organisation, request: Request, fault: Fault | None) -> bytes:
     _raise_fault(fault)
-    operation = _OPERATIONS.get(request.operation)
+    single, operation = _SINGLE.get(request.operation), _OPERATIONS.get(request.operation)
+    if single is not None:
+        return soap.single(request.operation, single(organisation, request))
     if operation is None:
         raise FaultError("ErrorInvalidRequest", f"The request is invalid: {request.operation} is not served here.")
     scene = Scene(organisation, _impersonate(organisation, request.connecting), fault)
@@ -315,6 +317,27 @@ def _convert_id(scene: Scene, request: Request) -> Iterator[str]:
         yield soap.failure("ConvertId", MessageError("ErrorInvalidIdMalformed"))
 
 
+def _get_room_lists(organisation: Organisation, request: Request) -> str:
+    return f"<m:RoomLists>{''.join(_write_address('Address', name) for name in organisation.room_lists)}</m:RoomLists>"
+
+
+def _get_rooms(organisation: Organisation, request: Request) -> str:
+    rooms = organisation.room_lists.get(request.element.findtext(f"{M}RoomList/{T}EmailAddress", ""))
+    if rooms is None:
+        raise FaultError("ErrorNameResolutionNoResults")
+    written = "".join(f"<t:Room>{_write_address('Id', room)}</t:Room>" for room in rooms)
+    return f"<m:Rooms>{written}</m:Rooms>"
+
+
+def _write_address(tag: str, address: str) -> str:
+    text = soap.text_of(address)
+    return f"<t:{tag}><t:Name>{text}</t:Name><t:EmailAddress>{text}</t:EmailAddress></t:{tag}>"
+
+
+_SINGLE: Mapping[str, Callable[[Organisation, Request], str]] = {
+    "GetRoomLists": _get_room_lists,
+    "GetRooms": _get_rooms,
+}
 _OPERATIONS: Mapping[str, Callable[[Scene, Request], Iterator[str]]] = {
     "FindItem": _find_item,
     "GetItem": _get_item,

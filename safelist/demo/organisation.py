@@ -195,7 +195,8 @@ class Mailbox:
 class Organisation:
     """Everything the endpoint answers from. Addresses are keys in lower case.
 
-    ``find_limit`` is the most items of one FindItem answer; ``faults`` hit any request.
+    ``find_limit`` is the most items of one FindItem answer; ``faults`` hit any request. ``room_lists`` name the rooms
+    in each.
     """
 
     mailboxes: Mapping[str, Mailbox] = field(default_factory=dict)
@@ -203,6 +204,7 @@ class Organisation:
     account: ServiceAccount = field(default_factory=ServiceAccount)
     faults: FaultQueue = field(default_factory=FaultQueue)
     find_limit: int = 1000
+    room_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     _aliases: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     _guids: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 

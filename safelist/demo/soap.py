@@ -148,6 +148,13 @@ def envelope(operation: str, messages: str) -> bytes:
     return f"{_HEAD}{inner}{messages}</m:ResponseMessages></m:{operation}Response>{_TAIL}".encode()
 
 
+def single(operation: str, content: str) -> bytes:
+    """The answer to an operation whose response is itself the one message."""
+    name = f"m:{operation}Response"
+    head = f'<{name} xmlns:m="{MESSAGES}" xmlns:t="{TYPES}" ResponseClass="Success">'
+    return f"{_HEAD}{head}<m:ResponseCode>NoError</m:ResponseCode>{content}</{name}>{_TAIL}".encode()
+
+
 def success(operation: str, content: str) -> str:
     """One response message without an error."""
     name = f"m:{operation}ResponseMessage"

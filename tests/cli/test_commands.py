@@ -50,6 +50,29 @@ def test_a_failed_mailbox_is_one_line_and_exit_75(safelist: Command, organisatio
     assert AOL in safelist.map.read_text()
 
 
+def test_rooms_among_the_mailboxes_are_named_to_who_looks(safelist: Command, organisation: Organisation) -> None:
+    organisation.room_lists = {
+        "first@corp.example": ("Desk1@corp.example", "hall@corp.example"),
+        "second@corp.example": ("desk2@corp.example",),
+    }
+    assert safelist("sync", "--json").json["rooms"] == ["desk1@corp.example", "desk2@corp.example"]
+    code, seen = safelist.on_a_terminal("sync")
+    assert code == 0
+    assert "2 collected mailboxes are rooms (desk1@corp.example, ...) and have a vote" in seen
+    done = safelist("sync")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    organisation.faults.append(Fault(Trouble.SOAP_FAULT, None, operation="GetRoomLists", code="ErrorInvalidRequest"))
+    done = safelist("sync", "--json")
+    assert (done.code, done.json["rooms"]) == (0, [])
+
+
+def test_rooms_that_the_policy_leaves_out_are_not_named(safelist: Command, organisation: Organisation) -> None:
+    organisation.room_lists = {"first@corp.example": ("desk1@corp.example",)}
+    text = safelist.config.read_text() + '\n[policy]\nexclude_mailboxes = ["desk1@corp.example"]\n'
+    safelist.config.write_text(text)
+    assert safelist("sync", "--json").json["rooms"] == []
+
+
 def test_many_problems_of_one_cause_are_one_line(tmp_path: Path) -> None:
     organisation = Organisation.of(Mailbox(f"desk{n:02}@corp.example", impersonation=False) for n in range(30))
     with DemoServer(organisation) as server:

@@ -65,6 +65,8 @@ REQUESTS: list[bytes] = [
     soap.get_rule(HOSTILE, HOSTILE, impersonate=True),
     soap.get_rule("plain@x.example", "AAMk=", impersonate=False),
     soap.expand_group(HOSTILE),
+    soap.get_room_lists(),
+    soap.get_rooms(HOSTILE),
 ]
 
 
@@ -287,3 +289,21 @@ def test_a_member_whose_name_xml_cannot_hold() -> None:
     mailbox = "<t:Name>Desk&#x2;</t:Name><t:EmailAddress>a@x.example</t:EmailAddress>"
     answer = success("ExpandDL", f"<m:DLExpansion><t:Mailbox>{mailbox}</t:Mailbox></m:DLExpansion>")
     assert soap.read_members(answer) == [Member("a@x.example", MemberKind.MAILBOX)]
+
+
+def room_answer(name: str, content: str, kind: str = "Success", code: str = "NoError") -> bytes:
+    head = f'<m:{name}Response ResponseClass="{kind}"><m:ResponseCode>{code}</m:ResponseCode>'
+    return envelope(f"{head}{content}</m:{name}Response>")
+
+
+def test_rooms() -> None:
+    address = "<t:Name>R</t:Name><t:EmailAddress>r@x.example</t:EmailAddress>"
+    lists = room_answer("GetRoomLists", f"<m:RoomLists><t:Address>{address}</t:Address></m:RoomLists>")
+    rooms = room_answer("GetRooms", f"<m:Rooms><t:Room><t:Id>{address}</t:Id></t:Room></m:Rooms>")
+    assert soap.read_rooms(lists) == soap.read_rooms(rooms) == ["r@x.example"]
+    assert soap.read_rooms(room_answer("GetRooms", "")) == []
+    with pytest.raises(AnsweredError, match="ErrorNameResolutionNoResults"):
+        soap.read_rooms(room_answer("GetRooms", "", "Error", "ErrorNameResolutionNoResults"))
+    for odd in (success("FindItem", ""), room_answer("GetRooms", "", "Error", "odd"), envelope("")):
+        with pytest.raises(UnreadableError):
+            soap.read_rooms(odd)

@@ -24,12 +24,16 @@ FOLDERS = (
     "</m:FolderIds></m:GetFolder>"
 )
 
+ROOMS = "<m:GetRooms><m:RoomList><t:EmailAddress>{}</t:EmailAddress></m:RoomList></m:GetRooms>"
+
 
 @pytest.fixture
 def organisation() -> Organisation:
     members = tuple(Member(f"{kind.lower()}@corp.example", kind) for kind in KINDS)
     boxes = [Mailbox(A, JunkRule(safe_senders=("a@aol.com", "x" * 600))), Mailbox("ab@corp.example", b"")]
-    return Organisation.of(boxes, [Group("all@corp.example", members)])
+    made = Organisation.of(boxes, [Group("all@corp.example", members)])
+    made.room_lists = {"rooms@corp.example": ("room1@corp.example", "room2@corp.example")}
+    return made
 
 
 def ids(organisation: Organisation) -> list[str]:
@@ -65,6 +69,9 @@ def test_find_item_and_get_item(organisation: Organisation, base: str) -> None:
         (client.resolve_names("none"), "ResolveNamesResponse"),
         ('<m:GetServerTimeZones ReturnFullTimeZoneData="false"/>', "GetServerTimeZonesResponse"),
         (CONVERT_ID, "ConvertIdResponse"),
+        ("<m:GetRoomLists/>", "GetRoomListsResponse"),
+        (ROOMS.format("rooms@corp.example"), "GetRoomsResponse"),
+        (ROOMS.format("none@corp.example"), "Fault"),
         ("<m:DeleteItem DeleteType='HardDelete'><m:ItemIds><t:ItemId Id='x'/></m:ItemIds></m:DeleteItem>", "Fault"),
     ],
 )
