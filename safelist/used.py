@@ -23,6 +23,9 @@ INSERT INTO used VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (kind, sender, mailbox) DO UPDATE SET last = max(last, excluded.last), times = times + excluded.times
 """
 
+_PATIENCE = 2.0
+"""Seconds that a writer waits for a lock: the filter tries again later, and must end soon at SIGTERM."""
+
 
 class Key(NamedTuple):
     """What let a mail through. ``kind``: the policy's reason; ``mailbox``: whose entry, empty for everybody's.
@@ -64,6 +67,18 @@ class Book:
         else:
             self.dropped += 1
 
+    def put_back(self, rows: list[tuple[str | int, ...]]) -> None:
+        """What was taken and could not be written, beside what was noted since."""
+        for kind, sender, mailbox, first, last, times in rows:
+            key = Key(str(kind), str(sender), str(mailbox))
+            use = self._uses.get(key)
+            if use is not None:
+                self._uses[key] = [int(first), use[1], use[2] + int(times)]
+            elif len(self._uses) < self.MOST:
+                self._uses[key] = [int(first), int(last), int(times)]
+            else:
+                self.dropped += int(times)
+
     def take(self) -> list[tuple[str | int, ...]]:
         """What was noted since the last time."""
         rows: list[tuple[str | int, ...]] = [(*key, *use) for key, use in self._uses.items()]
@@ -75,14 +90,14 @@ def add(path: Path, rows: list[tuple[str | int, ...]]) -> None:
     """Write what a book gave out. Raises PermissionDeniedError, UnavailableError, ConfigError."""
     with suppress(OSError):  # it names senders; what is wrong with the path SQLite says better
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640))
-    with _open(path, "rwc") as connection, connection:
+    with _open(path, "rwc", _PATIENCE) as connection, connection:
         connection.execute(_CREATE)
         connection.executemany(_ADD, rows)
 
 
 def read(path: Path) -> list[Use]:
     """Every use, the last one first. Raises PermissionDeniedError, UnavailableError, ConfigError."""
-    with _open(path, "ro") as connection:
+    with _open(path, "ro", 10) as connection:
         rows = connection.execute("SELECT * FROM used ORDER BY last DESC, kind, sender, mailbox").fetchall()
         return [_use(*row) for row in rows]
 
@@ -93,13 +108,15 @@ def _use(kind: str, sender: str, mailbox: str, first: int, last: int, times: int
 
 
 @contextmanager
-def _open(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+def _open(path: Path, mode: str, timeout: float) -> Iterator[sqlite3.Connection]:
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=10)) as connection:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=timeout)) as connection:
             yield connection
     except sqlite3.OperationalError as error:
         if "unable to open" in str(error) or "readonly" in str(error):
-            raise PermissionDeniedError(f"{path}: is not there or may not be opened by this user ({error})") from None
+            raise PermissionDeniedError(
+                f"{path}: is not there or may not be opened by this user ({error}); see to its directory, too"
+            ) from None
         raise UnavailableError(f"{path}: {error}") from None
     except (sqlite3.DatabaseError, ValueError, OverflowError, TypeError) as error:
         raise ConfigError(f"{path}: is no file of safelist's filter: {error}; move it away") from None

@@ -38,6 +38,29 @@ def test_a_book_is_bounded() -> None:
     assert (len(book.take()), book.dropped) == (3, 7)
 
 
+def test_what_could_not_be_written_is_put_back(tmp_path: Path) -> None:
+    book, other = Book(), KEY._replace(mailbox="")
+    book.note(KEY, NOW)
+    book.note(other, NOW)
+    rows = book.take()
+    book.note(KEY, NOW + timedelta(hours=1))
+    book.put_back(rows)
+    used.add(tmp_path / "used.db", book.take())
+    assert used.read(tmp_path / "used.db") == [Use(KEY, NOW, NOW + timedelta(hours=1), 2), Use(other, NOW, NOW, 1)]
+
+
+def test_what_is_put_back_is_bounded_too() -> None:
+    class Small(Book):
+        MOST = 1
+
+    book = Small()
+    book.note(KEY, NOW)
+    rows = book.take()
+    book.note(KEY._replace(mailbox=""), NOW)
+    book.put_back(rows)
+    assert (len(book.take()), book.dropped) == (1, 1)
+
+
 def test_what_is_no_such_file_is_a_named_error(tmp_path: Path) -> None:
     with pytest.raises(SafelistError):
         used.read(tmp_path / "nowhere")

@@ -232,11 +232,12 @@ def _key(decision: Decision) -> Key:
 
 
 async def write_used(book: Book, write: Callable[[list[tuple[str | int, ...]]], None], every: float = 60.0) -> None:
-    """Write what the book collected, now and then, for ever; what cannot be written is said and lost."""
+    """Write what the book collected, now and every so often, for ever. Where that fails the book has it again."""
     while True:
+        rows = book.take()
+        try:
+            await asyncio.to_thread(write, rows)
+        except Exception:
+            book.put_back(rows)
+            raise
         await asyncio.sleep(every)
-        if rows := book.take():
-            try:
-                await asyncio.to_thread(write, rows)
-            except Exception as error:
-                _log.warning("which entries were used cannot be noted: %s", error)

@@ -1,16 +1,32 @@
-"""Counters for Prometheus, on a port of their own (the extra ``metrics``)."""
+"""Counters for Prometheus, on a port of their own (the extra ``metrics``).
 
+Whoever connects there gets one answer and takes none of the policy port's descriptors: connections are few, and short.
+"""
+
+import asyncio
+import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict
+from http.client import HTTPException, parse_headers
+from io import BytesIO
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from safelist.errors import ConfigError, UnavailableError
 from safelist.filter.answering import Service
 from safelist.filter.holder import Holder
+from safelist.filter.listening import open_inet
 from safelist.filter.server import Server
+
+MAX_CONNECTIONS = 8
+"""More are closed at once."""
+_BACKLOG = 32
+"""So many may be accepted in one turn of the loop, before they are closed."""
+_SECONDS = 5.0
+"""From the connection to the last octet of the answer; whoever needs longer is cut off."""
+_MAX_REQUEST = 8 * 1024
 
 
 class _Counts(Collector):
@@ -38,14 +54,55 @@ class _Counts(Collector):
         yield GaugeMetricFamily("safelist_snapshot_published_timestamp_seconds", text, seconds)
 
 
-def start(address: str, service: Service, server: Server, holder: Holder) -> None:
-    """Serve them at ``HOST:PORT`` in a thread of its own. Raises ConfigError, UnavailableError."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ConfigError(f"metrics: {address!r}: write HOST:PORT, such as 127.0.0.1:9945")
+async def serve(address: str, service: Service, server: Server, holder: Holder) -> None:
+    """Serve them at ``HOST:PORT`` for ever. Raises ConfigError, PermissionDeniedError, UnavailableError."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Counts(service, server, holder))
-    try:
-        start_http_server(int(port), host.strip("[]"), registry)
-    except OSError as error:
-        raise UnavailableError(f"metrics: cannot listen on {address}: {error.strerror}") from None
+    conversations = _Conversations(registry)
+    async with contextlib.AsyncExitStack() as stack:
+        for listening in await asyncio.to_thread(open_inet, address, address):  # a name is looked up in there
+            stack.callback(listening.close)
+            await stack.enter_async_context(
+                await asyncio.start_server(conversations.begin, sock=listening, limit=_MAX_REQUEST, backlog=_BACKLOG)
+            )
+        await asyncio.get_running_loop().create_future()
+
+
+class _Conversations:
+    """One request and one answer each, few at a time."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._open = 0
+
+    async def begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer and close, or close at once where there are too many."""
+        self._open += 1
+        try:
+            if self._open <= MAX_CONNECTIONS:
+                async with asyncio.timeout(_SECONDS):
+                    writer.write(self._reply(await reader.readuntil(b"\r\n\r\n")))
+                    writer.close()
+                    await writer.wait_closed()
+        except (OSError, EOFError, asyncio.LimitOverrunError):  # TimeoutError is an OSError
+            pass
+        finally:
+            writer.transport.abort()
+            self._open -= 1
+
+    def _reply(self, head: bytes) -> bytes:
+        method, _, rest = head.partition(b" ")
+        if method not in (b"GET", b"HEAD"):
+            return _response("405 Method Not Allowed", "text/plain", b"ask with GET\n")
+        try:
+            accepted = parse_headers(BytesIO(rest.partition(b"\r\n")[2])).get("Accept", "")
+        except HTTPException:
+            return _response("400 Bad Request", "text/plain", b"too many header lines\n")
+        encode, kind = choose_encoder(accepted)
+        response = _response("200 OK", kind, encode(self._registry))
+        return response if method == b"GET" else response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+
+def _response(status: str, kind: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return head.encode() + body

@@ -6,6 +6,7 @@ once more and takes its ``default_action``.
 
 import asyncio
 import contextlib
+import errno
 import logging
 import math
 import os
@@ -18,7 +19,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from safelist.errors import ConfigError
 from safelist.filter import protocol
@@ -140,6 +141,7 @@ class Server:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._shared.trouble)
         servers = [
             await loop.create_server(lambda: _Connection(self._shared), sock=listening, backlog=_BACKLOG)
             for listening in self._sockets
@@ -280,6 +282,14 @@ class _Shared:
         self._all_are_gone.clear()
         if self.open:
             await self._all_are_gone.wait()
+
+    def trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What asyncio tells of the loop. It waits a second where no file can be opened, but says that for each try."""
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            self.warn("files", f"connections wait: {error.strerror}; raise LimitNOFILE=, or lower max_connections", 1)
+        else:
+            loop.default_exception_handler(context)
 
     def warn(self, kind: str, text: str, most: int = 10) -> None:
         """Log ``text``; of one kind ``most`` a minute, the next of which says how many were left out."""

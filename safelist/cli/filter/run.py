@@ -3,7 +3,11 @@
 import asyncio
 import logging
 import os
+import resource
+import signal
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Literal, TextIO
 
 import typer
@@ -11,17 +15,23 @@ import typer
 from safelist import used
 from safelist.cli.filter.configured import FilterConfigOption, load_filter, resolver_of
 from safelist.cli.terminal import now
-from safelist.errors import ConfigError, SafelistError, UsageError
+from safelist.errors import ConfigError, UsageError
 from safelist.filter.answering import Service, write_used
+from safelist.filter.background import keep_up
 from safelist.filter.holder import Holder
 from safelist.filter.lists import Lists
+from safelist.filter.log import Journal, Log
 from safelist.filter.proof import Prover
 from safelist.filter.server import Limits, Server
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.used import Book
 
-_LEVELS = {logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
+_LAST_LINES = 2.0
+"""Seconds that the end waits for whoever reads standard error."""
+_OTHER_FILES = 400
+"""Files beside Postfix's connections: 256 look-ups over TCP, the resolver's ports, metrics, the snapshot, libraries."""
+_logger = logging.getLogger("safelist.filter")
 
 
 def run(
@@ -37,8 +47,13 @@ def run(
     chosen = load_filter(config_file)
     given = {"mode": mode, "max_age": None if max_age is None else _days(max_age)}
     chosen = chosen.model_copy(update={name: value for name, value in given.items() if value is not None})
-    log_to(sys.stderr)
-    asyncio.run(_serve(chosen))
+    log = log_to(sys.stderr)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # whoever read standard error may have gone
+    _allow_files(chosen.max_connections)
+    try:
+        asyncio.run(_serve(chosen))
+    finally:
+        log.finish(_LAST_LINES)
 
 
 def _days(text: str) -> str:
@@ -49,22 +64,33 @@ def _days(text: str) -> str:
     return text
 
 
-def log_to(stream: TextIO) -> None:
-    """One line a verdict; for journald with the priority in front, sd-daemon(3)."""
-    handler = logging.StreamHandler(stream)
+def log_to(stream: TextIO) -> Log:
+    """One line a verdict; for journald with the priority in front, sd-daemon(3). Nothing that is logged ever waits."""
+    log = Log(os.dup(stream.fileno()))  # its own: whatever becomes of the stream, no other file gets this number
     if "JOURNAL_STREAM" in os.environ:
-        handler.setFormatter(_Journal())
-    logger = logging.getLogger("safelist.filter")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+        log.setFormatter(Journal())
+    logging.getLogger().addHandler(log)  # asyncio's complaints, too: by themselves they would go to standard error
+    logging.captureWarnings(True)
+    logging.getLogger("safelist.filter").setLevel(logging.INFO)
     # What no line shows needs no looking up (docs.python.org/howto/logging.html#optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
+    return log
 
 
-class _Journal(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return f"<{_LEVELS.get(record.levelno, 6)}>{record.getMessage()}"
+def _allow_files(connections: int) -> None:
+    """Let as many files be open as that many connections and all the rest may need, or say that they cannot."""
+    needed = connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < needed:
+        _logger.warning(
+            "max_connections = %d needs up to %d open files, and this process may have %d: lower it, or set "
+            "LimitNOFILE=%d in the unit (ulimit -n)", connections, needed, most, needed,
+        )  # fmt: skip
 
 
 async def _serve(chosen: Filter) -> None:
@@ -74,45 +100,48 @@ async def _serve(chosen: Filter) -> None:
     service = Service(chosen, lists, holder, Prover(resolver, chosen.timeout), book, now)
     tasks: set[asyncio.Task[None]] = set()
 
-    def start(work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    def start(name: str, work: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(keep_up(name, work))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
     server = Server(
         service.answer, chosen.listen, limits=Limits(max_connections=chosen.max_connections),
-        socket_mode=int(chosen.socket_mode, 8), on_reload=lambda: start(holder.refresh(again=True)),
+        socket_mode=int(chosen.socket_mode, 8),
+        on_reload=lambda: start("snapshot", lambda: holder.refresh(again=True)),
     )  # fmt: skip
     try:
         await holder.refresh()
         server.listen()
-        logging.getLogger("safelist.filter").info("mode %s, %d providers", chosen.mode, len(chosen.providers))
+        _logger.info("mode %s, %d providers", chosen.mode, len(chosen.providers))
+        start("snapshot", holder.watch)
+        start("lists", lists.watch)
         if chosen.used is not None:
-            used.add(chosen.used, [])
-        _start_metrics(chosen, service, server, holder)
-        start(holder.watch())
-        start(lists.watch())
-        if chosen.used is not None:
-            start(write_used(book, lambda rows: used.add(chosen.used, rows)))  # type: ignore[arg-type]
+            start("used", partial(write_used, book, partial(used.add, chosen.used)))
+        if chosen.metrics is not None:
+            start("metrics", partial(_metrics, chosen.metrics, service, server, holder))
         await server.run()
     finally:
         for task in tuple(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if chosen.used is not None and (rows := book.take()):
-            try:
-                used.add(chosen.used, rows)
-            except SafelistError as error:
-                logging.getLogger("safelist.filter").warning("the last uses could not be noted: %s", error)
+        _write_the_last(chosen, book)
         holder.close()
         resolver.close()
 
 
-def _start_metrics(chosen: Filter, service: Service, server: Server, holder: Holder) -> None:
-    if chosen.metrics is None:
+def _write_the_last(chosen: Filter, book: Book) -> None:
+    if chosen.used is None or not (rows := book.take()):
         return
+    try:
+        used.add(chosen.used, rows)
+    except Exception as error:  # whatever it is, the end must come
+        _logger.warning("used: the last uses could not be noted: %s", error)
+
+
+async def _metrics(address: str, service: Service, server: Server, holder: Holder) -> None:
     try:
         from safelist.filter import metrics
     except ModuleNotFoundError:
-        raise ConfigError("metrics: prometheus-client is not installed: pip install 'safelist[metrics]'") from None
-    metrics.start(chosen.metrics, service, server, holder)
+        raise ConfigError("prometheus-client is not installed: pip install 'safelist[metrics]'") from None
+    await metrics.serve(address, service, server, holder)
