@@ -449,31 +449,6 @@ def test_a_list_that_lists_everybody_counts_as_unreachable_until_it_does_no_more
     assert "does not list the test address" in lacking[2][0]
 
 
-def test_no_mail_waits_for_a_dead_list_after_a_while(path: Path) -> None:
-    providers = Filter.model_validate({"snapshot": path, "providers": (BLOCK, SECOND)}).providers
-    faults = {query_name(ip_address(f"192.0.2.{n}"), "block.example"): servfail for n in range(100, 120)}
-
-    async def look(server: Nameserver) -> list[tuple[tuple[str, ...], int, int]]:
-        resolver, seen = Resolver([server.address], timeout=5), []
-        lists = Lists(resolver, providers, (), 5, rest=0.5)
-        for last in [*range(100, 115), 2]:  # the last one is listed, and its name answers
-            if last == 2:
-                await asyncio.sleep(0.6)
-            before = server.queries.total()
-            found = await lists.ask(ip_address(f"192.0.2.{last}"))
-            seen.append((found.failed, len(found.block), server.queries.total() - before))
-        resolver.close()
-        return seen
-
-    with nameserver(ZONE, faults) as server:
-        *dead, mended = asyncio.run(look(server))
-    assert [found[0] for found in dead] == [("Block",)] * 15
-    asked = [queries for _, _, queries in dead]
-    assert all(queries >= 2 for queries in asked[:10])
-    assert asked[10:] == [1] * 5, "the other list only"
-    assert mended[:2] == ((), 1)
-
-
 def test_only_what_let_a_mail_through_is_noted(dns: Nameserver, path: Path) -> None:
     others = (mail(), mail(CLEAN, BOB), mail(LISTED_TWICE, BOB), mail(sender=UNREADABLE), mail(VOUCHED, BOB))
     assert not serve(dns, path, *others).used
