@@ -5,6 +5,7 @@ The sections ``[publish.NAME]`` belong to the targets, which pass their own mode
 
 import difflib
 import os
+import re
 import shlex
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -372,8 +373,7 @@ def _read_targets(sections: object, models: Mapping[str, type[BaseModel]], fault
             read[name] = models[name].model_validate(section)
         except ValidationError as error:
             details = error.errors(include_input=False)
-            found = (fault for detail in details for fault in faults_of(detail, models[name]))
-            faults.extend(f"publish.{name}.{fault}".replace(".: ", ": ") for fault in found)
+            faults.extend(f for detail in details for f in faults_of(detail, models[name], f"publish.{name}"))
     return read
 
 
@@ -394,19 +394,59 @@ def _with_absolute_paths(table: dict[str, Any], base: Path) -> dict[str, Any]:
     return table
 
 
-def faults_of(detail: ErrorDetails, model: type[BaseModel]) -> list[str]:
-    """One pydantic error as lines ``key: what is wrong, what to write``."""
+def faults_of(detail: ErrorDetails, model: type[BaseModel], above: str = "") -> list[str]:
+    """One pydantic error as lines ``key: what is wrong, what to write``; ``above`` is the key of the model's table.
+
+    No line shows what looks like a secret: people paste one into the wrong key.
+    """
     location = [str(part) for part in detail["loc"]]
-    key = ".".join(location)
+    key = ".".join(filter(None, [above, *location]))
     if detail["type"] == "value_error":
-        lines = str(detail["ctx"]["error"]).split("\n")
-        return [f"{key}.{line}" if _names_a_key(line) else f"{key}: {line}" for line in lines]
+        lines = [hide_secrets(line) for line in str(detail["ctx"]["error"]).split("\n")]
+        return [f"{key}{'.' if _names_a_key(line) else ': '}{line}" if key else line for line in lines]
     if detail["type"] == "extra_forbidden":
         known = _model_at(model, location[:-1]).model_fields
-        return [f"{key}: no such key{_suggest(location[-1], known)}; there are: {', '.join(known)}"]
-    if detail["type"] == "missing":
-        return [f"{key}: missing, write it"]
-    return [f"{key}: {detail['msg'][0].lower()}{detail['msg'][1:]}"]
+        fault = f"no such key{_suggest(location[-1], known)}; there are: {', '.join(known)}"
+        return [f"{hide_secrets(key)}: {fault}"]
+    if detail["type"] in _TABLE_TYPES:
+        return [f"{key}: must be a section with keys of its own, not a single value"]
+    if detail["type"] == "tuple_type" and _model_at(model, location) is not _model_at(model, location[:-1]):
+        return [f"{key}: must be sections of their own, write [[{key}]] before each"]
+    words = _WORDS.get(detail["type"], "is not what belongs there; see the sample of the file")
+    return [f"{key}: {words.format_map(detail.get('ctx', {}))}"]
+
+
+_TABLE_TYPES = ("model_type", "model_attributes_type", "dict_type")
+_WORDS = {
+    "missing": "missing, write it",
+    "string_type": "must be a text, in quotes",
+    "string_too_long": "is too long, write no more than {max_length}",
+    "path_type": "must be the path of a file, in quotes",
+    "bool_type": "must be true or false, without quotes",
+    "int_type": "must be a whole number, without quotes",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number, without quotes",
+    "finite_number": "must be a finite number",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "tuple_type": 'must be a list, such as ["..."]',
+}
+"""What pydantic's types of errors mean to whoever writes the file (docs.pydantic.dev, "Validation Errors")."""
+
+_KEY_OR_LOGIN = re.compile(
+    r"(?<![a-z0-9])(?=[a-z]*[0-9])[a-z0-9]{20,}"  # as dnsbl knows the keys of lists: nobody chooses such a name
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|(?<=://)[^\s/@]*(?:/[^\s@]*)?@",
+    re.IGNORECASE,
+)
+
+
+def hide_secrets(text: str) -> str:
+    """``text`` with ``***`` for what looks like a key, and for the log-in in an address."""
+    return _KEY_OR_LOGIN.sub(lambda found: "***@" if found[0].endswith("@") else "***", text)
 
 
 def _names_a_key(line: str) -> bool:
@@ -415,8 +455,9 @@ def _names_a_key(line: str) -> bool:
 
 
 def _model_at(model: type[BaseModel], location: list[str]) -> type[BaseModel]:
+    """The model of the table at ``location``; a number in it is the place in a list of tables."""
     for part in location:
-        annotation = model.model_fields[part].annotation
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
         candidates = [annotation, *get_args(annotation)]
         inner = [c for c in candidates if isinstance(c, type) and get_origin(c) is None and issubclass(c, BaseModel)]
         model = inner[0] if inner else model

@@ -1,17 +1,24 @@
 """The configuration: every fault at once, each with its key; nothing that holds a secret may be read by others."""
 
+import codecs
 import os
+import re
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from safelist import config
+from safelist.cli.terminal import target_sections
 from safelist.collector.secret import read_secret
 from safelist.entry import ALL_LISTS, UserList
 from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
+from safelist.filter.dnsbl import AllowProvider, Provider
+from safelist.filter.settings import Filter
 
 GOOD = """
 [exchange]
@@ -82,9 +89,9 @@ def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
     text = "\n".join(found)
     assert "exchange.endpoint: must be an https:// address" in text
     assert "exchange.acces: no such key (did you mean access?)" in text
-    assert "exchange.workers: input should be greater than or equal to 1" in text
+    assert "exchange.workers: must be at least 1" in text
     assert "mailboxes.addresses: not an e-mail address: 'nobody'" in text
-    assert "policy.quorum: input should be a valid integer" in text
+    assert "policy.quorum: must be a whole number, without quotes" in text
     assert "publish.paper.path: missing, write it" in text
     assert "publish.papyrus: no such target (did you mean paper?)" in text
     assert "surprise: no such key" in text
@@ -266,3 +273,113 @@ def test_toml_strings_are_read_back(text: str) -> None:
     except UnicodeEncodeError:
         return
     assert tomllib.loads(f"x = {config.toml(text)}") == {"x": text}
+
+
+ODD: list[object] = [
+    "x", "", 3, -1, 10**30, 1.5, float("nan"), float("inf"), True, date(2027, 1, 1), [], ["x"], [3], [[]], [{"x": 1}],
+    {}, {"x": 1},
+]  # fmt: skip
+"""Every type that TOML knows."""
+PYDANTICS = re.compile(
+    r"(?i)\binput\b|value error|valid (string|integer|number|tuple)|pydantic|field required|extra inp"
+)
+
+
+def in_our_words(model: type[BaseModel], key: str, value: object) -> Iterator[str]:
+    """The faults of one wrong value, each of which must begin with its key."""
+    try:
+        model.model_validate({key: value})
+    except ValidationError as error:
+        for detail in error.errors():
+            for line in config.faults_of(detail, model):
+                assert not PYDANTICS.search(line), line
+                assert "{" not in line.replace("{0}", "").replace("{1}", "").replace("{2}", ""), line
+                assert detail["msg"] not in line or detail["type"] == "value_error", line
+                yield line
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        config.Config, config.Exchange, config.Mailboxes, config.Collect, config.Database, config.Policy,
+        config.Overrides, Filter, Provider, AllowProvider, *target_sections().values(),
+    ],
+    ids=lambda model: f"{model.__module__}.{model.__name__}",
+)  # fmt: skip
+def test_every_wrong_type_of_every_key_is_said_in_our_words(model: type[BaseModel]) -> None:
+    for key in model.model_fields:
+        found = [line for value in ODD for line in in_our_words(model, key, value)]
+        assert any(line.startswith(key) for line in found), key
+        assert "is not what belongs there" not in "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fault"),
+    [
+        ("policy.quorum", '"two"', "policy.quorum: must be a whole number, without quotes"),
+        ("policy.include_domains", '"yes"', "policy.include_domains: must be true or false, without quotes"),
+        ("policy.own_domains", '"a.example"', 'policy.own_domains: must be a list, such as ["..."]'),
+        ("policy.own_domains", "[3]", "policy.own_domains.0: must be a text, in quotes"),
+        ("policy.authentication", '"dkim"', "policy.authentication: must be 'dkim-or-spf', 'spf' or 'none'"),
+        ("collect.type", "3", "collect.type: must be 'safe-senders', 'safe-recipients', 'both', "),
+        ("exchange.workers", "101", "exchange.workers: must be at most 100"),
+        ("exchange.ca_file", "3", "exchange.ca_file: must be the path of a file, in quotes"),
+        ("collect", "3", "collect: must be a section with keys of its own, not a single value"),
+    ],
+)
+def test_what_a_wrong_type_is_called(tmp_path: Path, key: str, value: str, fault: str) -> None:
+    assert any(line.startswith(fault) for line in faults(tmp_path, f"{key} = {value}"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'policy.own_domains = ["SECRET"]',
+        'policy.max_age = "SECRET"',
+        'overrides.expires = "SECRET"',
+        'mailboxes.addresses = ["https://svc:SECRET@mail.example.com/"]',
+        'mailboxes.groups = ["postgresql://svc:SEC/RET@db.example.com/"]',
+        'exchange.endpoint = "https://svc:SECRET@mail.example.com/"',
+        "exchange.SECRET = 3",
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_repeated(tmp_path: Path, text: str) -> None:
+    key = "abcdefghij0123456789klmnop"
+    found = "\n".join(faults(tmp_path, text.replace("SECRET", key).replace("SEC/RET", f"{key[:9]}/{key[9:]}")))
+    assert text.partition(".")[0] in found
+    assert key not in found
+    assert key[9:] not in found
+
+
+@pytest.mark.parametrize("key", ["secret_file", "secret_env", "secret_credential"])
+@pytest.mark.parametrize("secret", ["hunter2", "hun/ter2", "hunter2" * 40])
+def test_a_secret_where_its_name_belongs_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, secret: str
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    chosen = exchange(**{key: str(tmp_path / secret) if key == "secret_file" else secret})
+    with pytest.raises((ConfigError, PermissionDeniedError)) as caught:
+        read_secret(chosen)
+    assert key in str(caught.value)
+    assert "ter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r\nand a comment\r\n"])
+def test_a_secret_as_an_editor_saves_it(tmp_path: Path, encoding: str, end: str) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(f"hünter 2\x0b {end}".encode(encoding))
+    path.chmod(0o600)
+    assert read_secret(exchange(secret_file=path)) == "hünter 2\x0b "
+
+
+@pytest.mark.parametrize("data", ["hunter2".encode("utf-16-le"), "hünter2".encode("latin-1"), b"\xff\xfeh\0x"])
+def test_a_secret_in_another_encoding_is_said(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(data)
+    path.chmod(0o600)
+    with pytest.raises(ConfigError, match="secret_file: the secret is not UTF-8 text; save it as UTF-8"):
+        read_secret(exchange(secret_file=path))
+    path.write_bytes(codecs.BOM_UTF8)
+    with pytest.raises(ConfigError, match="is empty"):
+        read_secret(exchange(secret_file=path))

@@ -1,5 +1,7 @@
 """The secret that the configuration names: a password, or an OAuth client secret; it never stands in a message."""
 
+import codecs
+import errno
 import os
 import shlex
 import subprocess
@@ -18,7 +20,10 @@ def read_secret(exchange: Exchange) -> str | None:
         return exchange.secret.get_secret_value()
     if exchange.secret_env is not None:
         if not (value := os.environ.get(exchange.secret_env)):
-            raise ConfigError(f"exchange.secret_env: the environment variable {exchange.secret_env} is not set")
+            raise ConfigError(
+                "exchange.secret_env: the environment variable of that name is not set; set it, and write its name "
+                "there, not the secret itself"
+            )
         return value
     if exchange.secret_command is not None:
         return _first_line(_output_of(exchange.secret_command), "exchange.secret_command: the command printed nothing")
@@ -38,13 +43,22 @@ def _secret_in_file(path: Path, key: str) -> str:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode & 0o777
             data = file.read(MAX_BYTES)
-    except FileNotFoundError:
-        raise ConfigError(f"{key}: {path} does not exist; write the secret into it") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(
+            f"{key}: the file of that name does not exist ({_nearest(path)} does); write the secret into it, and its "
+            "name there, not the secret itself"
+        ) from None
     except OSError as error:
-        raise PermissionDeniedError(f"{key}: {path} cannot be read: {error.strerror}") from None
+        named = "the file of that name" if error.errno == errno.ENAMETOOLONG else path
+        raise PermissionDeniedError(f"{key}: {named} cannot be read: {error.strerror}") from None
     if mode & 0o007:
         raise ConfigError(f"{key}: others may read {path} (mode {mode:o}): chmod 600 {shlex.quote(str(path))}")
     return _first_line(data, f"{key}: {path} is empty")
+
+
+def _nearest(path: Path) -> Path:
+    """The directory above that is there: the rest may be the secret, by mistake."""
+    return next((above for above in path.parents if above.is_dir()), Path("/"))
 
 
 def _output_of(command: str) -> bytes:
@@ -67,10 +81,14 @@ def _why(error: Exception) -> str:
 
 
 def _first_line(data: bytes, empty: str) -> str:
+    """Without a byte order mark, which editors and PowerShell put in front; blanks may be part of a secret."""
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        lines = data.decode().splitlines()
+        line = data.decode(encoding).partition("\n")[0].removesuffix("\r")
     except UnicodeDecodeError:
-        raise ConfigError(f"{empty.partition(':')[0]}: the secret is not UTF-8 text") from None
-    if not lines or not lines[0]:
+        line = "\0"
+    if "\0" in line:  # UTF-16 without a mark, for one
+        raise ConfigError(f"{empty.partition(':')[0]}: the secret is not UTF-8 text; save it as UTF-8")
+    if not line:
         raise ConfigError(empty)
-    return lines[0]
+    return line

@@ -115,10 +115,15 @@ class Lookup(Section):
                 '["127.0.0.2-127.0.0.11"], or bitmask_match, or any_match = true'
             )
         if shown := [key for key in ("name", "rejection_response") if self._tells_a_key(getattr(self, key, ""))]:
-            raise ValueError("\n".join(f"{key}: holds the key of lookup_domain, leave it out" for key in shown))
+            raise ValueError(
+                "\n".join(f"{key}: holds the key of a list, which everybody would see; leave it out" for key in shown)
+            )
         return self
 
     def _tells_a_key(self, text: str) -> bool:
+        """Whether it holds the lookup domain's key, or what looks like one: they are pasted into the wrong field."""
+        if any(map(_KEY.fullmatch, re.findall(r"[a-z0-9]+", text.lower()))):
+            return True
         pairs = zip(self.lookup_domain.split("."), self.public_domain.split("."), strict=True)
         return any(shown == _HIDDEN and len(label) > 3 and label in text.lower() for label, shown in pairs)
 

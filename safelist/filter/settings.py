@@ -2,13 +2,12 @@
 
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
 from safelist.config import LenientPath, Section, Texts, faults_of, read_text, sample_of
 from safelist.errors import ConfigError
@@ -153,12 +152,24 @@ class Filter(Section):
     @model_validator(mode="after")
     def _blocks_or_allows(self) -> Self:
         blocking = {each.lookup_domain for each in self.providers}
-        both = [each.name for each in self.allow_providers if each.lookup_domain in blocking]
-        if both:
-            raise ValueError(
-                f"allow_providers: {', '.join(both)} is among the providers, too: it would admit whom it lists"
-            )
+        faults = [
+            f"allow_providers: {each.name} asks {each.public_domain}, as one of the providers does: it would admit "
+            "whom it lists; write it into one of the two"
+            for each in self.allow_providers
+            if each.lookup_domain in blocking
+        ]
+        if faults := faults or list(self._ambiguous_names()):
+            raise ValueError("\n".join(faults))
         return self
+
+    def _ambiguous_names(self) -> Iterator[str]:
+        """Lists of one name: what is known of one, such as that it does not answer, would count for the other."""
+        seen: set[str] = set()
+        for key, lists in (("providers", self.providers), ("allow_providers", self.allow_providers)):
+            for each in lists:
+                if each.enabled and each.name.lower() in seen:
+                    yield f"{key}: two lists are called {each.name}; give each a name of its own"
+                seen.update([each.name.lower()] if each.enabled else [])
 
     def networks(self, name: Literal["trusted_networks", "allow_list"]) -> tuple[IPv4Network | IPv6Network, ...]:
         """The networks of one of the two lists."""
@@ -238,7 +249,7 @@ def load(path: Path) -> Filter:
     try:
         found = Filter.model_validate(table)
     except ValidationError as error:
-        faults = (fault for detail in error.errors(include_input=False) for fault in _faults(detail))
+        faults = (fault for detail in error.errors(include_input=False) for fault in faults_of(detail, Filter))
         raise ConfigError(*(f"{path}: {fault}" for fault in faults)) from None
     _refuse_open_key(found, path)
     return found
@@ -253,16 +264,6 @@ def _refuse_open_key(found: Filter, path: Path) -> None:
                 f"{path}: the lookup domain of {each.name} holds a key and everybody may read the file "
                 f"(mode {mode:o}): chgrp it to the filter's group and chmod 640"
             )
-
-
-def _faults(detail: ErrorDetails) -> list[str]:
-    """One error as lines; inside a [[providers]] the keys are those of a provider."""
-    name, *rest = detail["loc"]
-    if name not in _TABLES or len(rest) < 2:
-        return faults_of(detail, Filter)
-    number, *inside = rest
-    inner = ErrorDetails({**detail, "loc": tuple(inside)})
-    return [f"{name}.{number}.{fault}" for fault in faults_of(inner, _TABLES[str(name)])]
 
 
 _TABLES: dict[str, type[Lookup]] = {"providers": Provider, "allow_providers": AllowProvider}

@@ -217,6 +217,61 @@ def test_no_fault_shows_the_key_of_a_lookup_domain(tmp_path: Path) -> None:
     assert not any(key in fault for fault in faults(tmp_path, tables, header="X Y"))
 
 
+KEY = "abcdefghij0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f'name = "{KEY}"',
+        f'name = "DQS {KEY.upper()}"',
+        f'rejection_response = "see https://check.example/{KEY}"',
+        f'hide_labels = "{KEY}"',
+        f'bitmask_match = "{KEY}"',
+        f'ip_address_match = ["{KEY}"]',
+        f'{KEY} = "x"',
+    ],
+)
+@pytest.mark.parametrize("table", ["providers", "allow_providers"])
+def test_a_key_in_the_wrong_field_is_refused_and_not_repeated(tmp_path: Path, lines: str, table: str) -> None:
+    here = {"name": "Other", "lookup_domain": "list.example.net"} | {lines.partition(" = ")[0]: ""}
+    rest = "".join(f'{key} = "{value}"\n' for key, value in here.items() if value)
+    found = faults(tmp_path, f"{PROVIDER}[[{table}]]\nany_match = true\n{rest}{lines}\n")
+    assert all(fault.startswith(f"{table}.{'1' if table == 'providers' else '0'}.") for fault in found)
+    assert KEY not in "\n".join(found).lower()
+
+
+@pytest.mark.parametrize("key", ["max_age", "socket_mode", "metrics", "mode", "header", "timeout"])
+@pytest.mark.parametrize("top", ["listen", "resolvers", "trusted_networks", "allow_list", "bypassed_recipients"])
+def test_a_key_in_the_wrong_field_at_the_top_is_not_repeated(tmp_path: Path, key: str, top: str) -> None:
+    value = f"-{KEY}" if key == "header" else KEY
+    assert KEY not in "\n".join(faults(tmp_path, **{key: value + "\n", top: [KEY]}))
+
+
+def test_a_list_that_blocks_and_allows_is_a_fault_of_the_file(tmp_path: Path) -> None:
+    assert faults(tmp_path, PROVIDER + PROVIDER.replace("[providers]", "[allow_providers]")) == [
+        (
+            "allow_providers: Zen asks zen.example.net, as one of the providers does: it would admit whom it lists; "
+            "write it into one of the two"
+        )
+    ]
+    path = tmp_path / "filter.toml"
+    for command in ("run", "check"):
+        done = Command(tmp_path)("filter", command, "--config", str(path))
+        assert (done.code, done.out, len(done.err.splitlines())) == (78, "", 1)
+
+
+def test_each_list_has_a_name_of_its_own(tmp_path: Path) -> None:
+    other = PROVIDER.replace("zen.example", "other.example").replace("Zen", "ZEN")
+    assert faults(tmp_path, PROVIDER + other) == ["providers: two lists are called ZEN; give each a name of its own"]
+    allow = other.replace("[providers]", "[allow_providers]")
+    assert faults(tmp_path, PROVIDER + allow) == [
+        "allow_providers: two lists are called ZEN; give each a name of its own"
+    ]
+    assert len(loaded(tmp_path, PROVIDER + other + "enabled = false\n").providers) == 2
+    assert len(loaded(tmp_path, PROVIDER + PROVIDER.replace("Zen", "Zen, other codes")).providers) == 2
+
+
 def test_the_commands_say_it_in_lines_and_end_with_78_or_64(tmp_path: Path) -> None:
     path, safelist = write(tmp_path, 'snapshot = "a\\u0000b"\nlisten = ["x"]\n' + PROVIDER), Command(tmp_path)
     done = safelist("filter", "run", "--config", str(path))
