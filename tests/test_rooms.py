@@ -44,6 +44,7 @@ PURE = [
     "filter/dnsbl.py",
     "filter/placement.py",
     "filter/protocol.py",
+    "filter/restrictions.py",
     "collector/belief.py",
     "collector/itemid.py",
     "collector/soap.py",

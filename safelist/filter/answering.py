@@ -24,6 +24,10 @@ from safelist.used import Book, Key
 
 _log = logging.getLogger("safelist.filter")
 NOTHING = "DUNNO"
+PROBE, PROBED = "safelist filter check", "safelist answers in mode "
+"""The policy_context of a request that asks whether somebody answers (it is about no mail, and no verdict), and what
+follows DUNNO then; the context comes from whoever connects, never from a client of Postfix.
+"""
 _MAX_SHOWN = 320
 _MAX_CACHED = 1 << 14
 _MAX_PREPENDED = 10_000
@@ -76,6 +80,8 @@ class Service:
         """The action for a request: at once where everything is known, else when it is."""
         if request.get("protocol_state") not in ("RCPT", ""):
             return NOTHING
+        if request.get("policy_context") == PROBE:
+            return f"{NOTHING} {PROBED}{self._chosen.mode}"
         began = perf_counter()
         mail = mail_of(request)
         facts = self.begin(mail)

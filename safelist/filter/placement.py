@@ -6,195 +6,397 @@ before MAIL FROM (POSTSCREEN_README), and an OK in a list that also controls rel
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
 
-LISTS = (
-    "smtpd_client_restrictions",
-    "smtpd_helo_restrictions",
-    "smtpd_sender_restrictions",
-    "smtpd_relay_restrictions",
-    "smtpd_recipient_restrictions",
-    "smtpd_data_restrictions",
-)
-NAMES = (
-    *LISTS, "default_process_limit", "postscreen_dnsbl_sites", "postscreen_dnsbl_action", "recipient_delimiter",
-    "smtpd_delay_reject", "smtpd_policy_service_default_action",
-)  # fmt: skip
-_REJECTS = ("reject_rbl_client", "reject_rhsbl_client", "reject_rhsbl_sender", "reject_rhsbl_reverse_client")
+from safelist.filter.restrictions import PolicyService, Restriction, Service, policy_service, words, zone_of
+
+CLIENT_LISTS = ("reject_rbl_client", "reject_rbl", "reject_maps_rbl")
+"""Restrictions that reject by a DNSBL of clients; the latter two are old names."""
+RELAY_CONTROL = ("reject_unauth_destination", "defer_unauth_destination")
+RELAY_LISTS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
+EXAMPLE = "inet:127.0.0.1:10045"
+
+Mode = Literal["enforce", "observe"]
 
 
 class Remark(NamedTuple):
-    """Something that an administrator should know. ``is_fault``: the filter cannot work, or a relay is open."""
+    """Something that an administrator should know. ``is_fault``: it cannot work as it is, or a relay is open."""
 
     is_fault: bool
     text: str
 
 
-def parse(output: str) -> dict[str, str]:
-    """``name = value`` lines, as ``postconf NAME...`` prints them."""
-    pairs = (line.partition("=") for line in output.splitlines())
-    return {name.strip(): value.strip() for name, sign, value in pairs if sign}
+class Provider(NamedTuple):
+    """A block list that the filter asks; only ``public_domain`` is ever shown."""
+
+    name: str
+    lookup_domain: str
+    public_domain: str
 
 
-def words(value: str) -> list[str]:
-    """The restrictions of a list; ``{ ... }`` holds one with its settings, of which the first word counts."""
-    grouped = re.sub(r"\{\s*([^\s,{}]+)[^{}]*\}", r"\1", value)
-    return [word for word in re.split(r"[\s,]+", grouped) if word]
+class Answer(NamedTuple):
+    """What a policy request got at an address: ``fault`` says why nothing, ``mode`` is that of a filter of ours."""
+
+    fault: str = ""
+    mode: str = ""
 
 
 class Installed(NamedTuple):
-    """What matters beside main.cf: the services that master.cf runs as postscreen, where the filter listens and how
-    many connections it takes, its recipient_delimiter, and the maps (type:path) that safelist wrote.
+    """Postfix as it is (``main``: main.cf; its smtpd and postscreen services), and the filter as it is configured.
+
+    ``answers`` is by :func:`real_address`; ``own_maps`` are the maps (type:path) that safelist wrote.
     """
 
-    postscreens: Sequence[str]
+    main: Mapping[str, str]
+    services: Sequence[Service]
+    postscreens: Sequence[Service]
     addresses: Sequence[str]
+    mode: Mode = "enforce"
+    providers: Sequence[Provider] = ()
+    answers: Mapping[str, Answer] = {}
     max_connections: int = 200
     recipient_delimiter: str = ""
     own_maps: Collection[str] = ()
 
 
-def remarks(settings: Mapping[str, str], installed: Installed) -> Iterator[Remark]:
+def remarks(installed: Installed) -> Iterator[Remark]:
     """What is wrong with the places of DNSBLs and of the filter."""
-    addresses = [_normal(address) for address in installed.addresses]
-    lists = {name: words(settings.get(name, "")) for name in LISTS}
-    yield from _about_postscreen(settings, installed.postscreens)
-    yield from _about_the_filter(lists, addresses)
-    yield from _about_failure(settings, addresses)
-    yield from _about_maps(lists, addresses, installed.own_maps)
-    yield from _about_dnsbls(lists)
-    yield from _about_limits(settings, installed)
+    yield from about_postscreen(installed.main, installed.postscreens, _secrets(installed.providers))
+    judged = doors(installed.services)
+    if not judged:
+        yield Remark(True, "master.cf runs no smtpd that takes mail from strangers: nobody would ask the filter")
+    yield from merged((service, _about_service(service, installed)) for service in judged)
+    yield from _about_limits(installed)
 
 
-def _about_limits(settings: Mapping[str, str], installed: Installed) -> Iterator[Remark]:
-    limit = settings.get("default_process_limit", "")
-    if limit.isdecimal() and int(limit) > installed.max_connections:
-        yield Remark(
-            False,
-            f"Postfix may run {limit} smtpd processes with a connection each, the filter takes "
-            f"{installed.max_connections}: raise max_connections, or some mail passes unasked",
-        )
-    delimiter = settings.get("recipient_delimiter", "")
-    mine = installed.recipient_delimiter
-    if bool(delimiter) != bool(mine) or mine not in delimiter:
-        yield Remark(
-            True,
-            f"Postfix's recipient_delimiter is {delimiter!r}, the filter's {installed.recipient_delimiter!r}: what a "
-            "recipient allows or blocks does not count for an address with an extension; make them the same",
-        )
-    if settings.get("smtpd_delay_reject", "yes") != "yes":
+def doors(services: Iterable[Service]) -> list[Service]:
+    """The smtpd services at which mail of strangers arrives: on port 25, or where there is none, on any other."""
+    open_to = [it for it in services if not it.turns_strangers_away]
+    world = [it for it in open_to if it.is_for_the_world]
+    return world or [it for it in open_to if not it.is_for_submission]
+
+
+def merged(told: Iterable[tuple[Service, Iterable[Remark]]]) -> Iterator[Remark]:
+    """Each remark once, with the services that it is about where it is not about all."""
+    by_remark: dict[Remark, list[str]] = {}
+    names = []
+    for service, found in told:
+        names.append(service.name)
+        for remark in dict.fromkeys(found):
+            by_remark.setdefault(remark, []).append(service.name)
+    for (is_fault, text), about in by_remark.items():
+        yield Remark(is_fault, text if about == names else f"master.cf, {', '.join(about)}: {text}")
+
+
+def policy_addresses(services: Iterable[Service]) -> list[str]:
+    """The real address of every policy service that is asked, each once."""
+    found = (
+        real_address(policy_service(it.argument).address, service)
+        for service in services
+        for it in service.restrictions
+        if it.name == "check_policy_service"
+    )
+    return list(dict.fromkeys(found))
+
+
+def real_address(address: str, service: Service) -> str:
+    """Where ``service`` gets to: ``inet:HOST:PORT`` without brackets, or ``unix:`` and an absolute path.
+
+    A UNIX socket is named from the queue directory, and a chrooted smtpd finds nothing outside it. Of an inet address
+    the host may be missing, which is localhost (host_port(3)).
+    """
+    kind, _, rest = address.partition(":")
+    if kind != "unix":
+        return _normal(address)
+    queue = service.settings.get("queue_directory", "/var/spool/postfix").rstrip("/")
+    is_inside = not rest.startswith("/") or service.is_chrooted
+    return f"unix:{queue}/{rest.lstrip('/')}" if is_inside else address
+
+
+def _normal(address: str) -> str:
+    kind, _, rest = address.partition(":")
+    if kind != "inet":
+        return address
+    host, _, port = rest.rpartition(":")
+    host = host.strip("[]").lower()
+    return f"inet:{'127.0.0.1' if host in ('', 'localhost') else host}:{port}"
+
+
+def _is_same(asked: str, listening: str) -> bool:
+    """Whether who connects to ``asked`` gets to who listens at ``listening``, which may be every address."""
+    kind, _, rest = _normal(listening).partition(":")
+    host, _, port = rest.rpartition(":")
+    is_everywhere = kind == "inet" and host in ("0.0.0.0", "::", "*")  # noqa: S104
+    return asked == f"{kind}:{rest}" or (is_everywhere and asked.startswith("inet:") and asked.endswith(f":{port}"))
+
+
+class _Place(NamedTuple):
+    """The ``at``-th restriction of a service asks the filter."""
+
+    at: int
+    it: Restriction
+    asked: PolicyService
+    answer: Answer
+
+
+def _places(service: Service, installed: Installed) -> list[_Place]:
+    found = []
+    for at, it in enumerate(service.restrictions):
+        if it.name == "check_policy_service":
+            asked = policy_service(it.argument)
+            real = real_address(asked.address, service)
+            answer = installed.answers.get(real, Answer())
+            if answer.mode or any(_is_same(real, address) for address in installed.addresses):
+                found.append(_Place(at, it, asked, answer))
+    return found
+
+
+def _about_service(service: Service, installed: Installed) -> Iterator[Remark]:
+    places = _places(service, installed)
+    yield from _about_the_filter(service, installed, places)
+    for place in places:
+        yield from _about_answer(service, place, installed.mode)
+        yield from _about_failure(service, place)
+        yield from _about_maps(service.restrictions, place, installed.own_maps)
+    running = {place.answer.mode for place in places} | {installed.mode}
+    if "observe" in running:
+        yield from _about_kept_lists(service, installed, places)
+    elif places and not any(place.answer.fault for place in places):  # else nothing would be left that rejects
+        yield from _about_lists_to_remove(service, installed, min(place.at for place in places))
+    yield from _about_domain_lists(service, _secrets(installed.providers))
+    yield from _about_relaying(service.restrictions)
+    if service.settings.get("smtpd_delay_reject", "yes") != "yes":
         yield Remark(True, "smtpd_delay_reject is not yes: at the client's connection no sender is known yet")
 
 
-def _about_postscreen(settings: Mapping[str, str], services: Sequence[str]) -> Iterator[Remark]:
-    sites = words(settings.get("postscreen_dnsbl_sites", ""))
-    if not sites:
-        return
-    action = settings.get("postscreen_dnsbl_action", "ignore")
-    if not services:
-        yield Remark(False, "postscreen_dnsbl_sites is set, but master.cf runs no postscreen: nothing asks them")
-    elif action != "ignore":
-        names = ", ".join(site.partition("=")[0].partition("*")[0] for site in sites)
-        yield Remark(
-            True,
-            f"postscreen asks {_shown(names)} and decides before MAIL FROM: no sender list can lift that; "
-            "take them out of postscreen_dnsbl_sites (or set postscreen_dnsbl_action = ignore) and let the filter ask "
-            "them",
-        )
-
-
-def _about_the_filter(lists: Mapping[str, list[str]], addresses: Sequence[str]) -> Iterator[Remark]:
-    found = [(name, place) for name, them in lists.items() for place in _places(them, addresses)]
-    asked = [them[place + 1] for them in lists.values() for place in _policy_services(them)]
-    if not found and asked:
-        yield Remark(True, f"Postfix asks {', '.join(asked)}, the filter listens on {', '.join(addresses)}")
-    elif not found:
-        yield Remark(
-            True,
-            "the filter is asked nowhere: write, in smtpd_recipient_restrictions after reject_unauth_destination, "
-            f"check_policy_service {{ {addresses[0] if addresses else 'inet:127.0.0.1:10045'}, timeout=10s, "
-            "default_action=DUNNO }",
-        )
-    for name, place in found:
-        them = lists[name]
-        if name != "smtpd_recipient_restrictions":
+def _about_the_filter(service: Service, installed: Installed, places: Sequence[_Place]) -> Iterator[Remark]:
+    them = service.restrictions
+    if not places:
+        yield _asked_nowhere(service, installed)
+    for place in places:
+        before = [it.name for it in them[: place.at] if it.place == place.it.place]
+        behind = [it.name for it in them[place.at :] if it.place == place.it.place]
+        if place.it.only_warns:
+            yield Remark(True, f"warn_if_reject stands before the filter in {place.it.where}: it rejects nobody there")
+        if place.it.place != "smtpd_recipient_restrictions":
             yield Remark(
-                name == "smtpd_data_restrictions",
-                f"the filter is asked in {name}: it decides for each recipient; ask it in smtpd_recipient_restrictions",
+                place.it.place in ("smtpd_data_restrictions", "smtpd_end_of_data_restrictions"),
+                f"the filter is asked in {place.it.where}: it decides for each recipient; ask it in "
+                "smtpd_recipient_restrictions",
             )
-        elif "reject_unauth_destination" not in them[:place] and "reject_unauth_destination" in them:
+        elif "reject_unauth_destination" not in before and "reject_unauth_destination" in behind:
             yield Remark(
                 False,
                 "the filter is asked before reject_unauth_destination: put it behind it, for relaying is refused first",
             )
 
 
-def _about_failure(settings: Mapping[str, str], addresses: Sequence[str]) -> Iterator[Remark]:
+def _asked_nowhere(service: Service, installed: Installed) -> Remark:
+    here = ", ".join(installed.addresses)
+    asked = [policy_service(it.argument).address for it in service.restrictions if it.name == "check_policy_service"]
+    for address in asked:
+        if address in installed.addresses:  # then it is a path, and leads elsewhere
+            real = real_address(address, service)
+            return Remark(
+                True,
+                f"Postfix asks {address}, but its smtpd is chrooted (master.cf) and looks for {real}: let the filter "
+                f"listen on {_inside_queue(service)} and name unix:private/safelist in main.cf, or use {EXAMPLE}",
+            )
+    if asked:
+        return Remark(
+            True,
+            f"Postfix asks {', '.join(asked)}, the filter listens on {here}: name that address in main.cf, or correct "
+            "`listen` in filter.toml and restart the filter",
+        )
+    address = installed.addresses[0] if installed.addresses else EXAMPLE
+    return Remark(
+        True,
+        "the filter is asked nowhere: write, in smtpd_recipient_restrictions after reject_unauth_destination, "
+        f"check_policy_service {{ {address}, timeout=10s, default_action=DUNNO }}",
+    )
+
+
+def _inside_queue(service: Service) -> str:
+    return real_address("unix:private/safelist", service)
+
+
+def _about_answer(service: Service, place: _Place, mode: Mode) -> Iterator[Remark]:
+    address = place.asked.address
+    if place.answer.fault:
+        real = real_address(address, service)
+        where = address if real == _normal(address) else f"{address} ({real})"
+        yield Remark(
+            True,
+            f"Postfix asks the filter at {where}, where nobody answers: {place.answer.fault}; is "
+            "safelist-filter.service running, and does it listen there?",
+        )
+    elif place.answer.mode and place.answer.mode != mode:
+        yield Remark(
+            True,
+            f'filter.toml says mode = "{mode}", but the filter that answers at {address} runs in mode '
+            f"{place.answer.mode}: restart it (systemctl restart safelist-filter), and leave every reject_rbl_client "
+            "where it is until then",
+        )
+
+
+def _about_failure(service: Service, place: _Place) -> Iterator[Remark]:
     """What Postfix does when the filter is down."""
-    if settings.get("smtpd_policy_service_default_action", "").upper() == "DUNNO":
-        return
-    for name in LISTS:
-        for _, address, options in _POLICY_SERVICE.findall(settings.get(name, "")):
-            if _normal(address) in addresses and "default_action=DUNNO" not in re.sub(r"\s", "", options):
-                yield Remark(
-                    True,
-                    f"{name} asks the filter without default_action=DUNNO: all mail is deferred while it is down",
-                )
+    default = service.settings.get("smtpd_policy_service_default_action", "")
+    if place.asked.options.get("default_action", default).upper() != "DUNNO":
+        yield Remark(
+            True,
+            f"{place.it.where} asks the filter without default_action=DUNNO: all mail is deferred while it is down",
+        )
 
 
-_POLICY_SERVICE = re.compile(r"check_policy_service\s+(\{)?\s*([^\s,{}]+)([^{}]*?(?=\})|)")
-
-
-def _about_maps(lists: Mapping[str, list[str]], addresses: Sequence[str], own: Collection[str]) -> Iterator[Remark]:
+def _about_maps(them: Sequence[Restriction], place: _Place, own: Collection[str]) -> Iterator[Remark]:
     """Maps that accept a sender before the filter could ask for a proof."""
-    them = lists["smtpd_recipient_restrictions"]
-    for end in _places(them, addresses):
-        for place, word in enumerate(them[:end]):
-            if word == "check_sender_access" and place + 1 < end:
-                is_own = them[place + 1] in own
-                whose = "safelist's own map" if is_own else "a map"
-                yield Remark(
-                    is_own,
-                    f"check_sender_access {them[place + 1]} stands before the filter: whom {whose} accepts there is "
-                    f"never asked for a proof, and may be forged{'; take it out' if is_own else ''}",
-                )
+    for it in them[: place.at]:
+        if it.name == "check_sender_access" and it.place == place.it.place:
+            is_own = it.argument in own
+            whose = "safelist's own map" if is_own else "a map"
+            yield Remark(
+                is_own,
+                f"check_sender_access {it.argument} stands before the filter: whom {whose} accepts there is never "
+                "asked for a proof, and may be forged"
+                + ("; move it behind the filter, and take it out together with reject_rbl_client" if is_own else ""),
+            )
 
 
-def _about_dnsbls(lists: Mapping[str, list[str]]) -> Iterator[Remark]:
-    for name, them in lists.items():
-        for place, word in enumerate(them):
-            if word in _REJECTS:
-                zone = them[place + 1] if place + 1 < len(them) else ""
-                yield Remark(
-                    True,
-                    f"{word} {_shown(zone)} in {name} rejects whatever the filter says: take it out and make it a "
-                    "[[providers]] of the filter",
-                )
-            unsafe = name in ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
-            if unsafe and word == "check_sender_access" and "reject_unauth_destination" not in them[:place]:
+def _about_lists_to_remove(service: Service, installed: Installed, at: int) -> Iterator[Remark]:
+    """Where the filter enforces, whatever rejects beside it cannot be lifted."""
+    secrets, asked = _secrets(installed.providers), {it.lookup_domain for it in installed.providers}
+    for it in service.restrictions:
+        if it.name in CLIENT_LISTS and not it.only_warns:
+            is_asked = zone_of(it.argument) in asked
+            who = "" if it.is_certain else ", where an access map applies it,"
+            yield Remark(
+                True,
+                f"{it.name} {shown(it.argument, secrets)} in {it.where}{who} rejects whatever the filter says: "
+                + ("take it out" if is_asked else "make it a [[providers]] of the filter and then take it out"),
+            )
+    if not any(it.name in CLIENT_LISTS for it in service.restrictions):
+        for it in service.restrictions[at:]:
+            if it.name == "check_sender_access" and it.argument in installed.own_maps:
                 yield Remark(
                     False,
-                    f"check_sender_access stands before reject_unauth_destination in {name}: an OK or a number in that "
-                    "map lets whoever forges a sender relay",
+                    f"check_sender_access {it.argument} has nothing left to lift, and skips what stands behind it: "
+                    "take it out",
                 )
 
 
-def _places(them: Sequence[str], addresses: Sequence[str]) -> Iterator[int]:
-    return (place for place in _policy_services(them) if _normal(them[place + 1]) in addresses)
+def _about_kept_lists(service: Service, installed: Installed, places: Sequence[_Place]) -> Iterator[Remark]:
+    """Where the filter observes, every list that it would ask has to reject behind it as before."""
+    secrets, them = _secrets(installed.providers), service.restrictions
+    first = min((place.at for place in places), default=0)
+    for it in them[:first]:
+        if it.name in CLIENT_LISTS and not it.only_warns:
+            yield Remark(
+                True,
+                f"{it.name} {shown(it.argument, secrets)} in {it.where} stands before the filter, which never sees "
+                "whom it rejects: move it behind check_policy_service in smtpd_recipient_restrictions",
+            )
+    for provider in installed.providers:
+        asking = [it for it in them if it.name in CLIENT_LISTS and zone_of(it.argument) == provider.lookup_domain]
+        if any(it.is_certain and not it.only_warns for it in asking):
+            continue
+        told = ""
+        if asking:
+            told = (
+                " (where it stands now, warn_if_reject keeps it from rejecting)"
+                if asking[0].only_warns
+                else (f" (only {asking[0].where} does, where an access map applies it)")
+            )
+        yield Remark(
+            True,
+            f"the filter observes and rejects nobody, and no reject_rbl_client asks {provider.name}{told}: until the "
+            f"filter enforces, write reject_rbl_client {provider.public_domain} behind check_policy_service",
+        )
 
 
-def _policy_services(them: Sequence[str]) -> Iterator[int]:
-    return (place for place, word in enumerate(them[:-1]) if word == "check_policy_service")
+def _about_domain_lists(service: Service, secrets: Collection[str]) -> Iterator[Remark]:
+    for it in service.restrictions:
+        if it.name.startswith("reject_rhsbl") and not it.only_warns:
+            yield Remark(
+                False,
+                f"{it.name} {shown(it.argument, secrets)} in {it.where} lists domains, not clients: it cannot become a "
+                "provider of the filter, and rejects safe senders, too; keep it only if that is meant",
+            )
 
 
-def _normal(address: str) -> str:
-    return address.replace("inet:localhost:", "inet:127.0.0.1:")
+def _about_relaying(them: Sequence[Restriction]) -> Iterator[Remark]:
+    for it in before_relay_control(them):
+        yield Remark(
+            False,
+            f"{it.name} stands before reject_unauth_destination in {it.where}: an OK or a number in that map lets "
+            "whoever forges a sender relay",
+        )
 
 
-def _shown(text: str) -> str:
-    """Bounded, and without what looks like the key of a subscription."""
-    hidden = ".".join(
-        "***" if re.fullmatch(r"(?=[a-z]*[0-9])[a-z0-9]{20,63}", label) else label for label in text.split(".")
+def before_relay_control(them: Sequence[Restriction]) -> list[Restriction]:
+    """The sender maps of the lists that control relaying that are asked before relaying is refused."""
+    found, guarded = [], set()
+    for it in them:
+        if it.name in RELAY_CONTROL:
+            guarded.add(it.place)
+        elif it.name == "check_sender_access" and it.place in RELAY_LISTS and it.place not in guarded:
+            found.append(it)
+    return found
+
+
+def about_postscreen(
+    main: Mapping[str, str], postscreens: Sequence[Service], secrets: Collection[str] = ()
+) -> Iterator[Remark]:
+    """Whether postscreen asks DNSBLs: no sender is known there."""
+    if not postscreens and words(main.get("postscreen_dnsbl_sites", "")):
+        yield Remark(False, "postscreen_dnsbl_sites is set, but master.cf runs no postscreen: nothing asks them")
+    for service in postscreens:
+        sites = words(service.settings.get("postscreen_dnsbl_sites", ""))
+        if sites and service.settings.get("postscreen_dnsbl_action", "ignore") != "ignore":
+            names = ", ".join(shown(site.partition("=")[0].partition("*")[0], secrets) for site in sites)
+            yield Remark(
+                True,
+                f"postscreen asks {names[:400]} and decides before MAIL FROM: no sender list can lift that; ask them "
+                "with reject_rbl_client in smtpd_recipient_restrictions (while no filter enforces) or by the filter, "
+                "then take them out of postscreen_dnsbl_sites (or set postscreen_dnsbl_action = ignore)",
+            )
+
+
+def _about_limits(installed: Installed) -> Iterator[Remark]:
+    limit = installed.main.get("default_process_limit", "")
+    if limit.isdecimal() and int(limit) > installed.max_connections:
+        yield Remark(
+            False,
+            f"Postfix may run {limit} smtpd processes with a connection each, the filter takes "
+            f"{installed.max_connections}: raise max_connections, or some mail passes unasked",
+        )
+    delimiter, mine = installed.main.get("recipient_delimiter", ""), installed.recipient_delimiter
+    if bool(delimiter) != bool(mine) or mine not in delimiter:
+        yield Remark(
+            True,
+            f"Postfix's recipient_delimiter is {delimiter!r}, the filter's {mine!r}: what a recipient allows or blocks "
+            "does not count for an address with an extension; make them the same",
+        )
+
+
+def _secrets(providers: Iterable[Provider]) -> frozenset[str]:
+    """The labels of the lookup domains that are never shown."""
+    return frozenset(
+        label
+        for it in providers
+        for label in it.lookup_domain.lower().split(".")
+        if label not in it.public_domain.lower().split(".")
     )
-    return hidden[:200]
+
+
+def shown(text: str, secrets: Collection[str] = ()) -> str:
+    """Bounded, and without what is, or looks like, the key of a subscription."""
+    zone, sign, codes = text.partition("=")
+    labels = ["***" if label.lower() in secrets or _KEY.fullmatch(label) else label for label in zone.split(".")]
+    if zone.lower().rstrip(".").endswith(".dq.spamhaus.net"):  # whatever stands in front there is a key
+        labels[0] = "***"
+    return (".".join(labels) + sign + codes)[:200]
+
+
+_KEY = re.compile(r"(?=[a-z]*[0-9])[a-z0-9]{20,63}", re.IGNORECASE)

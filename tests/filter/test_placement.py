@@ -1,75 +1,277 @@
 """What the check says of Postfix configurations, good and bad, and of absurd ones."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from safelist.filter import placement
-from safelist.filter.placement import Installed
+from safelist.filter.placement import Answer, Installed, Provider
+from safelist.filter.restrictions import Restriction, Service, parse, parse_overrides, policy_service, words
 
-PLACE = "reject_unauth_destination, check_policy_service { inet:127.0.0.1:10045, timeout=10s, default_action=DUNNO }"
+HERE = "inet:127.0.0.1:10045"
+PLACE = f"reject_unauth_destination, check_policy_service {{ {HERE}, timeout=10s, default_action=DUNNO }}"
 GOOD = {
-    "smtpd_recipient_restrictions": "permit_mynetworks, reject_unauth_destination, check_policy_service { "
-    "inet:127.0.0.1:10045, timeout=10s, default_action=DUNNO }",
+    "smtpd_recipient_restrictions": f"permit_mynetworks, {PLACE}",
     "smtpd_delay_reject": "yes",
-    "postscreen_dnsbl_sites": "",
-}  # fmt: skip
-HERE = ("inet:127.0.0.1:10045",)
-OWN = ("lmdb:/etc/postfix/safelist",)
+    "queue_directory": "/var/spool/postfix",
+}
+ASKS = PLACE.partition(", ")[2]
+OWN = "lmdb:/etc/postfix/safelist"
+ZEN, KEY = "zen.example.net", "abcdefghij0123456789abcd"
+OBSERVED = {"smtpd_recipient_restrictions": f"permit_mynetworks, {PLACE}, reject_rbl_client {ZEN}"}
+RECIPIENT = "smtpd_recipient_restrictions"
 
 
-def told(services: tuple[str, ...] = (), **changed: str) -> list[str]:
-    return [remark.text for remark in placement.remarks(GOOD | changed, Installed(services, HERE, own_maps=OWN))]
+def service(name: str = "smtp/inet", *, chrooted: bool = False, **changed: str) -> Service:
+    return Service(name, GOOD | changed, chrooted)
 
 
-def test_the_recommended_place_is_without_remark() -> None:
-    assert told() == []
+def said(
+    *services: Service, postscreens: Sequence[Service] = (), main: dict[str, str] | None = None, **keys: Any
+) -> list[tuple[bool, str]]:
+    defaults: dict[str, Any] = {
+        "addresses": (HERE,), "own_maps": (OWN,), "providers": [Provider("Zen", ZEN, ZEN)],
+    }  # fmt: skip
+    installed = Installed(main or {}, services, postscreens, **defaults | keys)
+    return [(remark.is_fault, remark.text) for remark in placement.remarks(installed)]
+
+
+def told(**changed: str) -> list[str]:
+    return [text for _, text in said(service(**changed))]
+
+
+def observed(**changed: str) -> list[tuple[bool, str]]:
+    return said(service(**OBSERVED | changed), mode="observe")
+
+
+def test_the_recommended_places_are_without_remark() -> None:
+    assert said(service()) == []
+    assert observed() == []
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("changed", "words_"),
     [
-        ({"smtpd_recipient_restrictions": "reject_unauth_destination"}, "asked nowhere"),
-        ({"smtpd_recipient_restrictions": "check_policy_service inet:127.0.0.1:99"}, "Postfix asks inet:127.0.0.1:99"),
+        ({RECIPIENT: "reject_unauth_destination"}, "asked nowhere"),
+        ({RECIPIENT: "check_policy_service inet:127.0.0.1:99"}, "Postfix asks inet:127.0.0.1:99"),
         (
-            {"smtpd_recipient_restrictions": "reject_unauth_destination, check_policy_service inet:localhost:10045"},
+            {RECIPIENT: "reject_unauth_destination, check_policy_service inet:localhost:10045"},
             "without default_action=DUNNO",
         ),
-        ({"smtpd_recipient_restrictions": f"check_sender_access {OWN[0]}, {PLACE}"}, "safelist's own map accepts"),
-        ({"smtpd_recipient_restrictions": f"check_sender_access hash:/x, {PLACE}"}, "whom a map accepts"),
-        ({"recipient_delimiter": "+"}, "recipient_delimiter is '+', the filter's ''"),
+        ({RECIPIENT: f"reject_unauth_destination, check_sender_access {OWN}, {ASKS}"}, "safelist's own map accepts"),
+        ({RECIPIENT: f"{PLACE}, check_sender_access {OWN}"}, "has nothing left to lift"),
+        ({RECIPIENT: f"reject_unauth_destination, check_sender_access hash:/x, {ASKS}"}, "whom a map accepts"),
+        ({RECIPIENT: f"{ASKS} reject_unauth_destination"}, "before reject_unauth_destination"),
+        ({RECIPIENT: PLACE.replace("check_policy", "warn_if_reject check_policy")}, "rejects nobody there"),
         (
-            {"smtpd_recipient_restrictions": "check_policy_service inet:127.0.0.1:10045 reject_unauth_destination"},
-            "before reject_unauth_destination",
+            {"smtpd_client_restrictions": "reject_rbl_client foo.example.net=127.0.0.[2..11]"},
+            "client foo.example.net=127.0.0.[2..11] in smtpd_client_restrictions rejects whatever the filter says",
         ),
         (
-            {"smtpd_client_restrictions": "reject_rbl_client zen.example.net=127.0.0.[2..11]"},
-            "reject_rbl_client zen.example.net=127.0.0.[2..11] in smtpd_client_restrictions rejects whatever",
+            {"smtpd_client_restrictions": f"REJECT_RBL_CLIENT {ZEN}.=127.0.0.[2..11]"},
+            f"client {ZEN}.=127.0.0.[2..11] in smtpd_client_restrictions rejects whatever the filter says: take it out",
         ),
         (
-            {"smtpd_client_restrictions": "reject_rbl_client abcdefghij0123456789abcd.zen.dq.example.net"},
-            "reject_rbl_client ***.zen.dq.example.net",
+            {
+                RECIPIENT: f"{PLACE}, strict", "smtpd_restriction_classes": "strict, idle",
+                "strict": f"deep, reject_rbl_client {ZEN}",
+            },
+            f"reject_rbl_client {ZEN} in the class strict of smtpd_recipient_restrictions rejects",
         ),
+        (
+            {
+                RECIPIENT: f"{PLACE}, check_recipient_access hash:/x", "smtpd_restriction_classes": "strict",
+                "strict": f"reject_rbl_client {ZEN}",
+            },
+            "in the class strict of smtpd_recipient_restrictions, where an access map applies it, rejects",
+        ),
+        ({"smtpd_data_restrictions": "reject_rhsbl_sender dbl.example"}, "cannot become a provider"),
+        ({"smtpd_client_restrictions": f"reject_rbl_client {KEY}.zen.example"}, "reject_rbl_client ***.zen.example"),
+        ({"smtpd_client_restrictions": f"reject_rbl_client {KEY.upper()}.zen.example"}, "client ***.zen.example"),
+        ({"smtpd_client_restrictions": "reject_rbl_client k.zen.dq.spamhaus.net"}, "***.zen.dq.spamhaus.net"),
         (
             {"smtpd_relay_restrictions": "check_sender_access hash:/x, reject_unauth_destination"},
             "forges a sender relay",
         ),
         ({"smtpd_delay_reject": "no"}, "smtpd_delay_reject"),
-        ({"default_process_limit": "500"}, "raise max_connections"),
-        ({"postscreen_dnsbl_sites": "zen.example.net*2"}, "runs no postscreen"),
     ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_once(changed: dict[str, str], words_: str) -> None:
+    (text,) = told(**changed)
+    assert words_ in text
+
+
+def test_what_rejects_nobody_is_no_obstacle() -> None:
+    changed = {
+        "smtpd_client_restrictions": f"warn_if_reject reject_rbl_client {ZEN}, warn_if_reject strict, sleep 1",
+        "smtpd_restriction_classes": "strict, unused",
+        "strict": "reject_rbl_client b.example, reject_rhsbl_helo c.example",
+        "unused": f"reject_rbl_client {ZEN}",
+    }  # fmt: skip
+    assert told(**changed) == []
+
+
+def test_an_observer_leaves_every_list_in_force() -> None:
+    (missing,) = observed(**{RECIPIENT: PLACE})
+    assert missing[0]
+    assert (
+        "no reject_rbl_client asks Zen: until the filter enforces, write reject_rbl_client zen.example.net"
+        in missing[1]
+    )
+    (warns,) = observed(**{RECIPIENT: f"{PLACE}, warn_if_reject reject_rbl_client {ZEN}"})
+    assert warns[0]
+    assert "warn_if_reject keeps it from rejecting" in warns[1]
+    narrow = {
+        RECIPIENT: f"{PLACE}, check_recipient_access hash:/x", "smtpd_restriction_classes": "strict",
+        "strict": f"reject_rbl_client {ZEN}",
+    }  # fmt: skip
+    (some,) = observed(**narrow)
+    assert "(only the class strict of smtpd_recipient_restrictions does, where an access map applies it)" in some[1]
+
+
+def test_an_observer_sees_nothing_of_what_is_rejected_before_it() -> None:
+    ((is_fault, text),) = observed(**{RECIPIENT: PLACE, "smtpd_client_restrictions": f"reject_rbl_client {ZEN}"})
+    assert is_fault
+    assert "stands before the filter, which never sees whom it rejects" in text
+
+
+def test_the_map_may_go_on_lifting_behind_an_observer_and_nowhere_else() -> None:
+    behind = f"{PLACE}, check_sender_access {OWN}, reject_rbl_client {ZEN}"
+    assert observed(**{RECIPIENT: behind}) == []
+    before = f"reject_unauth_destination, check_sender_access {OWN}, {ASKS}, reject_rbl_client {ZEN}"
+    ((is_fault, text),) = observed(**{RECIPIENT: before})
+    assert is_fault
+    assert "move it behind the filter, and take it out together with reject_rbl_client" in text
+
+
+@pytest.mark.parametrize(("configured", "runs"), [("enforce", "observe"), ("observe", "enforce")])
+def test_a_filter_that_was_not_restarted_keeps_the_lists(configured: str, runs: str) -> None:
+    answers = {HERE: Answer(mode=runs)}
+    ((is_fault, text),) = said(service(**OBSERVED), mode=configured, answers=answers)
+    assert is_fault
+    assert f'mode = "{configured}", but the filter that answers at {HERE} runs in mode {runs}: restart it' in text
+
+
+def test_nothing_is_to_be_removed_while_the_filter_does_not_answer() -> None:
+    ((is_fault, text),) = said(service(**OBSERVED), answers={HERE: Answer("Connection refused")})
+    assert is_fault
+    assert f"Postfix asks the filter at {HERE}, where nobody answers: Connection refused" in text
+
+
+SUBMISSION = {"smtpd_relay_restrictions": "permit_sasl_authenticated, reject", RECIPIENT: ""}
+
+
+def test_a_service_that_turns_strangers_away_needs_no_filter() -> None:
+    others = [service("submission/inet", **SUBMISSION), service("smtps/inet", **{RECIPIENT: ""})]
+    others += [service("127.0.0.1:10025/inet", **{RECIPIENT: "permit_mynetworks,reject"})]
+    assert said(service(), *others) == []
+    ((is_fault, text),) = said(*others)
+    assert is_fault
+    assert "no smtpd that takes mail from strangers" in text
+
+
+def test_a_door_of_its_own_is_judged_by_its_own_options() -> None:
+    inside, outside = service("smtp/inet"), service("192.0.2.1:25/inet", **{RECIPIENT: "reject_unauth_destination"})
+    ((is_fault, text),) = said(inside, outside)
+    assert is_fault
+    assert text.startswith("master.cf, 192.0.2.1:25/inet: the filter is asked nowhere")
+
+
+@pytest.mark.parametrize(
+    "address", ["inet:localhost:10045", "inet:[127.0.0.1]:10045", "inet:10045", "inet::10045", "inet:LOCALHOST:10045"]
 )
-def test_what_is_wrong_is_said(changed: dict[str, str], words: str) -> None:
-    assert any(words in text for text in told(**changed)), told(**changed)
+def test_one_address_is_written_in_many_ways(address: str) -> None:
+    assert said(service(**{RECIPIENT: PLACE.replace(HERE, address)})) == []
+    assert said(service(), addresses=[address]) == []
+    assert said(service(), addresses=["inet:0.0.0.0:10045"]) == []
+    assert said(service(**{RECIPIENT: PLACE.replace(HERE, "inet:[::1]:10045")}), addresses=[address]) != []
+
+
+SOCKET = "unix:/var/spool/postfix/private/safelist"
+
+
+def test_a_socket_is_named_from_the_queue_directory_and_from_inside_the_chroot() -> None:
+    relative = {RECIPIENT: PLACE.replace(HERE, "unix:private/safelist")}
+    for chrooted in (True, False):
+        assert said(service(chrooted=chrooted, **relative), addresses=[SOCKET]) == []
+    absolute = {RECIPIENT: PLACE.replace(HERE, "unix:/run/safelist/socket")}
+    assert said(service(**absolute), addresses=["unix:/run/safelist/socket"]) == []
+    ((is_fault, text),) = said(service(chrooted=True, **absolute), addresses=["unix:/run/safelist/socket"])
+    assert is_fault
+    assert "chrooted (master.cf) and looks for unix:/var/spool/postfix/run/safelist/socket" in text
+    assert f"let the filter listen on {SOCKET}" in text
+
+
+def test_a_filter_that_chose_its_port_is_known_by_its_answer() -> None:
+    asked = {RECIPIENT: PLACE.replace(HERE, "inet:127.0.0.1:31999")}
+    answers = {"inet:127.0.0.1:31999": Answer(mode="enforce")}
+    assert said(service(**asked), addresses=["inet:127.0.0.1:0"], answers=answers) == []
+
+
+def test_the_key_of_a_provider_is_never_shown() -> None:
+    provider = Provider("Zen", "geheim.zen.example", "***.zen.example")
+    rejects = {RECIPIENT: f"{PLACE}, reject_rbl_client geheim.zen.example, reject_rbl_client geheim.other.example"}
+    for mode, changed in (("enforce", rejects), ("observe", {RECIPIENT: PLACE})):
+        texts = said(service(**changed), mode=mode, providers=[provider])
+        assert texts
+        assert all("geheim" not in text for _, text in texts)
+    screen = Service("smtp/inet", {"postscreen_dnsbl_sites": "geheim.zen.example*2", "postscreen_dnsbl_action": "drop"})
+    ((_, text),) = said(service(), postscreens=[screen], providers=[provider])
+    assert "asks ***.zen.example and" in text
+
+
+def test_limits() -> None:
+    ((is_fault, text),) = said(service(), main={"default_process_limit": "500"})
+    assert not is_fault
+    assert "raise max_connections" in text
+    ((is_fault, text),) = said(service(), main={"recipient_delimiter": "+"})
+    assert is_fault
+    assert "recipient_delimiter is '+', the filter's ''" in text
 
 
 def test_postscreen_that_rejects_cannot_be_helped() -> None:
-    changed = {"postscreen_dnsbl_sites": "zen.example.net*2, b.example.net", "postscreen_dnsbl_action": "enforce"}
-    (text,) = told(("smtp inet",), **changed)
+    sites = {"postscreen_dnsbl_sites": "zen.example.net*2, b.example.net"}
+    rejecting, ignoring = (
+        Service("smtp/inet", sites | {"postscreen_dnsbl_action": it}) for it in ("enforce", "ignore")
+    )
+    ((is_fault, text),) = said(service(), postscreens=[rejecting], main=sites)
+    assert is_fault
     assert "decides before MAIL FROM" in text
     assert "zen.example.net, b.example.net" in text
-    assert told(("smtp inet",), **changed | {"postscreen_dnsbl_action": "ignore"}) == []
+    assert said(service(), postscreens=[ignoring], main=sites) == []
+    ((is_fault, text),) = said(service(), main=sites)
+    assert not is_fault
+    assert "runs no postscreen" in text
+
+
+def test_a_list_is_read_as_smtpd_reads_it() -> None:
+    assert words("a,b  c\t{ d, e } inline:{{f=g}, h=i} {") == ["a", "b", "c", "{ d, e }", "inline:{{f=g}, h=i}", "{"]
+    assert policy_service("{inet:x:1, timeout = 10s, {default_action = DUNNO}}") == (
+        "inet:x:1", {"timeout": "10s", "default_action": "DUNNO"},
+    )  # fmt: skip
+    settings = {
+        "smtpd_sender_restrictions": "hash:/a, Warn_If_Reject one permit_dnswl_client w.example permit",
+        "smtpd_restriction_classes": "one", "one": "two reject_rbl_client z.example",
+    }  # fmt: skip
+    place = "smtpd_sender_restrictions"
+    assert Service("smtp/inet", settings).restrictions == [
+        Restriction(place, "check_sender_access", "hash:/a"),
+        Restriction(place, "two", "", True, ("one",)),
+        Restriction(place, "reject_rbl_client", "z.example", True, ("one",)),
+        Restriction(place, "permit_dnswl_client", "w.example"),
+        Restriction(place, "permit"),
+    ]
+
+
+def test_what_postconf_prints_is_read() -> None:
+    assert parse("a = b = c\nd =\n") == {"a": "b = c", "d": ""}
+    printed = "smtp/inet/a = b\n[::1]:25/inet/c = d=e\nsmtp/inet/f =\n"
+    assert parse_overrides(printed) == {"smtp/inet": {"a": "b", "f": ""}, "[::1]:25/inet": {"c": "d=e"}}
 
 
 @pytest.mark.parametrize("text", ["", "=", "a", "{", "{}", "{ {", ", ,", "check_policy_service", "\0", "é=ü\n" * 1000])
 def test_absurd_settings_are_read(text: str) -> None:
-    placement.parse(text)
-    assert isinstance(told(smtpd_recipient_restrictions=text, postscreen_dnsbl_sites=text), list)
+    parse(text)
+    changed = {RECIPIENT: text, "smtpd_restriction_classes": text, "check_policy_service": text, "a": "a b"}
+    assert any("asked nowhere" in each or "Postfix asks" in each for each in told(**changed))

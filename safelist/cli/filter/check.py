@@ -1,8 +1,7 @@
 """``safelist filter check``: whether the filter can work as it and Postfix are configured."""
 
 import asyncio
-import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,13 +10,15 @@ import typer
 from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_filter, resolver_of
 from safelist.cli.terminal import JsonOption, complain, now, print_json, shown
 from safelist.errors import EX_CONFIG, SafelistError
-from safelist.filter import placement
+from safelist.filter import placement, probe
 from safelist.filter.holder import CLOCKS_DIFFER
 from safelist.filter.lists import Lists
-from safelist.filter.placement import Remark
+from safelist.filter.placement import Answer, Remark
+from safelist.filter.restrictions import Service
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.publisher import program
+from safelist.publisher.postconf import main_settings, services
 from safelist.publisher.targets import postfix
 from safelist.snapshot import Snapshot
 
@@ -76,18 +77,48 @@ def _about_postfix(chosen: Filter) -> Iterator[Remark]:
     postconf = program.find("postconf")
     if postconf is None:
         yield Remark(False, "Postfix is not installed here, so where it asks the filter was not looked at")
+        yield from _unreachable(chosen.listen)
         return
-    settings = placement.parse(program.run([postconf, *placement.NAMES]).output.decode(errors="backslashreplace"))
-    master = program.run([postconf, "-M"]).output.decode(errors="backslashreplace").splitlines()
-    postscreens = [line for line in master if line.split()[7:8] == ["postscreen"]]
-    own = frozenset(filter(_is_own, placement.words(settings.get("smtpd_recipient_restrictions", ""))))
-    installed = placement.Installed(postscreens, chosen.listen, chosen.max_connections, chosen.recipient_delimiter, own)
-    yield from placement.remarks(settings, installed)
+    smtpds = services(postconf, "smtpd")
+    asked = placement.policy_addresses(smtpds)
+    main = main_settings(postconf)
+    installed = placement.Installed(
+        main, smtpds, services(postconf, "postscreen"), chosen.listen, chosen.mode, _providers(chosen),
+        {address: _answer(address, main.get("mail_owner", "postfix")) for address in asked},
+        chosen.max_connections, chosen.recipient_delimiter, _own_maps(smtpds),
+    )  # fmt: skip
+    yield from placement.remarks(installed)
+    if not any(answer.mode for answer in installed.answers.values()):
+        yield from _unreachable(chosen.listen)
 
 
-def _is_own(word: str) -> bool:
-    """Whether a word of main.cf names a map that safelist wrote."""
-    path = Path(word.partition(":")[2] or "/")
+def _answer(address: str, user: str) -> Answer:
+    kind, _, path = address.partition(":")
+    answer = probe.ask(address)
+    if kind == "unix" and not answer.fault:
+        return Answer(fault=fault) if (fault := probe.refuses(Path(path), user)) else answer
+    return answer
+
+
+def _unreachable(addresses: Sequence[str]) -> Iterator[Remark]:
+    """Where the filter is to listen and nobody answers; of an address whose port it chooses itself nothing is known."""
+    for address in addresses:
+        if not address.endswith(":0") and (fault := probe.ask(address).fault):
+            yield Remark(True, f"nobody answers on {address} ({fault}): is safelist-filter.service running?")
+
+
+def _providers(chosen: Filter) -> list[placement.Provider]:
+    return [placement.Provider(it.name, it.lookup_domain, it.public_domain) for it in chosen.providers if it.enabled]
+
+
+def _own_maps(smtpds: Sequence[Service]) -> frozenset[str]:
+    names = {it.argument for service in smtpds for it in service.restrictions if it.name == "check_sender_access"}
+    return frozenset(filter(_is_own, names))
+
+
+def _is_own(name: str) -> bool:
+    """Whether a ``type:path`` of main.cf names a map that safelist wrote."""
+    path = Path(name.partition(":")[2] or "/")
     try:
         with path.open("rb") as file:
             return file.read(len(postfix.HEADER)) == postfix.HEADER
@@ -96,19 +127,5 @@ def _is_own(word: str) -> bool:
 
 
 def _about_the_service(chosen: Filter) -> Iterator[Remark]:
-    """Whether somebody answers where the filter is to listen."""
-    for address in chosen.listen:
-        kind, _, rest = address.partition(":")
-        host, _, port = rest.rpartition(":")
-        try:
-            with (
-                socket.socket(socket.AF_UNIX)
-                if kind == "unix"
-                else socket.create_connection((host.strip("[]"), int(port)), 2) as peer
-            ):
-                if kind == "unix":
-                    peer.connect(rest)
-        except OSError as error:
-            yield Remark(False, f"nobody listens on {address} ({error.strerror}): is safelist-filter.service running?")
     if chosen.used is not None and not chosen.used.parent.is_dir():
-        yield Remark(True, f"used: there is no directory {chosen.used.parent}")
+        yield Remark(True, f"used: there is no directory {chosen.used.parent}; create it, or correct `used`")

@@ -1,0 +1,73 @@
+"""Asks a policy service as Postfix would, to see that somebody answers, and in which mode a filter of ours runs."""
+
+import os
+import pwd
+import socket
+import stat
+from pathlib import Path
+
+from safelist.filter.answering import PROBE, PROBED
+from safelist.filter.placement import Answer
+
+SECONDS = 10.0
+_REQUEST = (
+    "request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\nhelo_name=localhost\nqueue_id=\n"
+    "sender=\nrecipient=postmaster@localhost\nrecipient_count=0\nclient_address=127.0.0.1\nclient_name=localhost\n"
+    f"reverse_client_name=localhost\ninstance=\nsasl_username=\npolicy_context={PROBE}\n\n"
+).encode()
+_MAX_ANSWER = 8192
+
+
+def ask(address: str, seconds: float = SECONDS) -> Answer:
+    """What a request gets at ``inet:HOST:PORT`` or ``unix:PATH``."""
+    try:
+        with _connected(address, seconds) as peer:
+            peer.sendall(_REQUEST)
+            return _read(peer)
+    except TimeoutError:
+        return Answer(fault=f"no answer in {seconds:g} seconds")
+    except (OSError, ValueError) as error:
+        return Answer(fault=str(getattr(error, "strerror", None) or error))
+
+
+def _connected(address: str, seconds: float) -> socket.socket:
+    kind, _, rest = address.partition(":")
+    if kind != "unix":
+        host, _, port = rest.rpartition(":")
+        number = int(port) if port.isdecimal() else socket.getservbyname(port, "tcp")
+        return socket.create_connection((host.strip("[]"), number), seconds)
+    peer = socket.socket(socket.AF_UNIX)
+    peer.settimeout(seconds)
+    try:
+        peer.connect(rest)
+    except OSError:
+        peer.close()
+        raise
+    return peer
+
+
+def _read(peer: socket.socket) -> Answer:
+    said = b""
+    while not said.endswith(b"\n\n") and len(said) < _MAX_ANSWER:
+        if not (more := peer.recv(4096)):
+            return Answer(fault="the connection was closed without an answer")
+        said += more
+    action = said.decode(errors="replace").strip()
+    if not action.startswith("action="):
+        return Answer(fault="what answers there is no policy service")
+    return Answer(mode=action.partition(PROBED)[2])
+
+
+def refuses(path: Path, user: str) -> str:
+    """What keeps ``user`` from connecting to the socket at ``path``; empty where nothing does, or no such user is."""
+    try:
+        entry = pwd.getpwnam(user)
+        groups = os.getgrouplist(user, entry.pw_gid)
+        for each, bit in [*((parent, stat.S_IXOTH) for parent in path.parents), (path, stat.S_IWOTH)]:
+            found = each.stat()
+            shift = 6 if found.st_uid == entry.pw_uid else 3 if found.st_gid in groups else 0
+            if not found.st_mode & (bit << shift):
+                return f"{user}, as whom smtpd runs, may not {'open' if each == path else 'enter'} {each}"
+    except (KeyError, OSError):
+        return ""
+    return ""

@@ -1,0 +1,166 @@
+"""The restriction lists of an smtpd: reads what postconf prints, classes and overrides included. Pure.
+
+smtpd splits a list at commas and white space, keeps braces together, and takes names in either case
+(smtpd_check.c, mystrtok(3)); ``warn_if_reject`` is about the next restriction, of a class about all of it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+LISTS = (
+    "smtpd_client_restrictions",
+    "smtpd_helo_restrictions",
+    "smtpd_sender_restrictions",
+    "smtpd_relay_restrictions",
+    "smtpd_recipient_restrictions",
+    "smtpd_data_restrictions",
+    "smtpd_end_of_data_restrictions",
+)
+"""In the order in which smtpd goes through them at RCPT TO and DATA (smtpd_delay_reject)."""
+
+_TAKES_ARGUMENT = re.compile(r"check_|reject_rbl|reject_rhsbl|permit_dnswl_|permit_rhswl_|sleep\Z")
+_TABLES = {
+    "smtpd_helo_restrictions": "check_helo_access",
+    "smtpd_sender_restrictions": "check_sender_access",
+    "smtpd_recipient_restrictions": "check_recipient_access",
+    "smtpd_relay_restrictions": "check_recipient_access",
+}
+_MAX_DEPTH = 20
+_SUBMISSION = ("submission", "submissions", "smtps", "587", "465")
+
+
+class Restriction(NamedTuple):
+    """One word of a list and its argument. ``only_warns``: it rejects nobody. ``classes``: how it came to stand there,
+    from the outermost; a class that only an access map can apply begins with ``?``.
+    """
+
+    place: str
+    name: str
+    argument: str = ""
+    only_warns: bool = False
+    classes: tuple[str, ...] = ()
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it is asked for every mail that comes so far, and not only where an access map says so."""
+        return not self.classes or not self.classes[0].startswith("?")
+
+    @property
+    def where(self) -> str:
+        """The list, and the restriction classes in it."""
+        names = [name.removeprefix("?") for name in self.classes]
+        return " of ".join([*(f"the class {name}" for name in reversed(names)), self.place])
+
+
+class Service(NamedTuple):
+    """A line of master.cf, such as ``smtp/inet``, with every parameter as that service sees it."""
+
+    name: str
+    settings: Mapping[str, str]
+    is_chrooted: bool = False
+
+    @property
+    def restrictions(self) -> list[Restriction]:
+        """Every restriction in the order of evaluation; those that an access map may apply come last."""
+        named = [it for place in LISTS for it in _expanded(self.settings, place, self.settings.get(place, ""))]
+        return [*named, *_applied_by_maps(self.settings, named)]
+
+    @property
+    def is_for_the_world(self) -> bool:
+        """Whether other mail servers come here: port 25, or from postscreen."""
+        name, _, kind = self.name.rpartition("/")
+        return kind == "pass" or name.rpartition(":")[2] in ("smtp", "25")
+
+    @property
+    def is_for_submission(self) -> bool:
+        """Whether its port is the one where people hand in their mail."""
+        return self.name.rpartition("/")[0].rpartition(":")[2] in _SUBMISSION
+
+    @property
+    def turns_strangers_away(self) -> bool:
+        """Whether one of its lists ends in ``reject`` for everybody who is not known."""
+        open_places: set[str] = set()
+        for it in self.restrictions:
+            if it.name in ("permit", "permit_auth_destination"):
+                open_places.add(it.place)
+            elif it.name in ("reject", "defer") and it.place not in open_places and it.is_certain and not it.only_warns:
+                return True
+        return False
+
+
+class PolicyService(NamedTuple):
+    """The argument of check_policy_service."""
+
+    address: str
+    options: Mapping[str, str]
+
+
+def parse(output: str) -> dict[str, str]:
+    """``name = value`` lines, as ``postconf NAME...`` prints them."""
+    pairs = (line.partition("=") for line in output.splitlines())
+    return {name.strip(): value.strip() for name, sign, value in pairs if sign}
+
+
+def parse_overrides(output: str) -> dict[str, dict[str, str]]:
+    """``SERVICE/TYPE/NAME = VALUE`` lines of ``postconf -P``: the overrides of each ``SERVICE/TYPE``."""
+    found: dict[str, dict[str, str]] = {}
+    for key, value in parse(output).items():
+        service, _, name = key.rpartition("/")
+        found.setdefault(service, {})[name] = value
+    return found
+
+
+def words(value: str) -> list[str]:
+    """The words of a value; what stands in braces is part of one."""
+    found, depth = [""], 0
+    for character in value:
+        depth = max(0, depth + (character == "{") - (character == "}"))
+        if depth == 0 and character in ", \t\r\n":
+            found.append("")
+        else:
+            found[-1] += character
+    return [word for word in found if word]
+
+
+def policy_service(argument: str) -> PolicyService:
+    """``inet:127.0.0.1:10045`` or ``{ inet:127.0.0.1:10045, timeout=10s }``."""
+    inside = argument.strip("{} \t")
+    address = re.split(r"[\s,]", inside, maxsplit=1)[0]
+    options = re.findall(r"([a-z_]+)\s*=\s*([^\s,{}]+)", inside[len(address) :])
+    return PolicyService(address, dict(options))
+
+
+def zone_of(argument: str) -> str:
+    """The domain of a DNSBL without the answers that are to count (``zen.example=127.0.0.[2..11]``)."""
+    return argument.partition("=")[0].rstrip(".").lower()
+
+
+def _expanded(
+    settings: Mapping[str, str], place: str, value: str, classes: tuple[str, ...] = (), only_warns: bool = False
+) -> Iterator[Restriction]:
+    known = words(settings.get("smtpd_restriction_classes", ""))
+    rest = iter(words(value))
+    warns = only_warns
+    for word in rest:
+        if word.lower() == "warn_if_reject":
+            warns = True
+            continue
+        if word in known:
+            if len(classes) < _MAX_DEPTH:
+                yield from _expanded(settings, place, settings.get(word, ""), (*classes, word), warns)
+        elif ":" in word:
+            yield Restriction(place, _TABLES.get(place, "check_client_access"), word, warns, classes)
+        else:
+            argument = next(rest, "") if _TAKES_ARGUMENT.match(word.lower()) else ""
+            yield Restriction(place, word.lower(), argument, warns, classes)
+        warns = only_warns
+
+
+def _applied_by_maps(settings: Mapping[str, str], named: list[Restriction]) -> Iterator[Restriction]:
+    """The classes that no list names; an access map may name them as its result."""
+    used = {name for it in named for name in it.classes}
+    maps = [it for it in named if it.name.startswith("check_") and it.name.endswith("_access")]
+    for name in words(settings.get("smtpd_restriction_classes", "")) if maps else ():
+        if name not in used:
+            yield from _expanded(settings, maps[-1].place, settings.get(name, ""), (f"?{name}",))

@@ -1,0 +1,204 @@
+"""`safelist filter check` and its questions to a real postconf, with main.cf and master.cf of their own, and to filters
+that run.
+"""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from safelist import policy, snapshot
+from safelist.filter import probe
+from safelist.filter.placement import Answer
+from tests.cli.command import Command, Done
+from tests.filter.dns_server import nameserver
+from tests.filter.site import Filter, running
+from tests.postfix.servers import until
+from tests.publisher.site import POSTCONF
+
+pytestmark = pytest.mark.skipif(POSTCONF is None, reason="postconf is missing: apt-get install postfix")
+
+KEY = "abcdefghij0123456789abcd"
+ASKS = "check_policy_service {{ {address}, timeout=10s, default_action=DUNNO }}"
+MAIN = """\
+compatibility_level = 3.6
+queue_directory = {queue}
+lists = reject_rbl_client dnsbl.safelist.example
+smtpd_restriction_classes = strict
+strict = $lists
+smtpd_recipient_restrictions =
+    permit_mynetworks,
+    # as everywhere
+    reject_unauth_destination,
+    {asks}{behind}
+"""
+MASTER = """\
+smtp inet n - y - - smtpd
+submission inet n - y - - smtpd
+  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+  -o smtpd_recipient_restrictions=
+127.0.0.1:10025 inet n - n - - smtpd -o smtpd_client_restrictions=permit_mynetworks,reject
+"""
+
+
+@pytest.fixture(scope="module")
+def filters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Filter]]:
+    """One that enforces and one that observes; the list's test points are as they have to be."""
+    directory = tmp_path_factory.mktemp("filters")
+    path = directory / "snapshot"
+    snapshot.write(path, snapshot.Contents("a test", policy.Settings(), (), (), ()))
+    zone = {"2.0.0.127.dnsbl.safelist.example": {"A": ["127.0.0.2"]}}
+    with (
+        nameserver(zone) as dns,
+        running(directory, "enforce", path, dns.address) as enforcing,
+        running(directory, "observe", path, dns.address, "--mode", "observe") as observing,
+    ):
+        found = {"enforce": enforcing, "observe": observing}
+        for each in found.values():
+            assert until(lambda each=each: any("listening on" in line for line in each.lines())), each.log.read_text()
+        observing.configuration.write_text('mode = "observe"\n' + observing.configuration.read_text())
+        yield found
+
+
+def postfix(directory: Path, address: str, behind: str = "", master: str = MASTER, more: str = "") -> Path:
+    """The configuration directory of a Postfix that asks the filter at ``address``."""
+    directory.mkdir(exist_ok=True)
+    main = MAIN.format(queue=directory / "queue", asks=ASKS.format(address=address), behind=behind)
+    (directory / "main.cf").write_text(main + more)
+    (directory / "master.cf").write_text(master)
+    return directory
+
+
+def check(configuration: Path, etc: Path) -> list[str]:
+    """The faults; the exit code says whether there are any."""
+    done: Done = Command(etc)("filter", "check", "--config", str(configuration), "--json", MAIL_CONFIG=str(etc))
+    faults = [row["text"] for row in done.json if row["fault"]]
+    assert (done.code, done.err) == (78 if faults else 0, "")
+    return faults
+
+
+def test_good_places_have_no_faults(filters: dict[str, Filter], tmp_path: Path) -> None:
+    for mode, behind in (("enforce", ""), ("observe", ", $lists")):
+        chosen = filters[mode]
+        assert check(chosen.configuration, postfix(tmp_path, chosen.address, behind)) == []
+
+
+@pytest.mark.parametrize(
+    ("behind", "where"),
+    [
+        (", $lists", "in smtpd_recipient_restrictions"),
+        (", strict", "in the class strict of smtpd_recipient_restrictions"),
+    ],
+)
+def test_lists_behind_macros_and_classes_are_seen(
+    filters: dict[str, Filter], tmp_path: Path, behind: str, where: str
+) -> None:
+    chosen = filters["enforce"]
+    (fault,) = check(chosen.configuration, postfix(tmp_path, chosen.address, behind))
+    assert fault.startswith(f"reject_rbl_client dnsbl.safelist.example {where} rejects whatever the filter says: take")
+
+
+@pytest.mark.parametrize(
+    "option", ["smtpd_client_restrictions=$lists", "{ smtpd_helo_restrictions = permit_mynetworks, strict }"]
+)
+def test_lists_in_the_options_of_master_cf_are_seen(filters: dict[str, Filter], tmp_path: Path, option: str) -> None:
+    chosen = filters["enforce"]
+    master = MASTER + f"192.0.2.1:smtp inet n - y - - smtpd\n  -o {option}\n"
+    (fault,) = check(chosen.configuration, postfix(tmp_path, chosen.address, master=master))
+    assert fault.startswith("master.cf, 192.0.2.1:smtp/inet: reject_rbl_client dnsbl.safelist.example in ")
+
+
+def test_a_macro_that_a_service_changes_is_seen_with_its_value_there(
+    filters: dict[str, Filter], tmp_path: Path
+) -> None:
+    chosen = filters["observe"]
+    master = MASTER + "192.0.2.1:smtp inet n - y - - smtpd\n  -o lists=permit_mynetworks\n"
+    (fault,) = check(chosen.configuration, postfix(tmp_path, chosen.address, ", strict", master))
+    assert fault.startswith("master.cf, 192.0.2.1:smtp/inet: the filter observes and rejects nobody")
+
+
+def test_an_observer_without_the_lists_is_a_fault(filters: dict[str, Filter], tmp_path: Path) -> None:
+    chosen = filters["observe"]
+    (fault,) = check(chosen.configuration, postfix(tmp_path, chosen.address))
+    assert "write reject_rbl_client dnsbl.safelist.example behind check_policy_service" in fault
+
+
+def test_the_mode_that_runs_counts_and_not_the_one_that_is_written(filters: dict[str, Filter], tmp_path: Path) -> None:
+    faults = check(filters["enforce"].configuration, postfix(tmp_path, filters["observe"].address, ", $lists"))
+    (fault,) = faults
+    assert "runs in mode observe: restart it" in fault
+
+
+def unused() -> str:
+    """An address where nobody listens: a bound socket that does not."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"inet:127.0.0.1:{taken.getsockname()[1]}"
+
+
+def test_a_filter_that_nobody_can_reach_is_a_fault(filters: dict[str, Filter], tmp_path: Path) -> None:
+    address = unused()
+    configuration = tmp_path / "filter.toml"
+    text = filters["enforce"].configuration.read_text().replace("inet:127.0.0.1:0", address)
+    configuration.write_text(text)
+    faults = check(configuration, postfix(tmp_path / "etc", address, ", $lists"))
+    asked, listens = faults
+    assert f"Postfix asks the filter at {address}, where nobody answers: Connection refused" in asked
+    assert f"nobody answers on {address} (Connection refused)" in listens
+
+
+def test_a_socket_in_the_queue_directory_is_found_and_one_outside_a_chroot_is_not(
+    filters: dict[str, Filter], tmp_path: Path
+) -> None:
+    configuration, etc = tmp_path / "filter.toml", tmp_path / "etc"
+    text = filters["enforce"].configuration.read_text()
+    with socket.socket(socket.AF_UNIX) as listening:
+        (etc / "queue/private").mkdir(parents=True)
+        path = etc / "queue/private/safelist"
+        listening.bind(str(path))
+        configuration.write_text(text.replace("inet:127.0.0.1:0", f"unix:{path}"))
+        (first, _) = check(configuration, postfix(etc, "unix:private/safelist"))
+        assert f"Postfix asks the filter at unix:private/safelist (unix:{path}), where nobody answers" in first
+        (first, _) = check(configuration, postfix(etc, f"unix:{path}"))
+        assert f"its smtpd is chrooted (master.cf) and looks for unix:{etc}/queue{path}" in first
+        (first, _) = check(configuration, postfix(etc, f"unix:{path}", master=MASTER.replace("- y -", "- n -")))
+        assert f"Postfix asks the filter at unix:{path}, where nobody answers: Connection refused" in first
+
+
+def test_no_key_is_printed(filters: dict[str, Filter], tmp_path: Path) -> None:
+    configuration = tmp_path / "filter.toml"
+    text = filters["enforce"].configuration.read_text()
+    configuration.write_text(text.replace("dnsbl.safelist.example", f"{KEY}.dnsbl.safelist.example"))
+    configuration.chmod(0o600)
+    lists = f"reject_rbl_client {KEY}.dnsbl.safelist.example"
+    etc = postfix(tmp_path / "etc", filters["enforce"].address, f", {lists}")
+    done = Command(etc)("filter", "check", "--config", str(configuration), MAIL_CONFIG=str(etc))
+    assert done.code == 78
+    assert "reject_rbl_client ***.dnsbl.safelist.example in smtpd_recipient_restrictions" in done.err
+    assert KEY not in done.out + done.err
+
+
+def test_what_answers_is_told_apart(filters: dict[str, Filter]) -> None:
+    assert probe.ask(filters["enforce"].address) == Answer(mode="enforce")
+    assert probe.ask(filters["observe"].address) == Answer(mode="observe")
+    assert probe.ask(unused()) == Answer("Connection refused")
+    assert probe.ask("unix:/nonexistent/socket") == Answer("No such file or directory")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"inet:127.0.0.1:{silent.getsockname()[1]}"
+        assert probe.ask(address, 0.2) == Answer("no answer in 0.2 seconds")
+
+
+def test_a_socket_that_smtpd_may_not_open_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        path.chmod(0o600)
+        for parent in (tmp_path, *tmp_path.parents[:2]):
+            parent.chmod(0o711)
+        assert probe.refuses(path, "nobody") == f"nobody, as whom smtpd runs, may not open {path}"
+        tmp_path.chmod(0o700)
+        assert probe.refuses(path, "nobody") == f"nobody, as whom smtpd runs, may not enter {tmp_path}"
+        tmp_path.chmod(0o711)
+        path.chmod(0o666)
+        assert probe.refuses(path, "nobody") == ""
