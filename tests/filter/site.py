@@ -41,7 +41,7 @@ NEWS, STRANGER = "news@paper.example", "spam@stranger.example"
 """Safe for two mailboxes, which is the quorum, and for none."""
 
 _PERMITS_LISTED = {"TXT": [f"v=spf1 ip4:{LISTED} -all"]}
-_ZONE = {"partner.example": _PERMITS_LISTED, "paper.example": _PERMITS_LISTED, "flaky.example": _PERMITS_LISTED}
+ZONE = {"partner.example": _PERMITS_LISTED, "paper.example": _PERMITS_LISTED, "flaky.example": _PERMITS_LISTED}
 _SECONDS = 30
 
 
@@ -104,11 +104,13 @@ class Filter:
 
 
 @contextmanager
-def running(directory: Path, name: str, snapshot: Path, dns: tuple[str, int], *options: str) -> Iterator[Filter]:
-    """The filter with a configuration of its own, stopped by its process id."""
+def running(
+    directory: Path, name: str, snapshot: Path, dns: tuple[str, int], *options: str, **keys: Any
+) -> Iterator[Filter]:
+    """The filter with a configuration of its own (``keys`` in it), stopped by its process id."""
     configuration, log = directory / f"{name}.toml", directory / f"{name}.log"
     host, port = dns
-    _configure(configuration, {"snapshot": str(snapshot), "resolvers": [f"{host}:{port}"]})
+    _configure(configuration, {"snapshot": str(snapshot), "resolvers": [f"{host}:{port}"]} | keys)
     command = [sys.executable, "-m", "safelist", "filter", "run", "--config", str(configuration), *options]
     with log.open("wb") as output:
         environment = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE", "PATH"))}
@@ -123,7 +125,7 @@ def running(directory: Path, name: str, snapshot: Path, dns: tuple[str, int], *o
 
 
 def _configure(path: Path, keys: Mapping[str, Any]) -> None:
-    general = keys | {"listen": ["inet:127.0.0.1:0"], "trusted_networks": ["192.0.2.0/24"]}
+    general = {"listen": ["inet:127.0.0.1:0"], "trusted_networks": ["192.0.2.0/24"]} | keys
     provider = {
         "name": PROVIDER, "lookup_domain": DNSBL, "ip_address_match": [LISTED],
         "rejection_response": "{0} is listed by {1}, see https://{2}/",
@@ -132,7 +134,7 @@ def _configure(path: Path, keys: Mapping[str, Any]) -> None:
     path.write_text("[[providers]]\n".join(sections))
 
 
-class _Forwarding(dict[str, Fault]):
+class Forwarding(dict[str, Fault]):
     """Faults of a nameserver by name; whatever lies in the DNSBL's zone is asked of rbldnsd and answered as it says."""
 
     def __init__(self, rbldnsd: str, faults: Mapping[str, Fault]) -> None:
@@ -177,8 +179,8 @@ def site(directory: Path) -> Iterator[Site]:
     """The lists collected and published, and a filter for each kind of trouble."""
     with ExitStack() as stack:
         dnsbl = stack.enter_context(rbldnsd(DNSBL, [LISTED, FORGER]))
-        dns = stack.enter_context(nameserver(_ZONE, _Forwarding(dnsbl, {"flaky.example": servfail})))
-        safelist = stack.enter_context(_published(directory))
+        dns = stack.enter_context(nameserver(ZONE, Forwarding(dnsbl, {"flaky.example": servfail})))
+        safelist = stack.enter_context(published(directory))
         snapshot = directory / "snapshot"
         own = {name: directory / f"{name}.snapshot" for name in ("busy", "broken")}
         for path in own.values():
@@ -209,7 +211,7 @@ def _service(asked: Filter) -> Mapping[str, str]:
 
 
 @contextmanager
-def _published(directory: Path) -> Iterator[Command]:
+def published(directory: Path) -> Iterator[Command]:
     """What the collector's machine does: the database, an override, and the snapshot of what Exchange holds."""
     safe = {DESK: (BOB, FLAKY, EVE, MALLORY, NEWS), OTHER: (NEWS,), THIRD: ("somebody@else.example",)}
     organisation = Organisation.of(Mailbox(box, JunkRule(safe_senders=senders)) for box, senders in safe.items())
