@@ -31,12 +31,17 @@ _SQLITE_FAILURES: dict[int, tuple[type[SafelistError], str]] = {
 # PostgreSQL's SQLSTATEs, by their beginning.
 _POSTGRES_FAILURES: dict[str, tuple[type[SafelistError], str]] = {
     "28": (PermissionDeniedError, "the log-in was rejected"),
+    "25006": (UnavailableError, "the server takes no writes: a standby, or switched to reading; name the primary"),
     "42501": (PermissionDeniedError, "this user lacks a privilege"),
     "3D": (ConfigError, "that database does not exist; create it with createdb"),
     "40": (TemporaryError, "another program was writing; try again later"),
     "23505": (TemporaryError, "another program was writing; try again later"),
     "55P03": (TemporaryError, "another program was writing; try again later"),
+    "53100": (UnavailableError, "the server's disk is full; make room there and run it again; nothing is lost"),
+    "53200": (TemporaryError, "the server is out of memory; try again later"),
+    "53300": (TemporaryError, "the server has no connection left; try again later, or raise max_connections"),
     "53": (TemporaryError, "the server has no room for it now"),
+    "58030": (UnavailableError, "the server cannot read or write its disk; its log says more"),
 }
 
 
@@ -78,12 +83,13 @@ def _busy_seconds(url: URL) -> float:
 def shown_url(url: str) -> str:
     """The URL for people: without its password and without its parameters, among which may be secrets."""
     try:
-        return _shown(parse_url(url))
+        return shown(parse_url(url))
     except ConfigError:
         return "the database"
 
 
-def _shown(url: URL) -> str:
+def shown(url: URL) -> str:
+    """The same of a URL that was read already."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
     return url.set(query={}).render_as_string(hide_password=True)
@@ -105,7 +111,8 @@ def make_engine(url: URL, *, is_upgrade: bool = False) -> Engine:
         pragmas = (*_PRAGMAS, f"foreign_keys={'OFF' if is_upgrade else 'ON'}")
         options = {"creator": lambda: _connect_sqlite(str(url.database), _busy_seconds(url), pragmas)}
     elif url.get_backend_name() == "postgresql":
-        options = {"connect_args": {"connect_timeout": CONNECT_SECONDS}}
+        # Whatever PGCLIENTENCODING or the server's default says: texts are Unicode here.
+        options = {"connect_args": {"connect_timeout": CONNECT_SECONDS, "client_encoding": "UTF8"}}
     with failures(url):
         engine = create_engine(url, **options)
     if engine.dialect.is_async:
@@ -114,6 +121,7 @@ def make_engine(url: URL, *, is_upgrade: bool = False) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     elif engine.dialect.name == "postgresql":
         event.listen(engine, "connect", _prepare_postgres)
+        event.listen(engine, "begin", _begin_postgres)
     return engine
 
 
@@ -137,10 +145,41 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _prepare_postgres(connection: Any, _: object) -> None:
-    """The promise of SQLite's synchronous=NORMAL: a power cut may take the last transactions, whole ones only."""
+    """Nothing is prepared where a pooler such as pgbouncer may run the next transaction on another server connection.
+
+    A pooler gives itself away: the process that the log-in named is not the one that answers.
+    """
+    if not hasattr(connection, "prepare_threshold"):
+        return
     connection.autocommit = True
-    connection.cursor().execute("SET synchronous_commit = off")
+    (answering,) = connection.execute("SELECT pg_backend_pid()").fetchone()
     connection.autocommit = False
+    if answering != connection.info.backend_pid:
+        connection.prepare_threshold = None
+
+
+def _begin_postgres(connection: Connection) -> None:
+    """The promise of SQLite's synchronous=NORMAL: a power cut may take the last transactions, whole ones only.
+
+    Said in each transaction: a setting of the session would stay behind on a pooled connection, for whoever comes next.
+    """
+    if connection.get_execution_options().get("writes"):
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+
+def check_encoding(connection: Connection, url: URL) -> None:
+    """Raises ConfigError where a PostgreSQL database cannot hold every text that users have in their lists.
+
+    Of the encodings of a database only UTF8 holds all of Unicode (PostgreSQL's manual, table "Character Sets").
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+    if encoding != "UTF8":
+        raise ConfigError(
+            f"{shown(url)}: its encoding is {encoding}, which cannot hold every sender that users list; create another "
+            "database with `createdb -E UTF8 -T template0 -l C NAME` and name that in database.url"
+        )
 
 
 @contextmanager
@@ -157,7 +196,7 @@ def failures(url: URL) -> Iterator[None]:
     except exc.DBAPIError as error:
         raise _failure(url, error.orig) from None
     except exc.SQLAlchemyError as error:
-        raise UnavailableError(f"{_shown(url)}: {_told(url, error)}") from None
+        raise UnavailableError(f"{shown(url)}: {_told(url, error)}") from None
 
 
 def _missing_driver(url: URL, module: str) -> str:
@@ -172,12 +211,14 @@ def _failure(url: URL, error: BaseException | None) -> SafelistError:
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         kind, advice = _SQLITE_FAILURES.get(code, (UnavailableError, ""))
+    elif "in statement pooling mode" in _told(url, error):
+        kind, advice = ConfigError, "safelist needs transactions: set pool_mode = transaction or session in pgbouncer"
     elif state := getattr(error, "sqlstate", None):
         found = (value for start, value in _POSTGRES_FAILURES.items() if state.startswith(start))
         kind, advice = next(found, (UnavailableError, ""))
     elif _told(url, error).startswith("invalid connection option"):
         kind = ConfigError
-    return kind(f"{_shown(url)}: {_told(url, error)}{f': {advice}' if advice else ''}")
+    return kind(f"{shown(url)}: {_told(url, error)}{f': {advice}' if advice else ''}")
 
 
 def _told(url: URL, error: BaseException | None) -> str:

@@ -8,19 +8,28 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from threading import Event, Thread
 from typing import NamedTuple
 
 from sqlalchemy import URL, BindParameter, Connection, bindparam, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableError
-from safelist.store.database import failures, file_of, make_engine, parse_url
+from safelist.store.database import failures, file_of, make_engine, parse_url, shown
 
 _KEY = int.from_bytes(b"safelist", "big")
 """The advisory lock's number: one aggregate in a PostgreSQL database."""
 _MAX_TEXT = 1000
+_TALK_SECONDS = 20
+_ANYTHING = text("SELECT 1")
+# What would end a transaction that is long and idle; which of them there are depends on the server's version.
+_NO_TIMEOUTS = text(
+    "SELECT set_config(name, '0', true) FROM pg_settings "
+    "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+)
 
 
 class _Holder(NamedTuple):
@@ -105,25 +114,33 @@ def _told(holder: _Holder) -> str:
 
 @contextmanager
 def _hold_advisory(url: URL, me: _Holder) -> Iterator[None]:
-    """A lock of a session of its own, which PostgreSQL ends with the connection."""
+    """A lock of a transaction that stays open, which PostgreSQL ends with the connection.
+
+    A lock of a session would stay behind on a connection that a pooler such as pgbouncer hands to the next transaction;
+    one that is in a transaction is handed to nobody.
+    """
     engine = make_engine(url)
     try:
         with failures(url):
-            connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            # No snapshot is kept between the statements: vacuum is not held up.
+            connection = engine.connect().execution_options(isolation_level="READ COMMITTED")
         with connection:
             with failures(url):
                 _take_advisory(connection, me)
-            yield
+            with _kept_alive(connection):
+                yield
+            _check_still_held(connection, url)
     finally:
         engine.dispose()
 
 
 def _take_advisory(connection: Connection, me: _Holder) -> None:
     key: BindParameter[int] = bindparam("key", _KEY)
-    if connection.execute(text("SELECT pg_try_advisory_lock(:key)").bindparams(key)).scalar():
+    if connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)").bindparams(key)).scalar():
         # PostgreSQL keeps 63 bytes of it, and every user may read it.
         name = f"{me.what} by {me.user} on {me.host[:20]} ({me.pid}) since {me.since}"
-        connection.execute(text("SELECT set_config('application_name', :name, false)"), {"name": f"safelist {name}"})
+        connection.execute(text("SELECT set_config('application_name', :name, true)"), {"name": f"safelist {name}"})
+        connection.execute(_NO_TIMEOUTS)
         return
     asked = text(
         "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
@@ -132,6 +149,36 @@ def _take_advisory(connection: Connection, me: _Holder) -> None:
     ).bindparams(key)
     holder = connection.execute(asked).scalar()
     raise _taken(holder.removeprefix("safelist ") if holder else None)
+
+
+@contextmanager
+def _kept_alive(connection: Connection) -> Iterator[None]:
+    """A word now and then, for poolers (pgbouncer's idle_transaction_timeout) and firewalls that cut silent lines."""
+    end = Event()
+
+    def talk() -> None:
+        with suppress(SQLAlchemyError):  # said at the end
+            while not end.wait(_TALK_SECONDS):
+                connection.execute(_ANYTHING)
+
+    talker = Thread(target=talk, daemon=True)
+    talker.start()
+    try:
+        yield
+    finally:
+        end.set()
+        talker.join()
+
+
+def _check_still_held(connection: Connection, url: URL) -> None:
+    try:
+        connection.execute(_ANYTHING)
+    except SQLAlchemyError:
+        raise UnavailableError(
+            f"{shown(url)}: the connection that held the lock was cut while "
+            "this command worked; what it recorded is whole, but another safelist may have worked beside it. Look for "
+            "what ends connections (a restart, a pooler's idle_transaction_timeout), and run it again"
+        ) from None
 
 
 def _taken(holder: str | None) -> TemporaryError:

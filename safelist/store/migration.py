@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 import safelist
 from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
-from safelist.store.database import failures, file_of, make_engine, parse_url, shown_url
+from safelist.store.database import check_encoding, failures, file_of, make_engine, parse_url, shown_url
 from safelist.store.schema import REVISIONS, VERSION_TABLE, metadata
 
 _UPGRADE = "run `safelist db upgrade`"
@@ -17,7 +17,7 @@ def upgrade(url: str) -> tuple[str | None, str]:
     """Create the database, or bring its schema to this version's, all or nothing: (revision before, after).
 
     A new SQLite file and its directory can be read by their owner only. Raises ConfigError where the database belongs
-    to another program or to a newer safelist.
+    to another program or to a newer safelist, or cannot hold Unicode.
     """
     parsed = parse_url(url)
     if (path := file_of(parsed)) is not None:
@@ -25,6 +25,7 @@ def upgrade(url: str) -> tuple[str | None, str]:
     engine = make_engine(parsed, is_upgrade=True)
     try:
         with failures(parsed), engine.execution_options(writes=True).begin() as connection:
+            check_encoding(connection, parsed)
             before = revision(connection)
             if before is None:
                 _refuse_foreign(connection, shown_url(url))
@@ -38,12 +39,13 @@ def upgrade(url: str) -> tuple[str | None, str]:
 
 
 def check(engine: Engine, url: str) -> None:
-    """Raises ConfigError unless the database has exactly this version's schema."""
+    """Raises ConfigError unless the database has exactly this version's schema, and an encoding that holds Unicode."""
     parsed = parse_url(url)
     path = file_of(parsed)
     if path is not None and not _is_there(path):
         raise ConfigError(f"{path}: there is no database yet: {_UPGRADE}")
     with failures(parsed), engine.connect() as connection:
+        check_encoding(connection, parsed)
         found = revision(connection)
     if found is None:
         raise ConfigError(f"{shown_url(url)}: holds no aggregate of safelist yet: {_UPGRADE}")

@@ -24,14 +24,15 @@ def program(name: str) -> str:
     return found
 
 
-def _as_user(owner: pwd.struct_passwd | None) -> list[str]:
+def as_user(owner: pwd.struct_passwd | None) -> list[str]:
+    """What to put before a command, so that this user runs it."""
     if owner is None:
         return []
     return ["setpriv", f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
 
 
-def _owner() -> pwd.struct_passwd | None:
-    """PostgreSQL refuses to run as root."""
+def owner() -> pwd.struct_passwd | None:
+    """Who runs the servers: PostgreSQL and pgbouncer refuse to be root. None: whoever we are."""
     if os.geteuid() != 0:
         return None
     try:
@@ -44,22 +45,22 @@ def _owner() -> pwd.struct_passwd | None:
 def cluster() -> Iterator[Path]:
     """A running server; yields the directory of its socket. Log-in is free for everybody who reaches the socket."""
     initdb, postgres = program("initdb"), program("postgres")
-    owner = _owner()
+    owner_ = owner()
     home = Path(tempfile.mkdtemp(prefix="safelist-pg-"))
     try:
-        if owner is not None:
-            os.chown(home, owner.pw_uid, owner.pw_gid)
+        if owner_ is not None:
+            os.chown(home, owner_.pw_uid, owner_.pw_gid)
         # A linguistic sort order by default: what must be in byte order has to ask for it.
         order = ["--locale-provider=icu", "--icu-locale=en-US"] if int(_version(initdb)) >= 15 else []
         subprocess.run(
-            [*_as_user(owner), initdb, "-D", home / "data", "-U", "safelist", "-A", "trust", "-E", "UTF8", "-N",
+            [*as_user(owner_), initdb, "-D", home / "data", "-U", "safelist", "-A", "trust", "-E", "UTF8", "-N",
              "--locale=C.UTF-8", *order],
             check=True, capture_output=True, cwd="/",
         )  # fmt: skip
         options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", f"unix_socket_directories={home}"]
         with (home / "log").open("wb") as log:
             server = subprocess.Popen(
-                [*_as_user(owner), postgres, "-D", home / "data", *options], stdout=log, stderr=log, cwd="/"
+                [*as_user(owner_), postgres, "-D", home / "data", *options], stdout=log, stderr=log, cwd="/"
             )
         try:
             _wait_until_ready(server, home)
@@ -89,10 +90,10 @@ def _wait_until_ready(server: subprocess.Popen[bytes], home: Path) -> None:
 
 
 @contextmanager
-def database(home: Path, name: str) -> Iterator[str]:
-    """An empty database in that cluster; yields its URL."""
+def database(home: Path, name: str, options: str = "") -> Iterator[str]:
+    """An empty database in that cluster, made with those options of CREATE DATABASE; yields its URL."""
     with psycopg.connect(host=str(home), user="safelist", dbname="postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f'CREATE DATABASE "{name}" {options}')
         try:
             yield f"postgresql+psycopg://safelist@/{name}?host={home}"
         finally:
