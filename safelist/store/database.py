@@ -1,6 +1,9 @@
 """Reaching the database: its URL, the engine, and every way in which it can fail, as a named error."""
 
+import errno
+import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,9 +27,23 @@ _SQLITE_FAILURES: dict[int, tuple[type[SafelistError], str]] = {
     sqlite3.SQLITE_READONLY: (PermissionDeniedError, "it and its directory must be writable by this user"),
     sqlite3.SQLITE_IOERR: (UnavailableError, "the disk does not work or is not a local one"),
     sqlite3.SQLITE_CORRUPT: (ConfigError, "the file is damaged; bring back a backup, or move it away and collect anew"),
-    sqlite3.SQLITE_FULL: (UnavailableError, "the disk is full"),
+    sqlite3.SQLITE_FULL: (
+        UnavailableError,
+        "the disk is full, there or under SQLite's temporary files (SQLITE_TMPDIR, else /var/tmp); make room and run it "
+        "again; nothing that was recorded is lost",
+    ),
     sqlite3.SQLITE_CANTOPEN: (PermissionDeniedError, "it or its directory cannot be opened by this user"),
     sqlite3.SQLITE_NOTADB: (ConfigError, "the file is not an SQLite database; name another file in database.url"),
+}
+# Those behind which the disk may be: SQLite says which call failed, not why.
+_OF_THE_DISK = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL})
+_PROBE_BYTES = 65536
+"""A little more than SQLite adds to a -shm file at once (sqlite.org/walformat.html)."""
+_DISK_FAILURES = {
+    errno.ENOSPC: "the disk is full; make room and run it again; nothing that was recorded is lost",
+    errno.EDQUOT: "the disk quota is used up; make room and run it again; nothing that was recorded is lost",
+    errno.EROFS: "the disk is mounted read-only; mount it for writing, and look into the kernel's log for the reason",
+    errno.EIO: "the disk does not work; look into the kernel's log",
 }
 # PostgreSQL's SQLSTATEs, by their beginning.
 _POSTGRES_FAILURES: dict[str, tuple[type[SafelistError], str]] = {
@@ -205,20 +222,42 @@ def _missing_driver(url: URL, module: str) -> str:
     return f"database.url: the driver {module} is not installed: pip install it beside safelist"
 
 
+def disk_failure(path: Path, error: OSError, what: str) -> SafelistError:
+    """The error for ``path`` that ``what`` ("cannot be opened") could not be done to, with what to do."""
+    advice = _DISK_FAILURES.get(error.errno or 0)
+    return UnavailableError(f"{path}: {what}: {advice or error.strerror}")
+
+
 def _failure(url: URL, error: BaseException | None) -> SafelistError:
     kind: type[SafelistError] = UnavailableError
     advice = ""
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _OF_THE_DISK and (found := _disk_of(url, error)) is not None:
+            return found
         kind, advice = _SQLITE_FAILURES.get(code, (UnavailableError, ""))
     elif "in statement pooling mode" in _told(url, error):
         kind, advice = ConfigError, "safelist needs transactions: set pool_mode = transaction or session in pgbouncer"
     elif state := getattr(error, "sqlstate", None):
-        found = (value for start, value in _POSTGRES_FAILURES.items() if state.startswith(start))
-        kind, advice = next(found, (UnavailableError, ""))
+        known = (value for start, value in _POSTGRES_FAILURES.items() if state.startswith(start))
+        kind, advice = next(known, (UnavailableError, ""))
     elif _told(url, error).startswith("invalid connection option"):
         kind = ConfigError
     return kind(f"{shown(url)}: {_told(url, error)}{f': {advice}' if advice else ''}")
+
+
+def _disk_of(url: URL, error: sqlite3.Error) -> SafelistError | None:
+    """What a few bytes beside the database meet with; None when they can be written, or for another reason cannot."""
+    path = Path(str(url.database))
+    try:
+        with tempfile.TemporaryFile(dir=path.resolve().parent) as probe:
+            os.write(probe.fileno(), bytes(_PROBE_BYTES))
+            os.fsync(probe.fileno())
+    except OSError as found:
+        if found.errno in _DISK_FAILURES:
+            is_shm = "SHM" in getattr(error, "sqlite_errorname", "")
+            return disk_failure(Path(f"{path}-shm") if is_shm else path, found, _told(url, error))
+    return None
 
 
 def _told(url: URL, error: BaseException | None) -> str:

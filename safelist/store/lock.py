@@ -18,7 +18,7 @@ from sqlalchemy import URL, BindParameter, Connection, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableError
-from safelist.store.database import failures, file_of, make_engine, parse_url, shown
+from safelist.store.database import disk_failure, failures, file_of, make_engine, parse_url, shown
 
 _KEY = int.from_bytes(b"safelist", "big")
 """The advisory lock's number: one aggregate in a PostgreSQL database."""
@@ -82,11 +82,11 @@ def _hold_file(path: Path, me: _Holder) -> Iterator[None]:
         except BlockingIOError:
             raise _taken(_read_holder(handle)) from None
         except OSError as error:
-            raise UnavailableError(f"{path}: cannot be locked: {error.strerror}") from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(me._asdict()).encode(), 0)
+            raise disk_failure(path, error, "cannot be locked") from None
+        _write_holder(handle, path, me)
         yield
-        os.ftruncate(handle, 0)
+        with suppress(OSError):  # what stays there is no obstacle
+            os.ftruncate(handle, 0)
     finally:
         os.close(handle)
 
@@ -98,7 +98,15 @@ def _open_lock(path: Path) -> int:
     except PermissionError as error:
         raise PermissionDeniedError(f"{error.filename}: may not be written by this user") from None
     except OSError as error:
-        raise UnavailableError(f"{path}: cannot be opened: {error.strerror}") from None
+        raise disk_failure(path, error, "cannot be opened") from None
+
+
+def _write_holder(handle: int, path: Path, me: _Holder) -> None:
+    try:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(me._asdict()).encode(), 0)
+    except OSError as error:
+        raise disk_failure(path, error, "cannot be written") from None
 
 
 def _read_holder(handle: int) -> str | None:

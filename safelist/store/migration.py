@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 import safelist
 from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
-from safelist.store.database import check_encoding, failures, file_of, make_engine, parse_url, shown_url
+from safelist.store.database import check_encoding, disk_failure, failures, file_of, make_engine, parse_url, shown_url
 from safelist.store.schema import REVISIONS, VERSION_TABLE, metadata
 
 _UPGRADE = "run `safelist db upgrade`"
@@ -99,7 +99,7 @@ def make_file(path: Path) -> None:
     except PermissionError as error:
         raise PermissionDeniedError(f"{error.filename}: may not be written by this user") from None
     except OSError as error:
-        raise UnavailableError(f"{error.filename or path}: cannot be created: {error.strerror}") from None
+        raise disk_failure(Path(error.filename or path), error, "cannot be created") from None
 
 
 def _is_there(path: Path) -> bool:
