@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -29,8 +30,7 @@ _SQLITE_FAILURES: dict[int, tuple[type[SafelistError], str]] = {
     sqlite3.SQLITE_CORRUPT: (ConfigError, "the file is damaged; bring back a backup, or move it away and collect anew"),
     sqlite3.SQLITE_FULL: (
         UnavailableError,
-        "the disk is full, there or under SQLite's temporary files (SQLITE_TMPDIR, else /var/tmp); make room and run it "
-        "again; nothing that was recorded is lost",
+        "the disk is full, there or where SQLite keeps temporary files (SQLITE_TMPDIR, /var/tmp); make room",
     ),
     sqlite3.SQLITE_CANTOPEN: (PermissionDeniedError, "it or its directory cannot be opened by this user"),
     sqlite3.SQLITE_NOTADB: (ConfigError, "the file is not an SQLite database; name another file in database.url"),
@@ -60,6 +60,9 @@ _POSTGRES_FAILURES: dict[str, tuple[type[SafelistError], str]] = {
     "53": (TemporaryError, "the server has no room for it now"),
     "58030": (UnavailableError, "the server cannot read or write its disk; its log says more"),
 }
+
+# What a server says at log-in whose encoding is so unlike Unicode that it knows no conversion.
+_NO_CONVERSION = re.compile(r"conversion between UTF8 and (\w+) is not supported")
 
 
 def parse_url(url: str) -> URL:
@@ -193,10 +196,14 @@ def check_encoding(connection: Connection, url: URL) -> None:
         return
     encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
     if encoding != "UTF8":
-        raise ConfigError(
-            f"{shown(url)}: its encoding is {encoding}, which cannot hold every sender that users list; create another "
-            "database with `createdb -E UTF8 -T template0 -l C NAME` and name that in database.url"
-        )
+        raise _wrong_encoding(url, str(encoding))
+
+
+def _wrong_encoding(url: URL, encoding: str) -> ConfigError:
+    return ConfigError(
+        f"{shown(url)}: its encoding is {encoding}, which cannot hold every sender that users list; create another "
+        "database with `createdb -E UTF8 -T template0 -l C NAME` and name that in database.url"
+    )
 
 
 @contextmanager
@@ -236,6 +243,8 @@ def _failure(url: URL, error: BaseException | None) -> SafelistError:
         if code in _OF_THE_DISK and (found := _disk_of(url, error)) is not None:
             return found
         kind, advice = _SQLITE_FAILURES.get(code, (UnavailableError, ""))
+    elif (unlike := _NO_CONVERSION.search(str(error))) is not None:
+        return _wrong_encoding(url, unlike[1])
     elif "in statement pooling mode" in _told(url, error):
         kind, advice = ConfigError, "safelist needs transactions: set pool_mode = transaction or session in pgbouncer"
     elif state := getattr(error, "sqlstate", None):
