@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from safelist import store
+from safelist.cli import leavers
 from safelist.cli import publish as publishing
 from safelist.cli.problems import one_line_a_cause
 from safelist.cli.terminal import (
@@ -106,6 +107,8 @@ def run(
             report.summary = collect(opened, exchange, selection.addresses, options, now, report.show, actor())
         if not selected and not selection.problems:
             report.note_not_named(_not_named(opened, selection.addresses))
+            if not (options.dry_run or report.has_readers):
+                leavers.tell(opened, report.not_named)
         if not selected and report.has_readers and report.summary.problem is None:
             report.note_rooms(_voting_rooms(opened, config, exchange))
     return report
@@ -144,7 +147,7 @@ class Report:
         self._problems: list[tuple[str, str]] = []
         self._rows: list[dict[str, Any]] = []
         self._left_out: list[str] = []
-        self._not_named: list[str] = []
+        self.not_named: list[str] = []
         self._rooms: list[str] = []
         self._bar = Progress(
             TextColumn("collecting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[problems]}"),
@@ -197,13 +200,9 @@ class Report:
 
     def note_not_named(self, addresses: Iterator[str]) -> None:
         """Mailboxes that were collected and are not named any more; no problem, but somebody has to know."""
-        self._not_named = list(addresses)
-        if self._not_named and not self._is_json:
-            count, first = len(self._not_named), self._not_named[0]
-            say(
-                f"{count} collected mailbox{'' if count == 1 else 'es'} ({first}{', ...' if count > 1 else ''}) "
-                f"no longer named in [mailboxes] still count: safelist forget {first}"
-            )
+        self.not_named = list(addresses)
+        if self.not_named and not self._is_json:
+            say(leavers.sentence(self.not_named))
 
     def _complain(self, message: str) -> None:
         """A line that the progress bar neither breaks nor swallows."""
@@ -243,7 +242,7 @@ class Report:
             "summary": self.summary.figures(),
             "problem": str(problem) if problem is not None else None,
             "left_out": self._left_out,
-            "not_named": self._not_named,
+            "not_named": self.not_named,
             "rooms": self._rooms,
             "mailboxes": self._rows,
         }

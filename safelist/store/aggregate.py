@@ -280,6 +280,11 @@ class Store:
         with self._reading() as connection:
             return chain.verify(connection, contains)
 
+    def last_run(self, what: str) -> Run | None:
+        """The newest run of that command; None when there was none."""
+        with self._reading() as connection:
+            return reading.last_run(connection, what)
+
     def last_runs(self, count: int) -> list[Run]:
         """The newest runs, newest first."""
         with self._reading() as connection:

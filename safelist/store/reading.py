@@ -23,6 +23,7 @@ _REFUSALS: Mapping[str, Refusal] = {str(refusal): refusal for refusal in Refusal
 _STATE = select(*(mailbox.c[name] for name in MailboxState._fields))
 _STATE_OF = _STATE.where(mailbox.c.address == bindparam("of"))
 _ADDRESS_OF_OWNER = select(mailbox.c.address).where(mailbox.c.owner == bindparam("of")).order_by(mailbox.c.id).limit(1)
+_RUN_OF = select(run).where(run.c.what == bindparam("what")).order_by(run.c.id.desc()).limit(1)
 _RUNS = select(run).order_by(run.c.id.desc()).limit(bindparam("count"))
 
 
@@ -184,15 +185,20 @@ def own_domains(connection: Connection) -> Iterator[str]:
         last = found
 
 
+def last_run(connection: Connection, what: str) -> Run | None:
+    """The newest run of that command."""
+    row = connection.execute(_RUN_OF, {"what": what}).one_or_none()
+    return None if row is None else _run(row)
+
+
 def last_runs(connection: Connection, count: int) -> list[Run]:
     """The newest runs, newest first."""
-    return [
-        Run(
-            r.id, datetime.fromtimestamp(r.started, UTC), _moment(r.finished), r.what, r.actor,
-            json.loads(r.counts or "{}"), r.problem,
-        )
-        for r in connection.execute(_RUNS, {"count": count})
-    ]  # fmt: skip
+    return list(map(_run, connection.execute(_RUNS, {"count": count})))
+
+
+def _run(row: Any) -> Run:
+    started, finished = datetime.fromtimestamp(row.started, UTC), _moment(row.finished)
+    return Run(row.id, started, finished, row.what, row.actor, json.loads(row.counts or "{}"), row.problem)
 
 
 def totals(connection: Connection) -> Totals:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -250,6 +251,32 @@ def test_init_leaves_nothing_behind_when_the_url_is_wrong(tmp_path: Path) -> Non
     command = Command(tmp_path)
     assert command("init", "--database", "bogus").code == 78
     assert not command.config.exists()
+
+
+def a_day_passes(safelist: Command) -> None:
+    with contextlib.closing(sqlite3.connect(safelist.directory / "state" / "safelist.db")) as connection, connection:
+        assert connection.execute("UPDATE run SET started = started - 86400").rowcount > 0
+
+
+def test_cron_is_told_of_leavers_once_a_day(safelist: Command, server: DemoServer) -> None:
+    safelist("sync")
+    safelist.configure(server, ["desk0@corp.example"])
+    assert safelist("sync", "--dry-run").err == ""
+    done = safelist("sync", "--publish")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == (
+        "safelist: 2 collected mailboxes no longer named in [mailboxes] still count; for those that are gone: "
+        "safelist forget desk1@corp.example desk2@corp.example\n"
+    )
+    assert safelist("sync").err == ""
+    a_day_passes(safelist)
+    assert "safelist forget desk1@corp.example desk2@corp.example" in safelist("sync").err
+    assert safelist("forget", "desk1@corp.example").code == 0
+    a_day_passes(safelist)
+    assert "1 collected mailbox no longer named" in safelist("sync").err
+    assert safelist("forget", "desk2@corp.example").code == 0
+    a_day_passes(safelist)
+    assert safelist("sync").err == ""
 
 
 def test_forget_ends_what_a_leaver_trusted(safelist: Command, server: DemoServer) -> None:
