@@ -24,9 +24,10 @@ from requests.utils import get_environ_proxies
 
 from safelist.collector import outage, soap
 from safelist.collector.asking import Asker, Lines
+from safelist.collector.connection import Bound, BoundedAdapter
 from safelist.collector.failure import Asked, FetchError, Reason, TransientError
 from safelist.collector.itemid import owner
-from safelist.collector.line import Line, TlsAdapter, tls_context
+from safelist.collector.line import Line, tls_context
 from safelist.collector.patience import Patience
 from safelist.collector.soap import Member, MemberKind
 from safelist.config import Exchange as ExchangeSettings
@@ -248,8 +249,9 @@ class _Verifying:
     def raw_session(self, prefix: str, **kwargs: Any) -> Any:
         session = super().raw_session(prefix, **kwargs)  # type: ignore[misc]
         session.adapters.clear()
-        session.mount("https://", TlsAdapter(self._context))
-        session.mount("http://", TlsAdapter(self._context))
+        adapter = BoundedAdapter(self._context, Bound(self.TIMEOUT))  # begins here, for a token or autodiscover
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
         return session
 
 
