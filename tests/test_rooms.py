@@ -45,6 +45,7 @@ PURE = [
     "filter/placement.py",
     "filter/protocol.py",
     "filter/restrictions.py",
+    "publisher/map_placement.py",
     "collector/belief.py",
     "collector/itemid.py",
     "collector/soap.py",

@@ -9,7 +9,7 @@ import traceback
 import typer
 
 from safelist import errors
-from safelist.cli import audit, config, db, demo, filter, forget, init, override, publish, sync
+from safelist.cli import audit, check, config, db, demo, filter, forget, init, override, publish, sync
 from safelist.cli.terminal import complain, version_option
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.command()(sync.sync)
 app.command()(publish.publish)
+app.command()(check.check)
 app.add_typer(audit.app, name="audit")
 app.add_typer(override.app, name="override")
 app.command()(forget.forget)

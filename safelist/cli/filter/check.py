@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-import typer
-
 from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_filter, resolver_of
-from safelist.cli.terminal import JsonOption, complain, now, print_json, shown
-from safelist.errors import EX_CONFIG, SafelistError
+from safelist.cli.remarks import report
+from safelist.cli.terminal import JsonOption, now
+from safelist.errors import SafelistError
 from safelist.filter import placement, probe
 from safelist.filter.holder import CLOCKS_DIFFER
 from safelist.filter.lists import Lists
@@ -29,17 +28,7 @@ def check(config_file: FilterConfigOption = None, json: JsonOption = False) -> N
     chosen = load_filter(config_file)
     found = [*_about_the_snapshot(chosen), *asyncio.run(_about_the_lists(chosen))]
     found += [*_about_the_service(chosen), *_about_postfix(chosen)]
-    if json:
-        print_json([{"fault": remark.is_fault, "text": remark.text} for remark in found])
-    for remark in found if not json else ():
-        if remark.is_fault:
-            complain(remark.text)
-        else:
-            print(shown(f"note: {remark.text}"))
-    if any(remark.is_fault for remark in found):
-        raise typer.Exit(EX_CONFIG)
-    if not json:
-        print("no faults")
+    report(found, json=json)
 
 
 def _about_the_snapshot(chosen: Filter) -> Iterator[Remark]:

@@ -1,0 +1,127 @@
+"""Where in a Postfix configuration the map lifts a DNSBL, and where it cannot: reads what postconf prints. Pure.
+
+A result that permits ends the list in which it stands and no other one (SMTPD_ACCESS_README), so the map has to stand
+before the reject_rbl_client in the same list. A map that cannot be opened is a 451 for all mail that gets that far.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from safelist.filter.placement import (
+    CLIENT_LISTS,
+    RELAY_CONTROL,
+    RELAY_LISTS,
+    Remark,
+    about_postscreen,
+    before_relay_control,
+    doors,
+    merged,
+    shown,
+)
+from safelist.filter.restrictions import Restriction, Service
+
+
+class Map(NamedTuple):
+    """The map that safelist publishes: its ``name`` as main.cf has to write it (type:path), and its ``path``.
+
+    ``faults``: of each name that main.cf has for it, why it cannot be looked up, or nothing. ``accepting``: the maps
+    that give some key an OK or a number.
+    """
+
+    name: str
+    path: str
+    faults: Mapping[str, str]
+    accepting: Collection[str] = ()
+
+
+def remarks(
+    main: Mapping[str, str], services: Sequence[Service], postscreens: Sequence[Service], published: Map
+) -> Iterator[Remark]:
+    """What keeps the map from lifting a DNSBL, or lets it do more than that."""
+    yield from about_postscreen(main, postscreens)
+    judged = doors(services)
+    if not judged:
+        yield Remark(True, "master.cf runs no smtpd that takes mail from strangers: nobody would ask the map")
+    yield from merged((service, _about_service(service, published)) for service in judged)
+
+
+def names_of(services: Sequence[Service], path: str) -> list[str]:
+    """Every ``type:path`` by which a restriction of one of ``services`` names the file."""
+    found = (it.argument for service in services for it in service.restrictions if _names(it.argument, path))
+    return list(dict.fromkeys(found))
+
+
+def forgeable(services: Sequence[Service]) -> list[str]:
+    """The sender maps that are asked before relaying is refused, each once."""
+    return list(dict.fromkeys(it.argument for each in services for it in before_relay_control(each.restrictions)))
+
+
+def _names(argument: str, path: str) -> bool:
+    return argument.partition(":")[2] == path or argument.rpartition(":")[2] == path  # proxy:hash:/path, too
+
+
+def _about_service(service: Service, published: Map) -> Iterator[Remark]:
+    them = service.restrictions
+    named = [(at, it) for at, it in enumerate(them) if _names(it.argument, published.path)]
+    if not named:
+        yield Remark(
+            True,
+            f"the map is asked nowhere: write check_sender_access {published.name} directly before the "
+            "reject_rbl_client that it is to lift",
+        )
+    for _, it in named:
+        yield from _about_name(it, published)
+    asking = [(at, it) for at, it in named if it.name == "check_sender_access"]
+    if asking:
+        yield from _about_dnsbls(them, asking)
+    yield from _about_relaying(them, published)
+
+
+def _about_name(it: Restriction, published: Map) -> Iterator[Remark]:
+    if it.name != "check_sender_access":
+        yield Remark(
+            True, f"{it.name} {it.argument} in {it.where}: the map holds senders; write check_sender_access before it"
+        )
+    if it.argument.removeprefix("proxy:") != published.name:
+        yield Remark(
+            True,
+            f"main.cf names {it.argument}, `safelist publish` writes {published.name}: write that in main.cf, or set "
+            "[publish.postfix] map_type, and publish first",
+        )
+    if fault := published.faults.get(it.argument):
+        yield Remark(True, f"{it.argument}: {fault}; Postfix answers 451 to all mail that gets there, or knows nobody")
+
+
+def _about_dnsbls(them: Sequence[Restriction], asking: Sequence[tuple[int, Restriction]]) -> Iterator[Remark]:
+    lists = [(at, it) for at, it in enumerate(them) if it.name in CLIENT_LISTS and not it.only_warns]
+    places = ", ".join(dict.fromkeys(it.where for _, it in asking))
+    for at, it in lists:
+        in_same = [place for place, one in asking if one.place == it.place]
+        if not in_same:
+            why = f"the map stands in {places}, and what it permits ends that list only: put both into one list"
+        elif min(in_same) > at:
+            why = "it stands before the map: put the map's line directly before it"
+        else:
+            continue
+        yield Remark(True, f"{it.name} {shown(it.argument)} in {it.where} is not lifted: {why}")
+    if not lists:
+        yield Remark(False, "no reject_rbl_client is left that the map could lift: its line can be taken out")
+
+
+def _about_relaying(them: Sequence[Restriction], published: Map) -> Iterator[Remark]:
+    """A list that refuses to relay before anything in it accepts a stranger protects all of them."""
+    guarded: set[str] = set()
+    opened: dict[str, Restriction] = {}
+    for it in them:
+        accepts = it.name == "permit" or (it.name == "check_sender_access" and it.argument in published.accepting)
+        if it.place in RELAY_LISTS and it.place not in guarded and accepts:
+            opened.setdefault(it.place, it)
+        elif it.name in (*RELAY_CONTROL, "reject") and it.place not in opened:
+            guarded.add(it.place)
+    for it in opened.values() if not guarded.intersection(RELAY_LISTS) else ():
+        what = "permit" if it.name == "permit" else f"an OK or a number in {it.argument}"
+        yield Remark(
+            True,
+            f"{what} stands before reject_unauth_destination in {it.where}, which controls relaying: whoever forges a "
+            "sender may relay; put it behind, or let the map say permit_auth_destination",
+        )

@@ -1,0 +1,147 @@
+"""`safelist check postfix` and its questions to a real postconf and postmap, with a main.cf and a map of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Command, Done
+from tests.publisher.site import INSTALLED, address, needs_postmap, postmap, voted, write
+
+pytestmark = [needs_postmap, pytest.mark.skipif("hash" not in INSTALLED, reason="this Postfix has no hash maps")]
+
+SAFE, ZONE = "bob@aol.example", "dnsbl.safelist.example"
+MASTER = "smtp inet n - y - - smtpd\nsubmission inet n - y - - smtpd\n  -o smtpd_recipient_restrictions=reject\n"
+GOOD = "permit_mynetworks, reject_unauth_destination, check_sender_access {map}, reject_rbl_client " + ZONE
+RECIPIENT = "smtpd_recipient_restrictions"
+DATABASE = '[database]\nurl = "sqlite:////nonexistent/safelist.db"\n'
+"""Which the check does not open."""
+
+
+def site(
+    directory: Path, restrictions: str = GOOD, *, published: bool = True, master: str = MASTER, **more: str
+) -> Command:
+    """A Postfix's configuration directory, the command's, and the map, all in one."""
+    path = directory / "safelist"
+    if published:
+        write(path, [voted(address(SAFE), 2)], "hash")
+    lines = more | {RECIPIENT: restrictions.format(map=f"hash:{path}"), "compatibility_level": "3.6"}
+    (directory / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in lines.items()))
+    (directory / "master.cf").write_text(master)
+    safelist = Command(directory)
+    safelist.config.write_text(DATABASE + f'[publish.postfix]\npath = "{path}"\nmap_type = "hash"\n')
+    return safelist
+
+
+def run(safelist: Command, *options: str) -> Done:
+    return safelist("check", "postfix", *options, MAIL_CONFIG=str(safelist.directory))
+
+
+def faults(safelist: Command) -> list[str]:
+    done = run(safelist, "--json")
+    found = [row["text"] for row in done.json if row["fault"]]
+    assert (done.code, done.err) == (78 if found else 0, "")
+    return found
+
+
+def test_a_map_at_its_place_has_no_faults(tmp_path: Path) -> None:
+    done = run(site(tmp_path))
+    assert (done.code, done.out, done.err) == (0, "no faults\n", "")
+
+
+@pytest.mark.parametrize(
+    ("restrictions", "more", "words"),
+    [
+        (f"reject_rbl_client {ZONE}, check_sender_access {{map}}", {}, "is not lifted: it stands before the map"),
+        (
+            "reject_unauth_destination, check_sender_access {map}", {"smtpd_client_restrictions": "$listed"},
+            f"reject_rbl_client {ZONE} in smtpd_client_restrictions is not lifted: the map stands in {RECIPIENT}",
+        ),
+        (
+            "strict, reject_unauth_destination, check_sender_access {map}",
+            {"smtpd_restriction_classes": "strict", "strict": "$listed"},
+            f"in the class strict of {RECIPIENT} is not lifted: it stands before",
+        ),
+        ("reject_unauth_destination, $listed", {}, "the map is asked nowhere: write check_sender_access hash:"),
+        (GOOD.replace("check_sender", "check_client"), {}, "the map holds senders; write check_sender_access"),
+        (
+            "permit, reject_unauth_destination, check_sender_access {map}", {"smtpd_relay_restrictions": ""},
+            f"permit stands before reject_unauth_destination in {RECIPIENT}, which controls relaying",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_place_is_a_fault(tmp_path: Path, restrictions: str, more: dict[str, str], words: str) -> None:
+    (fault,) = faults(site(tmp_path, restrictions, **more, listed=f"reject_rbl_client {ZONE}"))
+    assert words in fault
+
+
+def test_what_rejects_nobody_need_not_be_lifted(tmp_path: Path) -> None:
+    assert faults(site(tmp_path, f"warn_if_reject reject_rbl_client {ZONE}, {GOOD}")) == []
+
+
+def test_a_map_that_is_not_published_stops_all_mail(tmp_path: Path) -> None:
+    safelist = site(tmp_path, published=False)
+    (fault,) = faults(safelist)
+    assert (
+        "the map has not been published: run `safelist publish` before main.cf names it; Postfix answers 451" in fault
+    )
+
+
+def test_a_map_without_its_index_stops_all_mail(tmp_path: Path) -> None:
+    safelist = site(tmp_path)
+    (tmp_path / "safelist.db").unlink()
+    (fault,) = faults(safelist)
+    assert "postmap cannot look anything up" in fault
+    assert "safelist.db" in fault
+
+
+def test_an_index_that_is_behind_its_text_is_a_fault(tmp_path: Path) -> None:
+    safelist = site(tmp_path)
+    with (tmp_path / "safelist").open("a") as text:
+        text.write("zoe@yahoo.example permit_auth_destination\n")
+    (fault,) = faults(safelist)
+    assert "its index does not hold what its text says, zoe@yahoo.example for one (1)" in fault
+
+
+@pytest.mark.parametrize(
+    ("map_type", "words"),
+    [
+        ("texthash", "main.cf names texthash:{path}, `safelist publish` writes hash:{path}: write that in main.cf"),
+        ("btree", "btree:{path}: postmap cannot look anything up"),
+        ("mongodb", "mongodb:{path}: this Postfix opens no mongodb maps"),
+    ],
+)
+def test_another_type_than_the_published_one_is_a_fault(tmp_path: Path, map_type: str, words: str) -> None:
+    found = faults(site(tmp_path, GOOD.replace("{map}", f"{map_type}:{tmp_path}/safelist")))
+    assert any(words.format(path=tmp_path / "safelist") in fault for fault in found), found
+    assert any("`safelist publish` writes hash:" in fault for fault in found)
+
+
+@pytest.mark.parametrize(("result", "is_fault"), [("OK", True), ("1", True), ("permit_auth_destination", False)])
+def test_a_map_that_accepts_before_relaying_is_refused(tmp_path: Path, result: str, is_fault: bool) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_text(f"{SAFE} {result}\n")
+    assert postmap(f"hash:{theirs}")[0] == 0
+    early = f"check_sender_access hash:{theirs}, {GOOD}"
+    found = faults(site(tmp_path, early, smtpd_relay_restrictions=""))
+    assert [f"an OK or a number in hash:{theirs} stands before" in fault for fault in found] == [True] * is_fault
+    guarded = {"smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination"}
+    assert faults(site(tmp_path, early, **guarded)) == []
+
+
+def test_postscreen_and_the_options_of_master_cf_are_seen(tmp_path: Path) -> None:
+    screen = "smtp inet n - y - 1 postscreen\nsmtpd pass - - y - - smtpd\n  -o smtpd_client_restrictions=$listed\n"
+    more = {"postscreen_dnsbl_sites": f"{ZONE}*2", "postscreen_dnsbl_action": "enforce"}
+    first, second = faults(site(tmp_path, master=screen, listed=f"reject_rbl_client {ZONE}", **more))
+    assert first.startswith(f"postscreen asks {ZONE} and decides before MAIL FROM")
+    assert f"reject_rbl_client {ZONE} in smtpd_client_restrictions is not lifted" in second
+
+
+def test_only_what_is_configured_and_can_be_checked_is_checked(tmp_path: Path) -> None:
+    safelist = site(tmp_path)
+    done = safelist("check", "filter")
+    assert done.code == 64
+    assert "there is no check of filter; there is one of postfix" in done.err
+    safelist.config.write_text(DATABASE)
+    done = run(safelist)
+    assert done.code == 64
+    assert "the configuration has no [publish.postfix]" in done.err
