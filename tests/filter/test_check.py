@@ -180,8 +180,10 @@ def test_no_key_is_printed(filters: dict[str, Filter], tmp_path: Path) -> None:
 
 
 def test_what_answers_is_told_apart(filters: dict[str, Filter]) -> None:
+    before = [each.verdicts() for each in filters.values()]
     assert probe.ask(filters["enforce"].address) == Answer(mode="enforce")
     assert probe.ask(filters["observe"].address) == Answer(mode="observe")
+    assert [each.verdicts() for each in filters.values()] == before  # it is about no mail
     assert probe.ask(unused()) == Answer("Connection refused")
     assert probe.ask("unix:/nonexistent/socket") == Answer("No such file or directory")
     with socket.create_server(("127.0.0.1", 0)) as silent:
