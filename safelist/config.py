@@ -231,11 +231,16 @@ class Policy(Section):
     free_mail_domains: Texts = Field(
         (), description="Providers where anybody gets an address, beside the well-known.", examples=[["isp.example"]]
     )
+    shared_domains: Texts = Field(
+        (),
+        description="Services that send for many organisations, beside the well-known (sendgrid.net and the like).",
+        examples=[["bulk-mailer.example"]],
+    )
     exclude_mailboxes: Texts = Field(
         (), description="Mailboxes that are collected, but whose entries do not count.", examples=[["test@example.com"]]
     )
 
-    @field_validator("own_domains", "free_mail_domains")
+    @field_validator("own_domains", "free_mail_domains", "shared_domains")
     @classmethod
     def _are_domains(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
         return _all_of(texts, Form.DOMAIN, "not a domain")
@@ -262,6 +267,7 @@ class Policy(Section):
             authentication=self.authentication,
             own_domains=frozenset(self.own_domains).union(mailbox_domains),
             free_mail_domains=frozenset(self.free_mail_domains),
+            shared_domains=frozenset(self.shared_domains),
             excluded_mailboxes=frozenset(self.exclude_mailboxes),
         )
 

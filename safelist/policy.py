@@ -30,6 +30,7 @@ class Settings:
     own_domains: frozenset[str] = frozenset()
     free_mail_domains: frozenset[str] = frozenset()
     excluded_mailboxes: frozenset[str] = frozenset()
+    shared_domains: frozenset[str] = frozenset()
 
     def as_json(self) -> dict[str, Any]:
         """For the record: what can be written as JSON, in the same order every time."""
@@ -41,6 +42,7 @@ class Settings:
             "authentication": str(self.authentication),
             "own_domains": sorted(self.own_domains),
             "free_mail_domains": sorted(self.free_mail_domains),
+            "shared_domains": sorted(self.shared_domains),
             "exclude_mailboxes": sorted(self.excluded_mailboxes),
         }
 
@@ -67,6 +69,7 @@ class Reason(StrEnum):
     BELOW_QUORUM = "below-quorum"
     PUBLIC_SUFFIX = "public-suffix"
     FREE_MAIL_DOMAIN = "free-mail-domain"
+    SHARED_DOMAIN = "shared-domain"
     DOMAIN_NOT_INCLUDED = "domain-not-included"
     MAILBOX_EXCLUDED = "mailbox-excluded"
     CONTACT_NOT_INCLUDED = "contact-not-included"
@@ -189,6 +192,8 @@ def _domain_refusal(pattern: Pattern, settings: Settings) -> Reason | None:
         return Reason.PUBLIC_SUFFIX
     if is_free_mail(pattern, settings):
         return Reason.FREE_MAIL_DOMAIN
+    if is_shared(pattern, settings):
+        return Reason.SHARED_DOMAIN
     return None if settings.include_domains else Reason.DOMAIN_NOT_INCLUDED
 
 
@@ -213,14 +218,22 @@ def is_public_suffix(pattern: Pattern) -> bool:
 
 def is_free_mail(pattern: Pattern, settings: Settings) -> bool:
     """Whether anybody gets an address at a domain of ``pattern``; the settings may name more than the library does."""
-    domain = domain_of(pattern)
-    if domains.is_free_mail(domain) or any(f".{domain}".endswith(f".{named}") for named in settings.free_mail_domains):
-        return True
-    if pattern.form is not Form.SUBDOMAINS:
-        return False
-    return domains.has_free_mail_below(domain) or any(
-        f".{named}".endswith(pattern.text) for named in settings.free_mail_domains
-    )
+    domain, is_wide = domain_of(pattern), pattern.form is Form.SUBDOMAINS
+    is_known = domains.is_free_mail(domain) or (is_wide and domains.has_free_mail_below(domain))
+    return is_known or _is_named(pattern, settings.free_mail_domains)
+
+
+def is_shared(pattern: Pattern, settings: Settings) -> bool:
+    """Whether a service sends for many from a domain of ``pattern``; the settings may name more than are known."""
+    domain, is_wide = domain_of(pattern), pattern.form is Form.SUBDOMAINS
+    is_known = domains.is_shared(domain) or (is_wide and domains.has_shared_below(domain))
+    return is_known or _is_named(pattern, settings.shared_domains)
+
+
+def _is_named(pattern: Pattern, named: Iterable[str]) -> bool:
+    """Whether ``pattern`` means one of these domains, something below one or, with its sub-domains, holds one."""
+    domain, is_wide = domain_of(pattern), pattern.form is Form.SUBDOMAINS
+    return any(f".{domain}".endswith(f".{one}") or (is_wide and f".{one}".endswith(pattern.text)) for one in named)
 
 
 def may_be_widened(pattern: Pattern, settings: Settings) -> bool:
@@ -273,6 +286,8 @@ def dangers(terms: Terms, settings: Settings) -> Iterator[str]:
         yield f"{where} is a public suffix: names below one belong to different owners"
     elif is_domain and is_free_mail(terms.pattern, settings):
         yield f"anybody gets an address at {where}; allow single addresses instead"
+    elif is_domain and is_shared(terms.pattern, settings):
+        yield f"a service sends for many organisations from {where}; allow single addresses instead"
 
 
 def _trusts(holding: Holding) -> bool:
@@ -438,6 +453,10 @@ TABLE = (
     _refusal_row(Reason.PUBLIC_SUFFIX, "names below {domain} belong to different owners"),
     _refusal_row(
         Reason.FREE_MAIL_DOMAIN, "anybody gets an address at {domain}: only single addresses there can be safe"
+    ),
+    _refusal_row(
+        Reason.SHARED_DOMAIN,
+        "a service sends for many organisations from {domain}: only single addresses there can be safe",
     ),
     _refusal_row(Reason.DOMAIN_NOT_INCLUDED, "it is a domain and domains are not included ([policy] include_domains)"),
     _refusal_row(Reason.MAILBOX_EXCLUDED, "entries of that mailbox do not count ([policy] exclude_mailboxes)"),

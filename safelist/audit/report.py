@@ -239,12 +239,13 @@ def _in_words(settings: Settings) -> Iterator[Setting]:
     yield Setting(
         "Free-mail domains", _named(settings.free_mail_domains, "The well-known ones and", "The well-known ones.")
     )
+    yield Setting("Shared domains", _named(settings.shared_domains, "The well-known ones and", "The well-known ones."))
     yield Setting("Excluded mailboxes", _named(settings.excluded_mailboxes, "The entries of these do not count"))
 
 
 def _domains_in_words(settings: Settings) -> str:
     if settings.include_domains:
-        return "Entries for whole domains count too, except public suffixes, free-mail domains and the own domains."
+        return "Entries for whole domains count too, except public suffixes, free-mail, shared and own domains."
     return "Entries for whole domains do not count, only addresses do."
 
 

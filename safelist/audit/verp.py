@@ -29,6 +29,7 @@ def advice(pattern: Pattern, settings: policy.Settings) -> str | None:
         return None
     domain = domain_of(pattern)
     says = "looks as if it was made for one mail only (VERP or the like) and will not match the next one"
-    if policy.is_own(pattern, settings) or policy.is_free_mail(pattern, settings) or domains.is_public_suffix(domain):
+    is_of_many = policy.is_free_mail(pattern, settings) or policy.is_shared(pattern, settings)
+    if policy.is_own(pattern, settings) or is_of_many or domains.is_public_suffix(domain):
         return f"{pattern.text} {says}"
     return f'{pattern.text} {says}; if it is wanted: safelist override allow {domain} --reason "..."'

@@ -99,12 +99,14 @@ def test_policy_in_words(opened: Store) -> None:
     assert words["Own domains"].endswith(": corp.example.")
     many = frozenset(f"p{n:02}.example" for n in range(23))
     excluded = frozenset({"test@corp.example"})
-    other = Settings(1, True, True, 365 * DAY, Authentication.NONE, frozenset(), many, excluded)
+    bulk = frozenset({"bulk.example"})
+    other = Settings(1, True, True, 365 * DAY, Authentication.NONE, frozenset(), many, excluded, bulk)
     others = dict(report_of(opened, other).policy)
     assert others["Quorum"].endswith("at least 1 mailbox trusts it.")
     assert others["Age"] == "Entries that were added more than 365 days ago do not count."
     assert others["Free-mail domains"].endswith("p19.example and 3 more.")
     assert others["Excluded mailboxes"].endswith(": test@corp.example.")
+    assert others["Shared domains"] == "The well-known ones and: bulk.example."
     assert words.keys() == others.keys()
     assert all(words[name] != others[name] for name in words)
 

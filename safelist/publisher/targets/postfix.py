@@ -155,7 +155,7 @@ def _add_domains(lines: dict[str, str], domains: Iterable[Ruling], settings: Set
 
 _TOO_WIDE = (
     "this Postfix would match its sub-domains, too: if that is meant, `safelist override allow {domain} "
-    "--with-subdomains` or (unless own, free-mail or public-suffix domains are below it) [publish.postfix] "
+    "--with-subdomains` or (unless own, free-mail, shared or public-suffix domains are below it) [publish.postfix] "
     "widen_domains; if not, take smtpd_access_maps out of Postfix's parent_domain_matches_subdomains"
 )
 
