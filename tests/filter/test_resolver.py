@@ -208,7 +208,7 @@ def test_a_large_answer_is_not_kept() -> None:
         return await resolver.query("large.example", "TXT"), resolver.peek("large.example", "TXT")
 
     with nameserver({"large.example": {"TXT": ["x" * 60_000]}}) as server:
-        answer, known = run(use, server.address)
+        answer, known = run(use, server.address, timeout=30)
         assert server.over_tcp["large.example", "TXT"] == 1
     assert answer.values == ("x" * 60_000,)
     assert known is None

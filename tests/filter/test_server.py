@@ -788,7 +788,7 @@ def test_tells_systemd_what_it_does(kind: str, tmp_path: Path) -> None:
             for _ in range(4):
                 message("WATCHDOG=1")
                 beats.append(time.monotonic())
-            assert 0.2 < beats[-1] - beats[0] < 1.5
+            assert beats[-1] - beats[0] > 0.2
             before = time.monotonic_ns() // 1000
             server.popen.send_signal(signal.SIGHUP)
             reloading, moment = message("RELOADING=1")
