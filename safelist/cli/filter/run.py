@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Literal, TextIO
 
@@ -85,7 +86,9 @@ def _allow_files(connections: int) -> None:
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
     most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most > soft:  # a unit may forbid the call, and then it sets both limits
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     if most < needed:
         _logger.warning(
             "max_connections = %d needs up to %d open files, and this process may have %d: lower it, or set "
