@@ -12,6 +12,14 @@ from safelist.errors import UnavailableError
 SECONDS = 120
 """A program that takes longer is ended."""
 
+_PASSED_ON = (
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TMPDIR", "TZ", "LANG", "LANGUAGE"),
+    *("LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY", "LC_NUMERIC", "LC_TIME"),
+    *("MAIL_CONFIG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"),
+)
+"""The variables that a program gets. Not the others: a password may stand in any of them (``secret_env``, PGPASSWORD,
+CREDENTIALS_DIRECTORY), and what a program was given, whatever it starts has, too."""
+
 # Where Debian keeps postmap and postfix; cron's PATH lacks them.
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
@@ -28,6 +36,11 @@ class Outcome(NamedTuple):
         """The last line it wrote to standard error, or its exit code."""
         lines = self.errors.decode(errors="backslashreplace").split("\n")
         return next((line.strip()[:500] for line in reversed(lines) if line.strip()), f"exit code {self.code}")
+
+
+def environment() -> dict[str, str]:
+    """What a program is told of our own environment: no secrets."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
 def find(name: str) -> str | None:
@@ -54,7 +67,7 @@ def _run(command: Sequence[str], given: bytes, seconds: float) -> Outcome:
         put.write(given)
         put.seek(0)
         ended = subprocess.run(  # noqa: S603
-            command, stdin=put, stdout=output, stderr=errors, timeout=seconds, check=False, cwd="/"
+            command, stdin=put, stdout=output, stderr=errors, timeout=seconds, check=False, cwd="/", env=environment()
         )
         output.seek(0)
         errors.seek(0)

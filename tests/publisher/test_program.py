@@ -1,5 +1,7 @@
 """Programs that publishing runs: whatever they do, one line says how they ended."""
 
+import json
+import os
 import sys
 
 import pytest
@@ -29,6 +31,18 @@ def test_input_and_output_are_bytes() -> None:
 )
 def test_the_complaint_is_its_last_line_and_never_long(code: str, complaint: str) -> None:
     assert python(code).complaint == complaint
+
+
+def test_no_secret_of_ours_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SAFELIST_SECRET", "PGPASSWORD", "CREDENTIALS_DIRECTORY", "LC_SECRET", "SAFELIST_CONFIG"):
+        monkeypatch.setenv(name, "hunter2")
+    for name, value in (("MAIL_CONFIG", "/etc/postfix-out"), ("TZ", "Europe/Berlin"), ("LC_ALL", "C.UTF-8")):
+        monkeypatch.setenv(name, value)
+    told = python("import os, json; print(json.dumps(dict(os.environ)))").output.decode()
+    assert "hunter2" not in told
+    seen = json.loads(told)
+    assert (seen["MAIL_CONFIG"], seen["TZ"], seen["LC_ALL"]) == ("/etc/postfix-out", "Europe/Berlin", "C.UTF-8")
+    assert seen["PATH"] == os.environ["PATH"]
 
 
 def test_one_that_never_ends_is_stopped() -> None:
