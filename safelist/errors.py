@@ -4,7 +4,7 @@ Exit codes follow sysexits(3): 64 usage, 65 data, 69 unavailable, 70 a bug in sa
 configuration. The message of each error says what happened, to which mailbox or file, and what to do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 EX_OK = 0
 EX_USAGE = 64
@@ -14,6 +14,13 @@ EX_SOFTWARE = 70
 EX_TEMPFAIL = 75
 EX_NOPERM = 77
 EX_CONFIG = 78
+
+_MILDEST_FIRST = (EX_OK, EX_TEMPFAIL, EX_UNAVAILABLE, EX_NOPERM, EX_CONFIG, EX_USAGE, EX_DATAERR, EX_SOFTWARE)
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of a command whose parts ended with ``codes``: what a later run mends weighs least."""
+    return max(codes, key=_MILDEST_FIRST.index, default=EX_OK)
 
 
 class SafelistError(Exception):

@@ -13,6 +13,7 @@ Behind LMDB's pages stand a mark and the SHA-256 of everything before it: LMDB b
 checked whole before it is opened.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -71,7 +72,16 @@ class Contents(NamedTuple):
 
 
 def write(path: Path, contents: Contents) -> Made:
-    """Write a new file, flushed to the disk. The same contents give the same digest."""
+    """Write a new file, flushed to the disk. The same contents give the same digest. Raises OSError."""
+    try:
+        return _write(path, contents)
+    except lmdb.Error as error:
+        # A positive code is errno's; LMDB's own are negative.
+        number = error.code if error.code > 0 else errno.EIO
+        raise OSError(number, str(error.reason), str(path)) from None
+
+
+def _write(path: Path, contents: Contents) -> Made:
     with lmdb.open(
         str(path), subdir=False, map_size=_MAP_SIZE, lock=False, sync=False, metasync=False, readahead=False
     ) as environment:

@@ -2,16 +2,16 @@
 
 import json as json_text
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from safelist import store
 from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, load_config, now, print_json, say
 from safelist.config import Config
-from safelist.errors import ConfigError, SafelistError, UsageError
+from safelist.errors import ConfigError, SafelistError, UsageError, worst
 from safelist.policy import Settings
 from safelist.publisher import publish as publisher
 from safelist.publisher.target import Published
@@ -33,7 +33,30 @@ def publish(
     with store.open_store(config.database.url) as opened:
         done = publish_all(opened, config, targets or [], dry_run=dry_run, allow_shrink=allow_shrink, json=json)
     if json:
-        print_json([as_json(published) for published in done])
+        print_json([as_json(each) for each in done])
+    end(done)
+
+
+class Failed(NamedTuple):
+    """A target that could not be published, and why."""
+
+    target: str
+    path: Path
+    error: Exception
+
+
+def end(done: Sequence[Published | Failed], *others: int) -> None:
+    """End the command with the worst code of all targets and ``others``, if that is not 0."""
+    errors = [error for each in done if (error := _error(each)) is not None]
+    for error in errors:
+        if not isinstance(error, SafelistError):
+            raise error
+    if code := worst([*others, *(error.exit_code for error in errors if isinstance(error, SafelistError))]):
+        raise typer.Exit(code)
+
+
+def _error(each: Published | Failed) -> Exception | None:
+    return each.error if isinstance(each, Failed) else each.failed
 
 
 def publish_all(
@@ -44,23 +67,49 @@ def publish_all(
     dry_run: bool = False,
     allow_shrink: bool = False,
     json: bool = False,
-) -> list[Published]:
-    """Publish to the targets of those names (all configured ones by default) and report what was refused."""
+) -> list[Published | Failed]:
+    """Publish to the targets of those names (all configured ones by default), each whatever becomes of the others.
+
+    Every failure is a line at once; :func:`end` then gives the exit code.
+    """
     for name in names:
         if name not in config.publish:
             raise UsageError(f"publish: the configuration has no [publish.{name}]; it has: {', '.join(config.publish)}")
     if not config.publish:
         raise ConfigError(f"there is no target: write a section such as [publish.{next(iter(NAMES))}]")
-    done = []
     settings = config.policy.settings(opened.own_domains())
-    for name in names or config.publish:
-        with _failure_noted(opened, name, dry_run=dry_run):
-            published = _publish(opened, config, name, settings, dry_run=dry_run, allow_shrink=allow_shrink)
-        if not dry_run:
-            _note(opened, published, settings)
-        if not json:
-            _report(published, dry_run=dry_run)
-        done.append(published)
+    options = _Options(dry_run, allow_shrink, json)
+    return [_publish_one(opened, config, name, settings, options) for name in dict.fromkeys(names or config.publish)]
+
+
+class _Options(NamedTuple):
+    dry_run: bool
+    allow_shrink: bool
+    json: bool
+
+
+def _publish_one(
+    opened: Store, config: Config, name: str, settings: Settings, options: _Options
+) -> Published | Failed:  # fmt: skip
+    """Publish, record and report; a failure of this target must not keep the next one from its turn."""
+    done: Published | Failed
+    try:
+        done = _publish(opened, config, name, settings, dry_run=options.dry_run, allow_shrink=options.allow_shrink)
+        if not options.dry_run:
+            _note(opened, done, settings)
+        if not options.json:
+            _report(done, dry_run=options.dry_run)
+    except OSError as error:
+        if error.filename is None:  # our own output, which has gone or is full
+            raise
+        done = Failed(name, config.publish[name].path, error)
+    except Exception as error:
+        done = Failed(name, config.publish[name].path, error)
+    if (why := _error(done)) is not None:
+        if isinstance(why, SafelistError):
+            complain(str(why))
+        if not options.dry_run:
+            _note_failure(opened, name, why)
     return done
 
 
@@ -77,15 +126,12 @@ def _publish(
     )  # fmt: skip
 
 
-@contextmanager
-def _failure_noted(opened: Store, name: str, *, dry_run: bool) -> Iterator[None]:
+def _note_failure(opened: Store, name: str, error: Exception) -> None:
     try:
-        yield
-    except SafelistError as error:
-        if not dry_run:
-            run = opened.begin_run(now(), f"publish {name}", actor())
-            opened.end_run(run, now(), {}, str(error))
-        raise
+        run = opened.begin_run(now(), f"publish {name}", actor())
+        opened.end_run(run, now(), {}, str(error))
+    except SafelistError as another:
+        complain(f"publish {name}: its failure could not be recorded: {another}")
 
 
 def _note(opened: Store, published: Published, settings: Settings) -> None:
@@ -109,16 +155,24 @@ def _report(published: Published, *, dry_run: bool) -> None:
     # Unchanged means that it was said before: cron would mail it every hour, and nobody can mend a user's entry.
     for pattern, why in published.refused if published.changed or sys.stderr.isatty() else ():
         complain(f"{published.target}: {pattern.text} was left out: {why}")
+    for note in published.notes if published.changed or sys.stderr.isatty() else ():
+        complain(note)
     if dry_run:
         for sign, keys in (("+", published.added), ("-", published.removed)):
             print("".join(f"{sign} {published.path}: {key}\n" for key in keys), end="")
     change = f"{published.entries} entries, {len(published.added)} new, {len(published.removed)} gone"
     verb = "would be written" if dry_run else "written"
     say(f"{published.path}: {f'{verb}: {change}' if published.changed else f'unchanged ({published.entries} entries)'}")
+    if published.use:
+        say(f"{published.target} asks it with: {published.use}")
 
 
-def as_json(published: Published) -> dict[str, Any]:
-    """What was published, for ``--json``."""
+def as_json(published: Published | Failed) -> dict[str, Any]:
+    """What became of a target, for ``--json``; of one that failed there are only its name, path and error."""
+    error = _error(published)
+    failure = {"error": None if error is None else str(error)}
+    if isinstance(published, Failed):
+        return {"target": published.target, "path": str(published.path)} | failure
     return {
         "target": published.target,
         "path": str(published.path),
@@ -127,4 +181,6 @@ def as_json(published: Published) -> dict[str, Any]:
         "added": list(published.added),
         "removed": list(published.removed),
         "refused": [{"sender": pattern.text, "why": why} for pattern, why in published.refused],
-    }
+        "use": published.use,
+        "notes": list(published.notes),
+    } | failure

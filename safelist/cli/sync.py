@@ -19,6 +19,7 @@ from safelist.cli.terminal import (
     JsonOption,
     actor,
     addresses_in,
+    complain,
     load_config,
     now,
     print_json,
@@ -29,7 +30,7 @@ from safelist.collector.belief import Outcome
 from safelist.collector.failure import FetchError
 from safelist.config import Collect, Config, ListType
 from safelist.entry import Entry
-from safelist.errors import EX_TEMPFAIL, ConfigError
+from safelist.errors import EX_OK, EX_TEMPFAIL, ConfigError
 
 if TYPE_CHECKING:  # exchangelib takes longer to import than most commands to run
     from safelist.collector.collect import Options, Result, Summary
@@ -83,10 +84,10 @@ def sync(
         published = publishing.publish_all(opened, config, [], dry_run=dry_run, json=json) if publish else []
     if json:
         print_json(done.as_json() | {"published": [publishing.as_json(p) for p in published]})
-    if done.summary.problem is not None:
-        raise done.summary.problem
-    if done.has_problems:
-        raise typer.Exit(EX_TEMPFAIL)
+    problem = done.summary.problem
+    if problem is not None:
+        complain(str(problem))
+    publishing.end(published, problem.exit_code if problem else EX_TEMPFAIL if done.has_problems else EX_OK)
 
 
 def run(

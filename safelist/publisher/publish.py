@@ -4,7 +4,7 @@ The text is replaced first, then its index, each by rename: the filter sees the 
 between leaves an index that is older than its text, which the next run notices and makes anew.
 """
 
-import fcntl
+import errno
 import glob
 import hashlib
 import os
@@ -19,26 +19,30 @@ from datetime import datetime
 from pathlib import Path
 
 from safelist import policy
-from safelist.errors import ConfigError, PermissionDeniedError, TemporaryError, UnavailableError
+from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
 from safelist.policy import Candidate
 from safelist.publisher import program
 from safelist.publisher.rulings import rule
 from safelist.publisher.target import FileSettings, Index, Published, Refused, Rendering, Target
+from safelist.store import lockfile
 
 SHRINK = 10
 """Fewer entries than this may disappear at once, whatever their share."""
+WAIT = 30.0
+"""Seconds that a publication waits for another one of the same file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where the files really are, symbolic links followed; ``named`` is the path that the filter opens.
 
-    ``pending`` is there while ``on_change`` is owed.
+    ``indexes`` are the configured one, if any, and those that were left beside it. ``pending`` is there while
+    ``on_change`` is owed.
     """
 
     named: Path
     text: Path
-    index: Path | None
+    indexes: tuple[tuple[Index, Path], ...]
     pending: Path
 
 
@@ -54,35 +58,45 @@ def publish(
 ) -> Published:
     """Bring the target's file to what ``candidates`` and ``settings`` say; touch nothing where it is so already.
 
-    Raises ConfigError, PermissionDeniedError, UnavailableError or, for a sudden shrink, TemporaryError. The old map
-    then stays in use, unless the message says that the new one was written and ``on_change`` failed.
+    Raises ConfigError, PermissionDeniedError, UnavailableError or, for a sudden shrink or where another publication is
+    at it, TemporaryError; the old map then stays in use. What fails after the swap is in ``failed``.
     """
-    index = target.index(target_settings)
+    index, failed = target.index(target_settings), None
     with explained(target_settings.path):
-        place = locate(target_settings.path, index)
+        place = locate(target_settings.path, index, target.left_behind(target_settings))
         with nullcontext() if dry_run else alone(place):  # what is decided before could be older than what is there
             rulings, left_out = rule(candidates, settings, now)
             rendering = target.render(rulings, target_settings)
             rendering = rendering._replace(refused=tuple(sorted((*rendering.refused, *left_out), key=_by_sender)))
-            published = _compare(target, place, rendering, index)
+            published = _compare(target, place, rendering)
             if not allow_shrink:
                 _refuse_shrink(published)
             hook = bool(target_settings.on_change) and (published.changed or place.pending.exists())
             if published.changed and not dry_run:
-                _replace(place, rendering.text, index, owed=hook)
+                failed = _replace(place, rendering.text, index, owed=hook)
             if hook and not dry_run:
-                _run_hook(place, target_settings.on_change)
-    return replace(published, hook=hook)
+                failed = _run_hook(place, target_settings.on_change) or failed
+    use, notes = target.use(target_settings), tuple(_left_behind(place, index))
+    return replace(published, hook=hook, use=use, notes=notes, failed=failed)
+
+
+def _left_behind(place: Place, index: Index | None) -> Iterator[str]:
+    for other, _ in place.indexes[1 if index else 0 :]:
+        yield (
+            f"{place.named}{other.suffix} is of another type than the one that is configured; it is kept up to date, "
+            "for the filter may read it; delete it once its configuration names the other"
+        )
 
 
 def _by_sender(refused: Refused) -> tuple[str, int]:
     return refused.pattern[:2]
 
 
-def locate(named: Path, index: Index | None) -> Place:
+def locate(named: Path, index: Index | None, left_behind: Sequence[Index] = ()) -> Place:
     text = _real(named)
     pending = text.with_name(f"{text.name}.on-change-pending")
-    return Place(named, text, _real(Path(f"{named}{index.suffix}")) if index else None, pending)
+    indexes = [index, *left_behind] if index else left_behind
+    return Place(named, text, tuple((each, _real(Path(f"{named}{each.suffix}"))) for each in indexes), pending)
 
 
 def _real(path: Path) -> Path:
@@ -95,7 +109,7 @@ def _real(path: Path) -> Path:
     return real
 
 
-def _compare(target: Target, place: Place, rendering: Rendering, index: Index | None) -> Published:
+def _compare(target: Target, place: Place, rendering: Rendering) -> Published:
     before = _read(place.text, target.HEADER)
     new = frozenset(rendering.keys)
     old = new if before == rendering.text else target.keys(before or b"")
@@ -104,7 +118,7 @@ def _compare(target: Target, place: Place, rendering: Rendering, index: Index | 
         place.named,
         len(new),
         rendering.refused,
-        before != rendering.text or not _is_current(place, rendering.text, index),
+        before != rendering.text or not _is_current(place, rendering.text),
         tuple(sorted(new - old)),
         tuple(sorted(old - new)),
         hashlib.sha256(rendering.text).hexdigest(),
@@ -128,14 +142,22 @@ def _read(path: Path, header: bytes) -> bytes | None:
         return start + file.read()
 
 
-def _is_current(place: Place, text: bytes, index: Index | None) -> bool:
-    if index is None or place.index is None:
-        return True
-    try:
-        older = place.index.stat().st_mtime_ns < place.text.stat().st_mtime_ns
-    except FileNotFoundError:
-        return False
-    return not older and index.holds(place.named, text)
+def missing(target: Target, settings: FileSettings) -> Path | None:
+    """The first of the target's files that is not there yet: a filter that is told to read it cannot."""
+    index = target.index(settings)
+    paths = [settings.path, *([Path(f"{settings.path}{index.suffix}")] if index else [])]
+    return next((path for path in paths if not path.exists()), None)
+
+
+def _is_current(place: Place, text: bytes) -> bool:
+    for index, path in place.indexes:
+        try:
+            older = path.stat().st_mtime_ns < place.text.stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+        if older or not index.holds(place.named, text):
+            return False
+    return True
 
 
 def _refuse_shrink(published: Published) -> None:
@@ -148,18 +170,33 @@ def _refuse_shrink(published: Published) -> None:
         )
 
 
-def _replace(place: Place, text: bytes, index: Index | None, *, owed: bool) -> None:
-    new, built = _write(place.text, text), None
-    if index and place.index:
-        same = place.index.parent == place.text.parent
-        built = _build(place, index, new if same else _write(place.index, text), text)
+def _replace(place: Place, text: bytes, index: Index | None, *, owed: bool) -> SafelistError | None:
+    """Swap the text in, then its indexes; what kept one that was left behind from being renewed, too."""
+    new, failed = _write(place.text, text), None
+    built: list[tuple[Path, Path]] = []
+    for each, path in place.indexes:
+        try:
+            source = new if path.parent == place.text.parent else _write(path, text)
+            built.append((_build(place, each, source, text), path))
+        except (UnavailableError, OSError) as error:
+            if each is index:
+                raise
+            failed = _out_of_date(path, error)
     if owed:
         place.pending.touch()
     new.replace(place.text)
-    if built and place.index:
-        built.replace(place.index)
+    for made, path in built:
+        made.replace(path)
     for directory in _directories(place):
         sync(directory)
+    return failed
+
+
+def _out_of_date(path: Path, error: Exception) -> UnavailableError:
+    return UnavailableError(
+        f"{path}: is left from another type of index and now out of date, for it could not be renewed ({error}): whom "
+        "it lets through may be blocked by now; delete it if the filter's configuration does not name it, or mend that"
+    )
 
 
 def beside(destination: Path) -> Path:
@@ -207,39 +244,51 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def _run_hook(place: Place, command: Sequence[str]) -> None:
+def _run_hook(place: Place, command: Sequence[str]) -> SafelistError | None:
     failed = f"{place.named} was written, but on_change `{shlex.join(command)}` failed"
     later = "it runs again at the next publish"
     executable = program.find(command[0])
     if executable is None:
-        raise ConfigError(f"{failed}: there is no program {command[0]}; correct on_change; {later}")
+        return ConfigError(f"{failed}: there is no program {command[0]}; correct on_change; {later}")
     try:
         outcome = program.run([executable, *command[1:]])
     except UnavailableError as error:
-        raise UnavailableError(f"{failed}: {error}; {later}") from None
+        return UnavailableError(f"{failed}: {error}; {later}")
     if outcome.code != 0:
-        raise UnavailableError(f"{failed}: {outcome.complaint}; {later}")
+        return UnavailableError(f"{failed}: {outcome.complaint}; {later}")
     place.pending.unlink(missing_ok=True)
+    return None
 
 
 @contextmanager
-def alone(place: Place) -> Iterator[None]:
-    """One publication in a directory at a time; the temporary files of it and of one that was killed are removed."""
-    handle = os.open(place.text.parent, os.O_RDONLY)
+def alone(place: Place, seconds: float = WAIT) -> Iterator[None]:
+    """One publication of a file at a time; the temporary files of it and of one that was killed are removed.
+
+    Raises TemporaryError, which says who holds the lock, when that takes longer than ``seconds``.
+    """
+    path = place.text.with_name(f".{place.text.name}.lock")
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        handle = lockfile.take(path, seconds)
+    except lockfile.HeldError as held:
+        who = held.text.decode("ascii", "backslashreplace") or "it does not say who"
+        raise TemporaryError(
+            f"{place.named}: another publication holds {path} ({who}); nothing was done, try again"
+        ) from None
+    try:
+        lockfile.tell(handle, f"process {os.getpid()} of uid {os.getuid()}".encode())
         _clean(place)
         try:
             yield
         finally:
             _clean(place)
+            path.unlink(missing_ok=True)  # while it is held; another user could not open what is left of ours
     finally:
         os.close(handle)
 
 
 def _clean(place: Place) -> None:
-    for path in (place.text, place.index):
-        for left in path.parent.glob(glob.escape(_prefix(path)) + "*") if path else ():
+    for path in (place.text, *(path for _, path in place.indexes)):
+        for left in path.parent.glob(glob.escape(_prefix(path)) + "*"):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -248,7 +297,7 @@ def _prefix(destination: Path) -> str:
 
 
 def _directories(place: Place) -> set[Path]:
-    return {path.parent for path in (place.text, place.index) if path}
+    return {path.parent for path in (place.text, *(path for _, path in place.indexes))}
 
 
 @contextmanager
@@ -262,6 +311,16 @@ def explained(path: Path) -> Iterator[None]:
             f"{path.parent}; the old map stays in use"
         ) from None
     except OSError as error:
+        why = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         raise UnavailableError(
-            f"{path}: cannot be written ({error.strerror}); mend that and publish again; the old map stays in use"
+            f"{path}: cannot be written ({why}); {_REMEDIES.get(error.errno or 0, 'mend that')} and publish again; "
+            "the old map stays in use"
         ) from None
+
+
+_REMEDIES = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "raise the quota of this user there, or make room",
+    errno.EROFS: "mount that file system so that it can be written",
+    errno.EIO: "look into the kernel's log, for the disk fails: mend it",
+}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from pydantic import BaseModel
 
 from safelist import policy
+from safelist.errors import SafelistError
 from safelist.override import Authentication
 from safelist.sender import Pattern
 from safelist.store import Store
@@ -46,7 +47,8 @@ class Published:
     """What a publication did, or in a dry run would do.
 
     ``changed``: the text or its index was not what it had to be. ``file_digest`` is the text's SHA-256 in hexadecimal.
-    ``hook``: ``on_change`` ran.
+    ``hook``: ``on_change`` ran. ``use`` is what the filter's configuration has to say to use the file, ``notes`` are
+    for whoever looks after it, and ``failed`` is what did not succeed although the file was written.
     """
 
     target: str
@@ -58,6 +60,9 @@ class Published:
     removed: tuple[str, ...]
     file_digest: str
     hook: bool = False
+    use: str = ""
+    notes: tuple[str, ...] = ()
+    failed: SafelistError | None = None
 
 
 class FileSettings(Protocol):
@@ -139,4 +144,18 @@ class Target(Protocol):
 
     def index(self, settings: Any) -> Index | None:
         """The index that the filter needs; None where it reads the text. Raises UnavailableError, ConfigError."""
+        ...
+
+    def left_behind(self, settings: Any) -> Sequence[Index]:
+        """Indexes that lie beside the text and are not the one that is configured: the filter may still read them.
+
+        Raises ConfigError where what is configured would take the place of one and the filter could not read it.
+        """
+        ...
+
+    def use(self, settings: Any) -> str:
+        """What the filter's configuration has to say, for example ``check_sender_access hash:/etc/postfix/safelist``.
+
+        Raises as ``index`` does.
+        """
         ...

@@ -1,6 +1,5 @@
 """One writer at a time: who holds the lock is said to the one who comes second."""
 
-import fcntl
 import getpass
 import hashlib
 import json
@@ -18,11 +17,11 @@ from sqlalchemy import URL, BindParameter, Connection, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableError
+from safelist.store import lockfile
 from safelist.store.database import disk_failure, failures, file_of, make_engine, parse_url, shown
 
 _KEY = int.from_bytes(b"safelist", "big")
 """The advisory lock's number: one aggregate in a PostgreSQL database."""
-_MAX_TEXT = 1000
 _TALK_SECONDS = 20
 _ANYTHING = text("SELECT 1")
 # What would end a transaction that is long and idle; which of them there are depends on the server's version.
@@ -75,44 +74,31 @@ def _lock_path(url: URL) -> Path:
 @contextmanager
 def _hold_file(path: Path, me: _Holder) -> Iterator[None]:
     """flock(2) is the truth; the text in the file only tells the next one whom to ask."""
-    handle = _open_lock(path)
+    handle = _take(path)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _taken(_read_holder(handle)) from None
-        except OSError as error:
-            raise disk_failure(path, error, "cannot be locked") from None
-        _write_holder(handle, path, me)
+        lockfile.tell(handle, json.dumps(me._asdict()).encode())
         yield
-        with suppress(OSError):  # what stays there is no obstacle
-            os.ftruncate(handle, 0)
+        lockfile.tell(handle, b"")
     finally:
         os.close(handle)
 
 
-def _open_lock(path: Path) -> int:
+def _take(path: Path) -> int:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        return lockfile.take(path)
+    except lockfile.HeldError as held:
+        raise _taken(_holder(held.text)) from None
     except PermissionError as error:
         raise PermissionDeniedError(f"{error.filename}: may not be written by this user") from None
     except OSError as error:
         raise disk_failure(path, error, "cannot be opened") from None
 
 
-def _write_holder(handle: int, path: Path, me: _Holder) -> None:
+def _holder(text: bytes) -> str | None:
     try:
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(me._asdict()).encode(), 0)
-    except OSError as error:
-        raise disk_failure(path, error, "cannot be written") from None
-
-
-def _read_holder(handle: int) -> str | None:
-    try:
-        return _told(_Holder(**json.loads(os.pread(handle, _MAX_TEXT, 0))))
-    except (OSError, ValueError, TypeError):
+        return _told(_Holder(**json.loads(text)))
+    except (ValueError, TypeError):
         return None
 
 

@@ -1,6 +1,7 @@
 """A disk that is full, on a real one of a few megabytes: which file, why, and what to do."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 
 from safelist import store
-from safelist.errors import EX_UNAVAILABLE, UnavailableError
+from safelist.errors import EX_UNAVAILABLE, TemporaryError, UnavailableError
 from tests.cli.command import Command
 from tests.store import postgres
 from tests.store.samples import NOW, SAFE, SEEN, entries
@@ -79,11 +80,8 @@ def test_a_new_database(small: Path) -> None:
 def test_the_lock_file(small: Path) -> None:
     store.upgrade(url := f"sqlite:///{small}/safelist.db")
     fill(small)
-    with (
-        pytest.raises(UnavailableError, match=rf"^{small}/safelist\.db\.lock: cannot be written: {FULL}"),
-        store.hold(url, "sync", NOW),
-    ):
-        pass
+    with store.hold(url, "sync", NOW), pytest.raises(TemporaryError), store.hold(url, "sync", NOW):
+        pass  # it is locked, although there is no room to say by whom
     (small / "filler").unlink()
     with store.hold(url, "sync", NOW):
         assert str(os.getpid()) in (small / "safelist.db.lock").read_text()
@@ -121,7 +119,7 @@ def test_what_the_command_says(tmp_path: Path, small: Path) -> None:
     done = command("db", "upgrade")
     assert (done.code, done.out) == (EX_UNAVAILABLE, "")
     (line,) = done.err.splitlines()
-    assert line.startswith(f"safelist: {small}/safelist.db.lock: cannot be written: the disk is full; make room")
+    assert re.match(rf"safelist: {small}/safelist\.db.*: the disk is full; make room", line), line
 
 
 def test_the_disk_of_a_postgresql_server(postgres_home: Path) -> None:

@@ -208,10 +208,7 @@ class PostmapIndex:
         """Index ``path`` and read it back. Raises UnavailableError with postmap's own words."""
         outcome = program.run([self.postmap, f"{self.map_type}:{path}"])
         if outcome.code != 0:
-            raise UnavailableError(
-                f"postmap cannot make the {self.map_type} map: {outcome.complaint} (`postconf -m` lists the map types; "
-                f"Debian: apt-get install postfix-{self.map_type})"
-            )
+            raise UnavailableError(f"postmap cannot make the {self.map_type} map: {outcome.complaint}")
         if not self.holds(path, text):
             raise UnavailableError("postmap reads something else back from the new map than was written into it")
 
@@ -234,16 +231,73 @@ def _questions(lines: bytes) -> bytes:
 
 
 def index(settings: Settings) -> PostmapIndex | None:
-    """How the map is indexed; None for texthash. Raises UnavailableError where Postfix is not installed."""
+    """How the map is indexed; None for texthash. Raises UnavailableError where Postfix cannot make such a map."""
+    map_type = _map_type(settings)
+    return None if map_type == "texthash" else PostmapIndex(map_type, _installed("postmap"))
+
+
+def use(settings: Settings) -> str:
+    """The restriction that asks the map, with the type that it has on this machine."""
+    return f"check_sender_access {_map_type(settings)}:{settings.path}"
+
+
+def left_behind(settings: Settings) -> list[PostmapIndex]:
+    """Indexes beside the text that another ``map_type``, or Postfix's default at another time, has left.
+
+    Postfix reads such a one as long as main.cf names its type. hash and btree share ``.db``: what is there under that
+    name must stay what it is, or Postfix could not open it any more and would defer all mail.
+    """
+    there = {suffix: Path(f"{settings.path}{suffix}") for suffix in sorted(set(_SUFFIXES.values()))}
+    kinds = {suffix: _kind(path) for suffix, path in there.items() if path.exists()}
+    wanted = _map_type(settings)
+    suffix, found = _SUFFIXES.get(wanted, ""), kinds.pop(_SUFFIXES.get(wanted, ""), "")
+    if found not in ("", wanted):
+        raise ConfigError(
+            f"{settings.path}{suffix}: is a {found} map; a {wanted} map in its place would stop all mail while main.cf "
+            f'says {found}:{settings.path}: set [publish.postfix] map_type = "{found}", or another path, publish, and '
+            "name that in main.cf"
+        )
+    return [PostmapIndex(kind, program.find("postmap") or "postmap") for kind in kinds.values() if kind]
+
+
+def _kind(path: Path) -> str:
+    """The type of an index; empty where it cannot be told."""
+    if path.suffix != ".db":
+        return path.suffix[1:]
+    with path.open("rb") as file:
+        magic = file.read(16)[12:]
+    return next((kind for kind, number in _MAGIC.items() if magic in (number, number[::-1])), "")
+
+
+_MAGIC = {"hash": b"\x61\x15\x06\x00", "btree": b"\x62\x31\x05\x00"}
+"""Berkeley DB's magic numbers, which stand at byte 12 in the byte order of the machine (libdb, dbinc/db_page.h)."""
+
+
+def _map_type(settings: Settings) -> str:
+    """The configured type or Postfix's default; one that this Postfix can make and read."""
     if settings.map_type == "texthash":
-        return None
+        return "texthash"
     map_type = settings.map_type or _default_type()
     if map_type not in _SUFFIXES:
         raise ConfigError(
             f"publish.postfix.map_type: Postfix's default_database_type is {map_type!r}, which safelist cannot write; "
             f"set map_type to one of {', '.join(_SUFFIXES)} or texthash"
         )
-    return PostmapIndex(map_type, _installed("postmap"))
+    _refuse_missing(map_type)
+    return map_type
+
+
+def _refuse_missing(map_type: str) -> None:
+    """Postfix keeps some map types in packages of their own; a map that it cannot open stops all mail."""
+    postconf = program.find("postconf")
+    outcome = program.run([postconf, "-m"]) if postconf else None
+    known = outcome.output.decode(errors="backslashreplace").split() if outcome and outcome.code == 0 else []
+    if known and map_type not in known:  # one that says nothing has other troubles, which postmap names
+        mine = [name for name in _SUFFIXES if name in known]
+        raise UnavailableError(
+            f"publish.postfix.map_type: this Postfix has no {map_type} maps: install them (Debian: apt-get install "
+            f"postfix-{map_type}), or set map_type to one that it has: {', '.join((*mine, 'texthash'))}"
+        )
 
 
 def _default_type() -> str:
