@@ -1,12 +1,13 @@
 """``safelist config check``: every fault of the configuration at once, and of what it points to."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from safelist import config, store
-from safelist.cli.terminal import ConfigOption, JsonOption, complain, load_config, now, print_json, say
+from safelist.cli.terminal import ConfigOption, JsonOption, complain, load_config, now, print_json, say, shown
 from safelist.config import Config
 from safelist.errors import EX_CONFIG, ConfigError, SafelistError
 from safelist.policy import Settings
@@ -26,12 +27,17 @@ def check(config_file: ConfigOption = None, json: JsonOption = False) -> None:
     """Report every fault of the configuration and of the files that it names; asks no Exchange and changes nothing."""
     path = config_file or config.default_path()
     faults: list[str] = []
+    notes: list[str] = []
     try:
-        faults += [f"{path}: {fault}" for fault in _faults_around(load_config(path))]
+        loaded = load_config(path)
+        faults += [f"{path}: {fault}" for fault in _faults_around(loaded)]
+        notes += [f"{path}: publish.{name}: {note}" for name in loaded.publish for note in _notes(loaded, name)]
     except ConfigError as error:
         faults += error.faults
     if json:
-        print_json({"config": str(path), "faults": faults})
+        print_json({"config": str(path), "faults": faults, "notes": notes})
+    for note in notes if not json else ():
+        print(shown(f"note: {note}"))
     for fault in faults if not json else ():
         complain(fault)
     if faults:
@@ -65,6 +71,24 @@ def _try_target(name: str, chosen: Any, settings: Settings) -> None:
         STORE_TARGETS[name].check(chosen)
     else:
         publisher.publish((), settings, TARGETS[name], chosen, now(), dry_run=True, allow_shrink=True)
+
+
+def _notes(loaded: Config, name: str) -> Iterator[str]:
+    """What is no fault of the configuration, but would be one of a filter that used the file already."""
+    chosen = loaded.publish[name]
+    try:
+        missing = publisher.missing(TARGETS[name], chosen) if name in TARGETS else _absent(chosen.path)
+    except (SafelistError, OSError):
+        return  # a fault, which is said
+    if missing is not None:
+        yield (
+            f"{missing} is not there: run `safelist publish` before a filter's configuration names it (Postfix defers "
+            "all mail for a map that it cannot open)"
+        )
+
+
+def _absent(path: Path) -> Path | None:
+    return None if path.exists() else path
 
 
 def _fault(look: Callable[[], object]) -> Iterator[str]:

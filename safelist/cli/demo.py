@@ -4,6 +4,7 @@ import shutil
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from safelist.cli.publish import as_json, publish_all
 from safelist.cli.sync import run
 from safelist.cli.terminal import JsonOption, complain, load_config, now, print_json
 from safelist.config import Config, toml
-from safelist.errors import UsageError
+from safelist.errors import UnavailableError, UsageError
 from safelist.publisher import program
 
 if TYPE_CHECKING:
@@ -68,8 +69,6 @@ def _place(directory: Path | None) -> Path:
 
 def _write_config(place: Path, organisation: "Organisation", url: str) -> Config:
     path, account = place / _FILES[0], organisation.account
-    # Without Postfix a plain text map (texthash) shows the same; with it the system's own type is used.
-    map_type = "" if program.find("postmap") else "texthash"
     groups = [group for group in organisation.groups if group.startswith("everyone@")]
     text = f"""\
 # Written by `safelist demo`. `safelist init` writes one in which every key is explained.
@@ -90,7 +89,9 @@ quorum = 2
 
 [publish.postfix]
 path = {toml(str(place / _FILES[2]))}
-map_type = {toml(map_type)}
+# A plain text map, and no question to this machine's Postfix, which may not be there or not be set up.
+map_type = "texthash"
+parent_domain_matches_subdomains = true
 """
     write_new(path, text)
     return load_config(path)
@@ -102,7 +103,7 @@ def _run(opened: store.Store, config: Config) -> dict[str, Any]:
 
     report = run(opened, config, [], Options(lists=config.collect.lists, workers=4))
     (published,) = publish_all(opened, config, [])
-    found = {sender: _look_up(sender, published.path) for sender in (*SENDERS, "stranger@aol.com")}
+    found = {sender: _look_up(sender, config.publish["postfix"].path) for sender in (*SENDERS, "stranger@aol.com")}
     return {"summary": report.summary.figures(), "published": as_json(published), "found": found}
 
 
@@ -121,9 +122,12 @@ def _show(opened: store.Store, config: Config) -> None:
 
 
 def _look_up(sender: str, path: Path) -> str:
-    """The answer of Postfix's own postmap; without Postfix, of the text."""
+    """The answer of Postfix's own postmap; where there is none that works, of the text."""
     if postmap := program.find("postmap"):
-        return program.run([postmap, "-q", sender, str(path)]).output.decode().strip()
+        with suppress(UnavailableError):
+            outcome = program.run([postmap, "-q", sender, f"texthash:{path}"], seconds=10)
+            if outcome.code == 0 and outcome.output:
+                return outcome.output.decode(errors="replace").strip()
     lines = (line.partition(" ") for line in path.read_text(encoding="ascii").splitlines())
     return next((result for key, _, result in lines if key == sender), "")
 

@@ -376,3 +376,51 @@ def test_demo_runs_the_main_job(tmp_path: Path) -> None:
     again = command("demo", "--directory", str(tmp_path / "demo"))
     assert again.code == 64
     assert "nothing was changed" in again.err
+
+
+def test_a_target_that_fails_does_not_keep_the_next_one_from_its_turn(safelist: Command, server: DemoServer) -> None:
+    """on_change fails, then the file itself; the snapshot goes on holding what an administrator decided."""
+    snapshot = safelist.directory / "filter" / "snapshot"
+    snapshot.parent.mkdir(mode=0o750)
+    both = {
+        "publish.postfix": {"on_change": "sh -c 'echo queue is down >&2; exit 3'"},
+        "publish.filter": {"path": str(snapshot)},
+    }
+    safelist.configure(server, [f"desk{n}@corp.example" for n in range(3)], **both)
+    done = safelist("sync", "--publish", "--json")
+    assert done.code == 69
+    (line,) = done.err.splitlines()
+    assert "was written, but on_change" in line
+    map_, filter_ = done.json["published"]
+    assert (map_["added"], "queue is down" in map_["error"]) == ([AOL], True)
+    assert (filter_["changed"], filter_["error"]) == (True, None)
+    first = snapshot.read_bytes()
+    assert safelist("override", "block", AOL, "--reason", "phishing").code == 0
+    safelist.map.write_text("mine\n")
+    done = safelist("publish", "--json")
+    assert done.code == 78
+    assert [(row["target"], row["error"] is None) for row in done.json] == [("postfix", False), ("filter", True)]
+    assert snapshot.read_bytes() != first
+    history = safelist("audit", "history", "--json").out
+    assert "queue is down" in history
+    assert "safelist did not write this file" in history
+
+
+def test_config_check_says_what_is_not_published_yet(safelist: Command) -> None:
+    (note,) = safelist("config", "check", "--json").json["notes"]
+    assert f"{safelist.map} is not there: run `safelist publish` before" in note
+    assert safelist("publish", "--json").json[0]["use"] == f"check_sender_access texthash:{safelist.map}"
+    assert f"check_sender_access texthash:{safelist.map}" in safelist.on_a_terminal("publish", "--dry-run")[1]
+    assert safelist("config", "check", "--json").json["notes"] == []
+    assert safelist("publish").out == ""
+
+
+@pytest.mark.parametrize("script", ["echo fatal: no main.cf >&2; exit 1", "echo wrong; exit 75", "kill -9 $$"])
+def test_demo_asks_nothing_of_a_postfix_that_does_not_work(tmp_path: Path, script: str) -> None:
+    for name in ("postmap", "postconf"):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    done = Command(tmp_path)("demo", "--json", PATH=f"{tmp_path}:{os.environ['PATH']}", MAIL_CONFIG="/nowhere")
+    assert (done.code, done.json["found"][AOL], done.json["found"]["stranger@aol.com"]) == (
+        0, "permit_auth_destination", "",
+    ), done.err  # fmt: skip
