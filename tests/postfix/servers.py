@@ -18,7 +18,7 @@ from pathlib import Path
 
 RECOMMENDED = (Path(__file__).parent / "main.cf.in").read_text()
 """As the README quotes it."""
-MAP, ZONE = "lmdb:/etc/postfix/safelist", "zen.spamhaus.org"
+MAP, ZONE = "$default_database_type:/etc/postfix/safelist", "zen.spamhaus.org"
 """What stands for the map and for the DNSBL in it."""
 
 LISTED, CLEAN = "127.0.0.2", "127.0.0.3"
