@@ -13,7 +13,7 @@ import typer
 from safelist import audit, store
 from safelist.cli.audit.who import print_sender
 from safelist.cli.init import write_new
-from safelist.cli.publish import as_json, publish_all
+from safelist.cli.publish import as_json, end, publish_all
 from safelist.cli.sync import run
 from safelist.cli.terminal import JsonOption, complain, load_config, now, print_json
 from safelist.config import Config, toml
@@ -102,7 +102,8 @@ def _run(opened: store.Store, config: Config) -> dict[str, Any]:
     from safelist.collector.collect import Options
 
     report = run(opened, config, [], Options(lists=config.collect.lists, workers=4))
-    (published,) = publish_all(opened, config, [])
+    (published,) = done = publish_all(opened, config, [])
+    end(done)
     found = {sender: _look_up(sender, config.publish["postfix"].path) for sender in (*SENDERS, "stranger@aol.com")}
     return {"summary": report.summary.figures(), "published": as_json(published), "found": found}
 

@@ -70,7 +70,7 @@ def publish_all(
 ) -> list[Published | Failed]:
     """Publish to the targets of those names (all configured ones by default), each whatever becomes of the others.
 
-    Every failure is a line at once; :func:`end` then gives the exit code.
+    Every failure is a line; :func:`end` then gives the exit code.
     """
     for name in names:
         if name not in config.publish:
@@ -78,38 +78,31 @@ def publish_all(
     if not config.publish:
         raise ConfigError(f"there is no target: write a section such as [publish.{next(iter(NAMES))}]")
     settings = config.policy.settings(opened.own_domains())
-    options = _Options(dry_run, allow_shrink, json)
-    return [_publish_one(opened, config, name, settings, options) for name in dict.fromkeys(names or config.publish)]
-
-
-class _Options(NamedTuple):
-    dry_run: bool
-    allow_shrink: bool
-    json: bool
+    done = [
+        _publish_one(opened, config, name, settings, dry_run=dry_run, allow_shrink=allow_shrink)
+        for name in dict.fromkeys(names or config.publish)
+    ]
+    for each in done:  # only now: an output that is full or has gone must not stop a target either
+        if isinstance(each, Published) and not json:
+            _report(each, dry_run=dry_run)
+        if isinstance(error := _error(each), SafelistError):
+            complain(str(error))
+    return done
 
 
 def _publish_one(
-    opened: Store, config: Config, name: str, settings: Settings, options: _Options
-) -> Published | Failed:  # fmt: skip
-    """Publish, record and report; a failure of this target must not keep the next one from its turn."""
+    opened: Store, config: Config, name: str, settings: Settings, *, dry_run: bool, allow_shrink: bool
+) -> Published | Failed:
+    """Publish and record; a failure of this target must not keep the next one from its turn."""
     done: Published | Failed
     try:
-        done = _publish(opened, config, name, settings, dry_run=options.dry_run, allow_shrink=options.allow_shrink)
-        if not options.dry_run:
+        done = _publish(opened, config, name, settings, dry_run=dry_run, allow_shrink=allow_shrink)
+        if not dry_run:
             _note(opened, done, settings)
-        if not options.json:
-            _report(done, dry_run=options.dry_run)
-    except OSError as error:
-        if error.filename is None:  # our own output, which has gone or is full
-            raise
-        done = Failed(name, config.publish[name].path, error)
     except Exception as error:
         done = Failed(name, config.publish[name].path, error)
-    if (why := _error(done)) is not None:
-        if isinstance(why, SafelistError):
-            complain(str(why))
-        if not options.dry_run:
-            _note_failure(opened, name, why)
+    if not dry_run and (why := _error(done)) is not None:
+        _note_failure(opened, name, why)
     return done
 
 

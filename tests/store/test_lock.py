@@ -1,5 +1,6 @@
 """One writer at a time, between real processes."""
 
+import fcntl
 import json
 import os
 import signal
@@ -105,7 +106,7 @@ def test_stale_text_is_no_obstacle(sqlite_url: str) -> None:
     with store.hold(sqlite_url, "sync", NOW):
         assert json.loads(lock_file(sqlite_url).read_text())["pid"] == os.getpid()
     assert lock_file(sqlite_url).read_text() == ""
-    assert lock_file(sqlite_url).stat().st_mode & 0o777 in (0o600, 0o644)
+    assert lock_file(sqlite_url).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"what": 1}', "\xff" * 3000])
@@ -125,6 +126,17 @@ def test_lock_file_that_is_a_symbolic_link(sqlite_url: str, tmp_path: Path) -> N
     with pytest.raises(UnavailableError, match="symbolic link"), store.hold(sqlite_url, "sync", NOW):
         pass
     assert victim.read_text() == "precious"
+
+
+def test_a_lock_file_that_others_could_open_and_hold_stops_nobody(sqlite_url: str) -> None:
+    store.upgrade(sqlite_url)
+    lock_file(sqlite_url).touch()
+    lock_file(sqlite_url).chmod(0o644)
+    with lock_file(sqlite_url).open("rb") as opened_by_others:
+        fcntl.flock(opened_by_others, fcntl.LOCK_EX)
+        with store.hold(sqlite_url, "sync", NOW):
+            assert lock_file(sqlite_url).stat().st_mode & 0o777 == 0o600
+            assert json.loads(lock_file(sqlite_url).read_text())["pid"] == os.getpid()
 
 
 def test_lock_file_of_somebody_else(sqlite_url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
