@@ -23,7 +23,7 @@ from safelist import policy
 from safelist.entry import ALL_LISTS, UserList
 from safelist.errors import ConfigError, PermissionDeniedError
 from safelist.override import Authentication, days, parse_expiry
-from safelist.sender import Form, parse
+from safelist.sender import Form, typed
 
 MAX_BYTES = 1 << 20
 """A configuration file larger than this is refused unread."""
@@ -53,10 +53,10 @@ class Section(BaseModel):
 
 def _all_of(texts: tuple[str, ...], form: Form, otherwise: str) -> tuple[str, ...]:
     """Every text normalised, each once; ValueError names those that are of another form."""
-    wrong = [text for text in texts if parse(text).form is not form]
+    wrong = [text for text in texts if typed(text).form is not form]
     if wrong:
         raise ValueError(f"{otherwise}: " + ", ".join(map(repr, wrong)))
-    return tuple(dict.fromkeys(parse(text).text for text in texts))
+    return tuple(dict.fromkeys(typed(text).text for text in texts))
 
 
 class Exchange(Section):

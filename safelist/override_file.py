@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from safelist.override import MAX_TEXT, Authentication, Effect, Level, Terms, parse_expiry
-from safelist.sender import Form, Pattern, covering, domain_of, parse, with_subdomains
+from safelist.sender import Form, Pattern, covering, domain_of, typed, with_subdomains
 
 MAX_BYTES = 10_000_000
 """A file larger than this is refused."""
@@ -107,7 +107,7 @@ def _one_of(choices: type[Choice], text: str) -> Choice:
 
 
 def _sender(text: str) -> Pattern:
-    pattern = parse(text)
+    pattern = typed(text)
     if pattern.refusal is not None:
         raise ValueError(f"{text!r} is not an address or a domain: {pattern.refusal.sentence}")
     return pattern
@@ -122,7 +122,7 @@ def _truth(text: str) -> bool:
 def _scope(text: str, ground: Ground) -> Pattern | None:
     if text.lower() in ("", "everybody"):
         return None
-    scope = parse(text)
+    scope = typed(text)
     if scope.form not in (Form.ADDRESS, Form.DOMAIN):
         raise ValueError(f"{text!r} is neither everybody nor a recipient's address nor a domain")
     if ground.own_domains.isdisjoint(text.removeprefix(".") for text in covering(scope)):

@@ -148,7 +148,8 @@ def decisions(candidate: Candidate, settings: Settings, now: datetime) -> Iterat
     """What every row that holds says, in the table's order: the first decides."""
     asked = _Asked(candidate, settings, now)
     for row, fact in _holding(asked):
-        yield Decision(row.safe, row.reason, row.sentence(asked, fact), _authentication(fact, settings), fact)
+        words = row.sentence(asked, fact) + _behind_tag(candidate.sender, fact)
+        yield Decision(row.safe, row.reason, words, _authentication(fact, settings), fact)
 
 
 class Verdict(NamedTuple):
@@ -424,6 +425,14 @@ def _say_nobody(asked: _Asked, fact: Fact) -> str:
     recipient = asked.candidate.recipient
     whom = f"neither {recipient} nor a quorum of mailboxes trusts" if recipient else "no mailbox trusts"
     return f"{whom} {asked.candidate.sender.text}, and no override for {recipient or 'everybody'} is in force."
+
+
+def _behind_tag(sender: Pattern, fact: Fact) -> str:
+    """That what makes a row hold is about the address behind the sender's tag."""
+    about = fact.terms.pattern if isinstance(fact, Override) else getattr(fact, "pattern", None)
+    if about is None or about.form is not Form.ADDRESS or about.text == sender.text:
+        return ""
+    return f" {sender.text} is {about.text} behind a tag that its server makes anew (BATV)."
 
 
 def _trusted_by(tally: Tally) -> str:

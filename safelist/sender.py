@@ -2,6 +2,9 @@
 
 A text becomes a pattern only where it can mean one thing: what looks like an address to a person but is none (a
 full-width ``@``, an invisible character, a display name around it) is refused, never repaired.
+
+An address comes in three ways: as a user's list holds it (:func:`parse`), as a person types or pastes it
+(:func:`typed`), and as a mail server says who sent a mail (:func:`envelope`), with its local part unquoted.
 """
 
 import hashlib
@@ -13,8 +16,8 @@ from typing import NamedTuple
 
 import idna
 
-MAX_LOCAL_PART = 64
-"""Octets (RFC 5321 4.5.3.1.1)."""
+MAX_ADDRESS = 320
+"""Octets. More than a path may have (256, RFC 5321 4.5.3.1.3); its local part alone has no limit (4.5.3.1)."""
 MAX_DOMAIN = 253
 """Octets as text (RFC 1035 2.3.4)."""
 MAX_REFUSED = 255
@@ -73,7 +76,9 @@ class Pattern(NamedTuple):
     """``text`` is the canonical spelling: lower case, domain in A-labels (IDNA), a domain without its ``@``.
 
     ``.example.com`` (``Form.SUBDOMAINS``) is the domain example.com and everything below it.
-    For ``Form.REFUSED`` it is the text as stored (bounded in length) and ``refusal`` says why.
+    A local part that is no dot-atom stands in double quotes. For ``Form.REFUSED`` it is the text as stored (bounded in
+    length) and ``refusal`` says why. An address with a ``refusal`` is a sender of whom only the domain can be known:
+    no pattern but those of its domain covers it.
     """
 
     text: str
@@ -82,14 +87,16 @@ class Pattern(NamedTuple):
 
 
 _MAX_CACHED = 320
+_MAX_PLAIN = 64
 _ATOM = r"[A-Za-z0-9!#$%&'+/=?^_`{|}~-]+"  # RFC 5322 3.2.3, without the *
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # the DNS takes _, and names of hosts have it
 _TOP_LABEL = r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HYPHENATED = r"[a-z0-9]*+(?:-[a-z0-9]++)*+"
 _PLAIN = re.compile(rf"{_ATOM}+(?:\.{_ATOM}+)*+@(?:[a-z0-9]{_HYPHENATED}\.)+[a-z]{_HYPHENATED}")
 """Most addresses, in lower case. Two hyphens in a row (A-labels have them) and lengths are for :func:`_parse`."""
-_DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
-_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_TOP_LABEL}")
+_DOMAIN = re.compile(rf"(?:{_HOST_LABEL}\.)+{_TOP_LABEL}")
+_DOTTED = re.compile(_ATOM.replace("[", "[.", 1))
 _SPECIALS = frozenset('()<>[]:;@\\,"* ')
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _UNSEEN = re.compile(
@@ -105,7 +112,7 @@ def parse(text: str) -> Pattern:
 
 @lru_cache(maxsize=1 << 14)
 def _cached(text: str) -> Pattern:
-    if len(text) <= MAX_LOCAL_PART and text.isascii() and _PLAIN.fullmatch(low := text.lower()):
+    if len(text) <= _MAX_PLAIN and text.isascii() and _PLAIN.fullmatch(low := text.lower()):
         return Pattern(low, Form.ADDRESS)
     return _any(text)
 
@@ -129,10 +136,145 @@ def _parse(text: str) -> Pattern:
     _refuse_hopeless(text)
     local, at, domain = text.rpartition("@")
     if not local and domain[:1] == "." and domain[1:2] != ".":
-        return Pattern("." + _domain(domain[1:], Refusal.BAD_DOMAIN), Form.SUBDOMAINS)
+        return Pattern("." + _domain_name(domain[1:], Refusal.BAD_DOMAIN), Form.SUBDOMAINS)
     if not local:
-        return Pattern(_domain(domain, Refusal.BAD_DOMAIN if at else Refusal.NEITHER), Form.DOMAIN)
-    return Pattern(f"{_local_part(local)}@{_domain(domain, Refusal.BAD_DOMAIN)}", Form.ADDRESS)
+        return Pattern(_domain_name(domain, Refusal.BAD_DOMAIN if at else Refusal.NEITHER), Form.DOMAIN)
+    return _address(_local_part(local), _domain(domain, Refusal.BAD_DOMAIN))
+
+
+def _address(written: str, domain: str) -> Pattern:
+    text = f"{written}@{domain}"
+    if len(text.encode()) > MAX_ADDRESS:
+        raise _RefusedError(Refusal.TOO_LONG)
+    return Pattern(text, Form.ADDRESS)
+
+
+_AROUND = ("''", '""', "\u2018\u2019", "\u201c\u201d")
+_NAMED = re.compile(r"""("[^"<>@]*"|[^"<>@,;:]*)[ \t]*<([^<>]*)>""")
+
+
+def typed(text: str) -> Pattern:
+    """What a person who types or pastes means: as :func:`parse`, but without what stands around an address in mail
+    programs, such as ``<bob@x.example>``, ``mailto:bob@x.example``, ``'bob@x.example';`` and ``Bob <bob@x.example>``.
+
+    Whatever could mean two addresses, or names one beside another, is refused.
+    """
+    found = parse(text)
+    if found.refusal in (None, Refusal.EMPTY, Refusal.INVISIBLE) or len(text) > _MAX_TEXT:
+        return found
+    inner = parse(_without_scheme(_bare(_without_scheme(text.strip().rstrip(",; \t")))))
+    return inner if inner.form is Form.ADDRESS else found
+
+
+def _without_scheme(text: str) -> str:
+    """Without ``mailto:``, unless it is encoded (RFC 6068)."""
+    return text[7:] if text[:7].lower() == "mailto:" and "%" not in text else text
+
+
+def _bare(text: str) -> str:
+    """Without the brackets or quotes around an address, or the name before it, unless that may be an address, too."""
+    named = _NAMED.fullmatch(text)
+    if named and not any(_imitates_ascii(c) for c in named[1]):
+        return named[2].strip()
+    return text[1:-1].strip() if text[:1] + text[-1:] in _AROUND else text
+
+
+def asked_about(text: str) -> Pattern:
+    """The sender of a question: what a person types (:func:`typed`), or else who a mail from it would be."""
+    found = typed(text)
+    return envelope(text.strip()) if found.form is Form.REFUSED else found
+
+
+def envelope(text: str) -> Pattern:
+    """Who sent a mail, as Postfix says it: without ``<>``, the local part unquoted (``front desk@x.example``).
+
+    An address wherever its domain can be known; else refused: the null sender, an address literal, a name without an
+    ``@``, which Postfix takes for a mailbox of its own.
+    """
+    return _cached_envelope(text) if len(text) <= _MAX_CACHED else _envelope(text)
+
+
+def _envelope(text: str) -> Pattern:
+    local, domain = _split(text)
+    try:
+        name = _domain(domain.strip(), Refusal.BAD_DOMAIN)
+    except _RefusedError as refused:
+        if (below := _known_suffix(domain)) is None:
+            return Pattern(
+                _bounded(text), Form.REFUSED, refused.why if domain else parse(text).refusal or Refusal.NEITHER
+            )
+        return Pattern(f"{_visible(local)}@{below}", Form.ADDRESS, refused.why)
+    if domain and "@" not in text:
+        return Pattern(f"{_visible(local)}@{name}", Form.ADDRESS, Refusal.BAD_LOCAL_PART)
+    try:
+        _refuse_unseen(local)
+        return _address(_written(_lower(local)), name)
+    except _RefusedError as refused:
+        return Pattern(f"{_visible(local)}@{name}", Form.ADDRESS, refused.why)
+
+
+_cached_envelope = lru_cache(maxsize=1 << 14)(_envelope)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Local part and domain; Postfix makes ``local@host`` of ``host!local`` and ``local%host`` (swap_bangpath)."""
+    if "@" not in text and "!" in text:
+        domain, _, local = text.partition("!")
+        return local, domain
+    local, at, domain = text.rpartition("@" if "@" in text else "%")
+    return (local, domain) if at else (text, "")
+
+
+def _known_suffix(domain: str) -> str | None:
+    """A domain that is no domain name, but ends like one: a block of what it is below holds all the same."""
+    labels = re.split("[.\u3002\uff0e\uff61]", domain.strip().rstrip("."))
+    known = None
+    for at in range(len(labels) - 2, -1, -1):
+        try:
+            name = _domain(".".join(labels[at:]), Refusal.BAD_DOMAIN)
+        except _RefusedError:
+            break
+        known = _visible(".".join([*labels[:at], ""])) + name if at else name
+    return known
+
+
+def _visible(text: str) -> str:
+    """``text`` as one can print it, bounded; no canonical spelling reads like it where that matters."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= MAX_REFUSED else f"{shown[:MAX_REFUSED]}…"
+
+
+def unquoted(address: Pattern) -> str:
+    """The address as Postfix says it, and looks it up: ``front desk@x.example`` for ``"front desk"@x.example``."""
+    local, _, domain = address.text.rpartition("@")
+    return f"{_without_quotes(local)}@{domain}"
+
+
+def _without_quotes(local: str) -> str:
+    quoted = _QUOTED.fullmatch(local)
+    return re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else local
+
+
+# The forms of draft-levine-smtp-batv-01 and of what came before it, of Barracuda, SparkPost, and of batv-tools.
+_TAG = "[0-9]{4}[0-9a-f]{6}"
+_TAGGED = (
+    re.compile(rf"prvs=(?!{_TAG}=)(.+)[=/]{_TAG}"),
+    re.compile(r"(?:prvs|msprvs1)=[^=]+=(.+)"),
+    re.compile(r"btv1==[^=]+==(.+)"),
+    re.compile(rf"(.+)\+prvs={_TAG}"),
+)
+
+
+def untagged(sender: Pattern) -> Pattern | None:
+    """The address behind a tag that its mail server makes anew every day (BATV); None where there is none."""
+    if "=" not in sender.text or sender.form is not Form.ADDRESS or sender.refusal is not None:
+        return None
+    local, _, domain = unquoted(sender).rpartition("@")
+    for shape in _TAGGED:
+        if found := shape.fullmatch(local):
+            behind = envelope(f"{found[1]}@{domain}")
+            return behind if behind.refusal is None else None
+    return None
 
 
 def domain_of(pattern: Pattern) -> str:
@@ -148,19 +290,31 @@ def with_subdomains(pattern: Pattern) -> Pattern:
 def covering(sender: Pattern) -> tuple[str, ...]:
     """The texts of every pattern that covers ``sender``, the most specific first.
 
-    ``a@b.c.d``: itself, ``b.c.d``, ``.b.c.d``, ``.c.d``; a pattern covers itself.
+    ``a@b.c.d``: itself, ``b.c.d``, ``.b.c.d``, ``.c.d``; a pattern covers itself, and an address what it is behind a
+    tag (:func:`untagged`).
     """
     if sender.form is Form.REFUSED:
         return (sender.text,)
     domain = domain_of(sender)
     labels = domain.split(".")
     parents = tuple("." + ".".join(labels[at:]) for at in range(len(labels) - 1))
-    own = {Form.ADDRESS: (sender.text, domain), Form.DOMAIN: (domain,), Form.SUBDOMAINS: ()}[sender.form]
-    return own + parents
+    if sender.form is Form.ADDRESS:
+        return (*_names(sender), domain, *parents)
+    return (domain, *parents) if sender.form is Form.DOMAIN else parents
+
+
+def _names(sender: Pattern) -> tuple[str, ...]:
+    """The addresses that an address stands for: itself and the one behind its tag; none where it cannot be known."""
+    if sender.refusal is not None:
+        return ()
+    behind = untagged(sender)
+    return (sender.text,) if behind is None else (sender.text, behind.text)
 
 
 def covers(pattern: Pattern, sender: Pattern) -> bool:
     """Whether every sender that ``sender`` stands for is one of ``pattern``'s."""
+    if pattern.form is Form.ADDRESS and sender.form is Form.ADDRESS:
+        return pattern.text in _names(sender)
     if pattern.text == sender.text:
         return pattern.form is sender.form
     if pattern.form is Form.SUBDOMAINS and sender.form is not Form.REFUSED:
@@ -175,10 +329,22 @@ def _refuse_hopeless(text: str) -> None:
         raise _RefusedError(Refusal.TOO_LONG)
     if text[:3].upper() == "EX:" or (text[0] == "/" and "=" in text):
         raise _RefusedError(Refusal.X500)
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for c in text) or _UNSEEN.search(text):
-        raise _RefusedError(Refusal.INVISIBLE)
+    _refuse_unseen(text)
     if text[-1] == ">":
         raise _RefusedError(Refusal.DISPLAY_NAME)
+
+
+def _refuse_unseen(text: str) -> None:
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for c in text) or _UNSEEN.search(text):
+        raise _RefusedError(Refusal.INVISIBLE)
+
+
+def _domain_name(text: str, otherwise: Refusal) -> str:
+    """As :func:`_domain`; a host may have a ``_`` in its name, but no domain that mail is sent from."""
+    name = _domain(text, otherwise)
+    if "_" in name:
+        raise _RefusedError(otherwise)
+    return name
 
 
 def _domain(text: str, otherwise: Refusal) -> str:
@@ -187,6 +353,8 @@ def _domain(text: str, otherwise: Refusal) -> str:
     name = text.removesuffix(".").lower()
     if "*" in name:
         raise _RefusedError(Refusal.WILDCARD)
+    if len(name) > _MAX_TEXT:
+        raise _RefusedError(Refusal.TOO_LONG)
     if not name.isascii() or "xn--" in name:
         name = _a_labels(name, otherwise)
     if len(name) > MAX_DOMAIN:
@@ -207,24 +375,29 @@ def _a_labels(name: str, otherwise: Refusal) -> str:
 
 
 def _local_part(text: str) -> str:
-    quoted = _QUOTED.fullmatch(text)
-    local = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else text
+    local = _lower(_without_quotes(text))
+    if _QUOTED.fullmatch(text) or _has_plain_letters(local):
+        return _written(local)
+    if "*" in local:
+        raise _RefusedError(Refusal.WILDCARD)
+    raise _RefusedError(Refusal.DISPLAY_NAME if "<" in local or " " in local else Refusal.BAD_LOCAL_PART)
+
+
+def _lower(local: str) -> str:
     if any(_imitates_ascii(c) for c in local):
         raise _RefusedError(Refusal.BAD_LOCAL_PART)
-    local = unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).lower())
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).lower())
+
+
+def _written(local: str) -> str:
+    """The one spelling of a local part: in quotes unless it is a dot-atom (RFC 5321 4.1.2)."""
     if "*" in local:
         raise _RefusedError(Refusal.WILDCARD)
     if _is_dot_atom(local):
-        written = local
-    elif quoted and local and all(c == " " or not c.isspace() for c in local):
-        written = '"' + re.sub(r'(["\\])', r"\\\1", local) + '"'
-    elif "<" in local or (" " in local and not quoted):
-        raise _RefusedError(Refusal.DISPLAY_NAME)
-    else:
+        return local
+    if not local or any(c != " " and c.isspace() for c in local):
         raise _RefusedError(Refusal.BAD_LOCAL_PART)
-    if len(written.encode()) > MAX_LOCAL_PART:
-        raise _RefusedError(Refusal.TOO_LONG)
-    return written
+    return '"' + re.sub(r'(["\\])', r"\\\1", local) + '"'
 
 
 def _imitates_ascii(char: str) -> bool:
@@ -234,9 +407,14 @@ def _imitates_ascii(char: str) -> bool:
 
 def _is_dot_atom(local: str) -> bool:
     """Atoms between single dots; outside ASCII any visible character that is no space (RFC 6531 3.3)."""
+    return all(local.split(".")) and _has_plain_letters(local)
+
+
+def _has_plain_letters(local: str) -> bool:
+    """As a dot-atom has them; but the dots may stand anywhere, as at carriers in Japan."""
     if local.isascii():
-        return _DOT_ATOM.fullmatch(local) is not None
-    return all(local.split(".")) and not any(c in _SPECIALS or c.isspace() for c in local)
+        return _DOTTED.fullmatch(local) is not None
+    return not any(c in _SPECIALS or c.isspace() for c in local)
 
 
 def _bounded(text: str) -> str:

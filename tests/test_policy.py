@@ -25,6 +25,8 @@ from safelist.policy import (
 )
 from safelist.sender import Form, Pattern, Refusal
 
+ODD = ["front desk@partner.example", "*@sub.partner.example", "a\x07@co.uk", "x" * 400 + "@partner.example"]
+ODD += ["a..b@corp.example", "prvs=1234567890=bob@aol.com", "x@b..sub.partner.example", "x@[192.0.2.1]", "", "bob"]
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 BOB = sender.parse("bob@aol.com")
 PARTNER = sender.parse("partner.example")
@@ -233,6 +235,38 @@ def test_what_cannot_be_a_sender_is_never_safe_and_its_sentence_is_printable() -
         assert reason(asked(null, ("bob@aol.com", 9))) is Reason.NOT_A_SENDER
 
 
+@pytest.mark.parametrize("text", [text for text in ODD if text.endswith((".uk", "partner.example"))])
+def test_whatever_stands_before_the_at_the_rows_about_its_domain_apply(text: str) -> None:
+    found = sender.envelope(text)
+    domain = "." + sender.domain_of(found).partition("..")[2] if ".." in text else sender.domain_of(found)
+    overrides = (said(Effect.BLOCK, domain, Level.DEFAULT),)
+    assert reason(Candidate(found, overrides=(said(Effect.BLOCK, domain),))) is Reason.ENFORCED_BLOCK
+    assert reason(Candidate(found, overrides=(said(Effect.ALLOW, domain),))) is Reason.ENFORCED_ALLOW
+    assert reason(Candidate(found, overrides=overrides)) is Reason.DEFAULT_BLOCK
+    own = held(domain, UserList.BLOCKED_DOMAINS)
+    assert reason(Candidate(found, recipient=DESK, entries=(own,))) is Reason.BLOCKED_DOMAIN
+    if domain != "co.uk":
+        votes = (Tally(sender.parse(domain), 2),)
+        assert reason(Candidate(found, votes), Settings(include_domains=True)) is Reason.QUORUM
+    exact = Override(1, Terms(Effect.ALLOW, found, "because"), NOW - timedelta(days=2), "alice")
+    assert (found.refusal is None) == decide(Candidate(found, overrides=(exact,)), OWN, NOW).safe
+    assert decide(Candidate(found, overrides=overrides), OWN, NOW).sentence.isprintable()
+
+
+def test_what_is_said_of_an_address_holds_behind_a_tag_and_says_so() -> None:
+    tagged = sender.parse("prvs=1234567890=bob@aol.com")
+    told = " prvs=1234567890=bob@aol.com is bob@aol.com behind a tag that its server makes anew (BATV)."
+    decision = decide(Candidate(tagged, (Tally(BOB, 2),)), OWN, NOW)
+    assert decision[1:3] == (Reason.QUORUM, f"2 mailboxes trust bob@aol.com; the quorum is 2.{told}")
+    assert decision.authentication is Authentication.DKIM_OR_SPF
+    for list_, expected in ((UserList.SAFE_SENDERS, True), (UserList.BLOCKED_SENDERS, False)):
+        own = decide(Candidate(tagged, recipient=DESK, entries=(held("bob@aol.com", list_),)), OWN, NOW)
+        assert (own.safe, own.sentence.endswith(told)) == (expected, True)
+    blocked = (said(Effect.BLOCK, "bob@aol.com"), said(Effect.ALLOW, tagged.text, id_=2))
+    assert reason(Candidate(tagged, overrides=blocked[:1])) is Reason.ENFORCED_BLOCK
+    assert reason(Candidate(tagged, overrides=blocked)) is Reason.ENFORCED_ALLOW, "the tagged address is more specific"
+
+
 def test_the_rows_that_would_have_decided_otherwise_are_told() -> None:
     question = asked(
         "bob@aol.com", ("bob@aol.com", 3), ("aol.com", 1), recipient=DESK,
@@ -275,6 +309,7 @@ RECIPIENTS = [None, DESK, "other@corp.example", "guest@else.example"]
 
 
 def naive_covers(entry: str, text: str) -> bool:
+    text = text.removeprefix("prvs=1234567890=") if "@" in entry and entry != text else text
     domain = text.split("@")[-1].lstrip(".")
     if entry == text:
         return True
@@ -395,7 +430,7 @@ chosen_settings = st.builds(
 def questions(draw: st.DrawFn) -> tuple[Candidate, Settings, list[Holding]]:
     """A question as the store puts it: tallies of everybody's entries, the recipient's own, and overrides."""
     settings = draw(chosen_settings)
-    asked_for = sender.parse(draw(st.sampled_from(ENTRIES)))
+    asked_for = draw(st.one_of(st.sampled_from(ENTRIES).map(sender.parse), st.sampled_from(ODD).map(sender.envelope)))
     recipient = draw(st.sampled_from(RECIPIENTS))
     everybody = draw(st.lists(holdings, max_size=10))
     covering = sender.covering(asked_for)

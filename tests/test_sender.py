@@ -7,7 +7,21 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from safelist.sender import MAX_REFUSED, Form, Pattern, Refusal, _any, parse
+from safelist.sender import (
+    MAX_REFUSED,
+    Form,
+    Pattern,
+    Refusal,
+    _any,
+    asked_about,
+    covering,
+    covers,
+    envelope,
+    parse,
+    typed,
+    unquoted,
+    untagged,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +43,13 @@ from safelist.sender import MAX_REFUSED, Form, Pattern, Refusal, _any, parse
         ('"a\\"b"@x.example', '"a\\"b"@x.example'),
         ("Jörg@x.example", "jörg@x.example"),
         ("jo\u0308rg@x.example", "jörg@x.example"),
+        ("A..b@docomo.example", '"a..b"@docomo.example'),
+        ('"a..b"@docomo.example', '"a..b"@docomo.example'),
+        ("a.@docomo.example", '"a."@docomo.example'),
+        (".a@docomo.example", '".a"@docomo.example'),
+        ("jörg.@x.example", '"jörg."@x.example'),
+        ("x" * 310 + "@x.example", "x" * 310 + "@x.example"),
+        ("a@web_1.x.example", "a@web_1.x.example"),
         ("a@b-c.d1.example", "a@b-c.d1.example"),
     ],
 )
@@ -56,7 +77,7 @@ def test_domains(text: str, canonical: str) -> None:
         ("   ", Refusal.EMPTY),
         ("@", Refusal.BAD_DOMAIN),
         ("a@", Refusal.BAD_DOMAIN),
-        ("x" * 65 + "@x.example", Refusal.TOO_LONG),
+        ("x" * 311 + "@x.example", Refusal.TOO_LONG),
         ("a@" + "x." * 130 + "example", Refusal.TOO_LONG),
         ("a" * 100_000, Refusal.TOO_LONG),
         ("/o=ExchangeLabs/ou=Exchange Administrative Group/cn=Recipients/cn=desk", Refusal.X500),
@@ -88,12 +109,19 @@ def test_domains(text: str, canonical: str) -> None:
         ("a@localhost", Refusal.SINGLE_LABEL),
         ("a@b..example", Refusal.BAD_DOMAIN),
         ("a@-b.example", Refusal.BAD_DOMAIN),
-        ("a@b_c.example", Refusal.BAD_DOMAIN),
+        ("b_c.example", Refusal.NEITHER),
+        ("@b_c.example", Refusal.BAD_DOMAIN),
+        (".b_c.example", Refusal.BAD_DOMAIN),
+        ("a_b", Refusal.NEITHER),
         ("a@" + "x" * 64 + ".example", Refusal.BAD_DOMAIN),
         ("a@xn--a-ecp.ru\u2260.example", Refusal.BAD_DOMAIN),
         ("a@x.123", Refusal.BAD_DOMAIN),
-        ("a..b@x.example", Refusal.BAD_LOCAL_PART),
-        (".a@x.example", Refusal.BAD_LOCAL_PART),
+        ("a..b,c@x.example", Refusal.BAD_LOCAL_PART),
+        ("..*@x.example", Refusal.WILDCARD),
+        ('""@x.example', Refusal.BAD_LOCAL_PART),
+        ("'a@x.example'", Refusal.BAD_DOMAIN),
+        ("mailto:a@x.example", Refusal.BAD_LOCAL_PART),
+        ("a@x.example;", Refusal.BAD_DOMAIN),
         ("a@b@x.example", Refusal.BAD_LOCAL_PART),
         ("a,b@x.example", Refusal.BAD_LOCAL_PART),
         ("a@x.example;b@y.example", Refusal.BAD_LOCAL_PART),
@@ -164,3 +192,131 @@ def test_what_is_accepted_is_canonical_and_visible(text: str) -> None:
     assert "." in domain
     assert domain == domain.lower()
     assert (" " in pattern.text) <= (pattern.text[0] == '"')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<bob@x.example>", "mailto:bob@x.example", "MAILTO:bob@x.example", "'bob@x.example'", "bob@x.example;",
+        "bob@x.example,", "  bob@x.example\t", "<mailto:bob@x.example>", "'bob@x.example';",
+        "\u2018bob@x.example\u2019",
+        '"bob@x.example"', "Bob <bob@x.example>", '"Smith, Bob" <bob@x.example>;', "Bob O'Hara <BOB@x.example>",
+        "bob@x.example", "SMTP:bob@x.example",
+    ],
+)  # fmt: skip
+def test_what_is_typed_or_pasted_means_the_one_address_in_it(text: str) -> None:
+    assert typed(text) == Pattern("bob@x.example", Form.ADDRESS)
+    assert asked_about(text) == typed(text)
+    if parse(text) != typed(text):
+        assert parse(text).form is Form.REFUSED, "Outlook would not match it"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "boss@own.example <eve@x.example>", "boss\uff20own.example <eve@x.example>", "<a@x.example><b@x.example>",
+        "a@x.example;b@x.example", "a@x.example b@x.example", "'a@x.example','b@x.example'", "Bob <x.example>",
+        "<a@x.example", "a@x.example>", "mailto:a%40b@x.example", "mailto:a@x.example?cc=b@x.example",
+        "Bob\u202e <bob@x.example>", "a <b> <c@x.example>", '"a@x.example" <b@x.example>', "<>", "<@>", "''", ";", "",
+        "mailto:", "a: b@x.example;", "friends: Bob <bob@x.example>", "<b@x.example> Bob",
+    ],
+)  # fmt: skip
+def test_what_could_mean_two_is_refused_from_people_too(text: str) -> None:
+    assert typed(text) == parse(text)
+    assert typed(text).form is Form.REFUSED
+
+
+def test_what_is_no_bracketed_address_is_read_as_a_list_has_it() -> None:
+    for text in ("'a'@x.example", '"front desk"@x.example', "partner.example", ".partner.example", "o'hara@x.example"):
+        assert typed(text) == parse(text)
+        assert typed(text).form is not Form.REFUSED
+
+
+D = ("d.example", ".d.example")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Bob@D.example", ("bob@d.example", *D)),
+        ("bob@d.example.", ("bob@d.example", *D)),
+        ("front desk@d.example", ('"front desk"@d.example', *D)),
+        ("a..b@d.example", ('"a..b"@d.example', *D)),
+        ("x@y@d.example", ('"x@y"@d.example', *D)),
+        ('say "hi"@d.example', ('"say \\"hi\\""@d.example', *D)),
+        ("SMTP:bob@d.example", ('"smtp:bob"@d.example', *D)),
+        ("<bob@d.example", ('"<bob"@d.example', *D)),
+        (" bob@d.example", ('" bob"@d.example', *D)),
+        ("x" * 70 + "@d.example", ("x" * 70 + "@d.example", *D)),
+        ("a@web_1.d.example", ("a@web_1.d.example", "web_1.d.example", ".web_1.d.example", ".d.example")),
+        ("@d.example", D),
+        ("*@d.example", D),
+        ("a\x07b@d.example", D),
+        ("a\u200bb@d.example", D),
+        ("a\uff20b@d.example", D),
+        ("x" * 400 + "@d.example", D),
+        ("x" * 9000 + "@d.example", D),
+        ("d.example!a", D),
+        ("a%d.example", D),
+    ],
+)
+def test_a_sender_is_what_postfix_says_it_is(text: str, names: tuple[str, ...]) -> None:
+    found = envelope(text)
+    assert (found.form, covering(found)) == (Form.ADDRESS, names)
+    assert (found.refusal is None) == ("@" in names[0])
+    assert found.text.isprintable()
+
+
+@pytest.mark.parametrize(
+    "domain",
+    ["-a.d.example", "a..d.example", "a b.d.example", "\u2260.d.example", "a." * 200 + "d.example", "\x07.d.example"],
+)  # fmt: skip
+def test_a_block_of_a_domain_reaches_what_only_ends_like_it(domain: str) -> None:
+    found = envelope(f"a@{domain}")
+    assert covers(parse(".d.example"), found)
+    assert not covers(parse("d.example"), found)
+    assert found.text.isprintable()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "<>", "bob", "partner.example", ".partner.example", "SMTP:partner.example", "a@[192.0.2.1]", "a@192.0.2.1",
+     "a@localhost", "a@", "@", "a@x.123", "a@b.", "!", "%"],
+)  # fmt: skip
+def test_what_cannot_be_known_is_no_sender(text: str) -> None:
+    found = envelope(text)
+    assert (found.form, found.text) == (Form.REFUSED, text)
+    assert found.refusal is not None
+
+
+@given(st.text(max_size=30), st.sampled_from(["d.example", "D.Example.", "x.d.example", "a_b.d.example"]))
+def test_whatever_stands_before_the_last_at_the_domain_is_known(local: str, domain: str) -> None:
+    found = envelope(f"{local}@{domain}")
+    assert found.form is Form.ADDRESS
+    assert covers(parse(".d.example"), found)
+    assert found.refusal is not None or envelope(unquoted(found)) == found
+    assert found.refusal is not None or local.startswith("/") or parse(found.text) == found
+
+
+TAG = "1234abcdef"
+
+
+@pytest.mark.parametrize(
+    ("local", "behind"),
+    [
+        (f"prvs={TAG}=friend", "friend"), (f"PRVS={TAG.upper()}=Friend", "friend"), ("prvs=123456789=friend", "friend"),
+        (f"prvs=friend={TAG}", "friend"), (f"prvs=friend/{TAG}", "friend"), ("btv1==0123abc456d==friend", "friend"),
+        ("msprvs1=17a9-_+x=friend", "friend"), (f"friend+prvs={TAG}", "friend"), (f"prvs={TAG}=a=b", "a=b"),
+        (f"prvs={TAG}=front desk", '"front desk"'), (f"prvs={TAG}=prvs={TAG}=friend", f"prvs={TAG}=friend"),
+        (f"prvs={TAG}", None), (f"prvs={TAG}=", None), ("prvs==friend", None), ("prvs=friend", None),
+        ("btv1=0123=friend", None), ("friend=x", None), (f"srs0={TAG}=x=friend", None), (f"prvs={TAG}=*", None),
+    ],
+)  # fmt: skip
+def test_the_address_behind_a_tag(local: str, behind: str | None) -> None:
+    sender = envelope(f"{local}@x.example")
+    found = untagged(sender)
+    assert (found and found.text) == (behind and f"{behind}@x.example")
+    if behind:
+        assert covering(sender) == (sender.text, f"{behind}@x.example", "x.example", ".x.example")
+        assert covers(parse(f"{behind}@x.example"), sender)
+        assert not covers(sender, parse(f"{behind}@x.example"))

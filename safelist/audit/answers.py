@@ -65,9 +65,10 @@ def who(store: Store, text: str, settings: Settings, now: datetime, at: Moment |
 
     Without ``at`` ended entries are shown as well; what the policy says is as of ``at`` or ``now``.
     """
-    asked = sender.parse(text)
+    asked = sender.typed(text)
     moment = at or store.moment_at(now)
-    holdings = tuple(store.who(covering(asked), at))
+    # What an earlier version refused, such as a..b@x.example, is in the database as it stood.
+    holdings = tuple(store.who(tuple({*covering(asked), text.strip()}), at))
     patterns = dict.fromkeys((asked, *(holding.pattern for holding in holdings)))
     decisions = tuple(
         (found, policy.decide(store.candidate(found, None, settings, moment)[0], settings, moment.at))
@@ -79,7 +80,7 @@ def who(store: Store, text: str, settings: Settings, now: datetime, at: Moment |
 
 def why(store: Store, text: str, recipient: str | None, settings: Settings, moment: Moment) -> Explanation:
     """The decision about mail from ``text`` (a domain: from anybody there) to ``recipient`` (None: to everybody)."""
-    asked = sender.parse(text)
+    asked = sender.asked_about(text)
     candidate, holdings = store.candidate(asked, recipient, settings, moment)
     decision, *others = policy.decisions(candidate, settings, moment.at)
     ended = (override for override in candidate.overrides if not override.in_force(moment.at))
@@ -94,7 +95,7 @@ def mailbox(
     store: Store, text: str, settings: Settings, now: datetime, at: Moment | None = None
 ) -> MailboxAnswer | None:  # fmt: skip
     """The lists of the mailbox ``text``, with ended entries unless ``at`` says as of when; None: never asked."""
-    address = sender.parse(text).text
+    address = sender.typed(text).text
     state = store.mailbox(address)
     if state is None:
         return None

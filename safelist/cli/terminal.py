@@ -61,7 +61,7 @@ def load_config(path: Path | None) -> config.Config:
 
 def addresses_in(texts: Iterable[str], option: str) -> list[str]:
     """The normalised addresses that ``option`` names, each once."""
-    patterns = [(text, sender.parse(text)) for text in texts]
+    patterns = [(text, sender.typed(text)) for text in texts]
     for text, pattern in patterns:
         if pattern.form is not sender.Form.ADDRESS:
             raise UsageError(f"{option}: {text!r} is not an e-mail address")

@@ -55,7 +55,7 @@ def read_file(path: Path) -> list[str]:
     for number, line in enumerate(data.decode("utf-8-sig", errors="replace").splitlines(), start=1):
         if not (text := line.partition("#")[0].strip()):
             continue
-        pattern = sender.parse(text)
+        pattern = sender.typed(text)
         if pattern.form is sender.Form.ADDRESS:
             addresses.append(pattern.text)
         else:

@@ -19,7 +19,7 @@ from safelist.filter.proof import Prover
 from safelist.filter.settings import Filter
 from safelist.override import Override
 from safelist.policy import Decision, Tally
-from safelist.sender import Form, Pattern, Refusal
+from safelist.sender import Form, Pattern
 from safelist.used import Book, Key
 
 _log = logging.getLogger("safelist.filter")
@@ -120,7 +120,7 @@ class Service:
 
     def _at_once(self, need: Need, facts: Facts, mail: Mail) -> Facts | None:
         if need is Need.SAFETY:
-            decision = self._safety.decide(_address(mail.sender), self._recipient(mail), self._now())
+            decision = self._safety.decide(sender.envelope(mail.sender), self._recipient(mail), self._now())
             return facts._replace(safety=decision)
         if need is Need.LISTINGS and facts.client is not None and (found := self._lists.peek(facts.client)) is not None:
             return facts._replace(listings=found)
@@ -136,17 +136,15 @@ class Service:
 
     def _names(self, mail: Mail) -> set[str | None]:
         """The recipient's address with and without its extension."""
-        return {sender.parse(mail.recipient).text, self._recipient(mail)}
+        return {sender.envelope(mail.recipient).text, self._recipient(mail)}
 
     def _recipient(self, mail: Mail) -> str | None:
         """The mailbox; an extension behind the delimiter is not part of its address."""
-        found = sender.parse(mail.recipient)
-        if found.form is not Form.ADDRESS:
-            return None
-        local, _, domain = found.text.rpartition("@")
-        if self._chosen.recipient_delimiter and not local.startswith('"'):
+        local, at, domain = mail.recipient.rpartition("@")
+        if self._chosen.recipient_delimiter:
             local = local.partition(self._chosen.recipient_delimiter)[0] or local
-        return f"{local}@{domain}"
+        found = sender.envelope(local + at + domain)
+        return found.text if found.form is Form.ADDRESS else None
 
     def _say(self, facts: Facts, verdict: Verdict, mail: Mail, began: float) -> str:
         self.counts[verdict.action, verdict.reason] += 1
@@ -215,14 +213,6 @@ def _client(text: str) -> IPv4Address | IPv6Address | None:
     if isinstance(found, IPv4Address):
         return found
     return found.ipv4_mapped or IPv6Address(int(found))  # without its zone, which may be any text
-
-
-def _address(text: str) -> Pattern:
-    """An envelope sender. A domain, which an entry may be, is none: Postfix takes it for a mailbox of its own."""
-    found = sender.parse(text)
-    if found.form is Form.ADDRESS:
-        return found
-    return Pattern(found.text, Form.REFUSED, found.refusal or Refusal.NEITHER)
 
 
 def _key(decision: Decision) -> Key:

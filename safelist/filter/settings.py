@@ -13,7 +13,7 @@ from safelist.config import LenientPath, Section, Texts, faults_of, read_text, s
 from safelist.errors import ConfigError
 from safelist.filter.dnsbl import AllowProvider, Lookup, Provider
 from safelist.override import days
-from safelist.sender import Form, parse
+from safelist.sender import Form, typed
 
 DEFAULT_PATH = Path("/etc/safelist/filter.toml")
 
@@ -110,10 +110,10 @@ class Filter(Section):
     @field_validator("bypassed_recipients")
     @classmethod
     def _are_addresses(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        wrong = [text for text in texts if parse(text).form is not Form.ADDRESS]
+        wrong = [text for text in texts if typed(text).form is not Form.ADDRESS]
         if wrong:
             raise ValueError("not an e-mail address: " + ", ".join(map(repr, wrong)))
-        return tuple(parse(text).text for text in texts)
+        return tuple(typed(text).text for text in texts)
 
     @field_validator("recipient_delimiter")
     @classmethod

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from safelist.filter.resolver import Answer, Resolver, Status
-from safelist.sender import Form, domain_of, parse
+from safelist.sender import MAX_ADDRESS, Form, domain_of, parse
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its docstrings hold invalid escapes, of which Python warns when it compiles them
@@ -25,7 +25,7 @@ MAX_SECONDS = 20.0
 """RFC 7208 4.6.4: at least 20 seconds should be allowed before giving up with temperror."""
 MAX_EXPLANATION = 200
 
-_MAX_SENDER = 64 + 1 + 255
+_MAX_SENDER = MAX_ADDRESS
 _MAX_HELO = 255
 _MAX_QUERIES = 150
 """More than the limits of RFC 7208 4.6.4 allow, so never reached by a record within them."""

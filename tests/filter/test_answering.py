@@ -472,7 +472,7 @@ def test_a_header_is_prepended_once_a_mail(dns: Nameserver, path: Path) -> None:
     assert serve(dns, path, *others).actions == [header, LIFTED.format("trusted-address", "holds"), "DUNNO", "DUNNO"]
 
 
-@pytest.mark.parametrize("text", ["partner.example", "@partner.example", ".partner.example", "SMTP:partner.example"])
+@pytest.mark.parametrize("text", ["partner.example", ".partner.example", "SMTP:partner.example"])
 def test_a_domain_is_no_sender(dns: Nameserver, path: Path, text: str) -> None:
     """Postfix makes a local address of what has no @, so a trust in a domain of that name must not hold."""
     served = serve(dns, path, mail(sender=text))
@@ -483,6 +483,46 @@ def test_a_domain_is_no_sender(dns: Nameserver, path: Path, text: str) -> None:
 def test_a_client_without_an_address_is_let_be(dns: Nameserver, path: Path, client: str) -> None:
     served = serve(dns, path, mail(client))
     assert (served.actions, only(served)["reason"], only(served)["client"]) == (["DUNNO"], "no-address", None)
+
+
+ODD = ["front desk", "a..b", "x@y", "v" * 70, "*", "", 'say "hi"', "a\x07b"]
+
+
+@pytest.mark.parametrize("local", ODD)
+@pytest.mark.parametrize("name", ["partner.example", "PARTNER.example."])
+def test_whatever_stands_before_the_at_the_trust_in_its_domain_counts(
+    dns: Nameserver, path: Path, local: str, name: str
+) -> None:
+    """As Postfix hands senders over: unquoted. The domain vouches for all of its addresses (SPF)."""
+    served = serve(dns, path, mail(sender=f"{local}@{name}"), mail(CLEAN6, f"{local}@{name}"))
+    assert served.actions == [LIFTED.format("trusted-domain", "holds"), "DUNNO"]
+
+
+@pytest.mark.parametrize("local", [*ODD, "spam", "prvs=1234567890=spam"])
+def test_an_enforced_block_of_a_domain_holds_for_every_sender_there(
+    dns: Nameserver, tmp_path: Path, local: str
+) -> None:
+    block = Terms(Effect.BLOCK, sender.parse(".blocked.example"), "spam")
+    whole = snapshot.Contents(
+        "a test", policy.Settings(), [Override(1, block, NOW - timedelta(days=1), "root")], [], []
+    )
+    snapshot.write(tmp_path / "snapshot", whole)
+    senders = [f"{local}@{name}" for name in ("blocked.example", "a.Blocked.example.", "a_1.blocked.example")]
+    requests = [mail(CLEAN, each) for each in (*senders, f"{local}@a..blocked.example", "blocked.example!x")]
+    served = serve(dns, tmp_path / "snapshot", *requests, reject_blocked_senders=True)
+    assert served.actions == ["554 5.1.0 Sender denied"] * 5
+    free = serve(dns, tmp_path / "snapshot", mail(CLEAN, f"{local}@notblocked.example"), reject_blocked_senders=True)
+    assert free.actions == ["DUNNO"]
+
+
+def test_an_address_counts_behind_a_batv_tag_where_spf_holds(dns: Nameserver, path: Path) -> None:
+    tagged, unproven = f"prvs=1234567890={QUORUM}", mail(LISTED_TWICE, f"prvs=1234567890={QUORUM}")
+    served = serve(dns, path, mail(sender=tagged), unproven, mail(sender=f"btv1==0123abc=={BLOCKED}"))
+    assert served.actions[0] == LIFTED.format("quorum", "holds")
+    assert served.actions[1].startswith(f"{REJECTED}; ")
+    assert served.actions[2] == REJECTED
+    assert [verdict["safe"] for verdict in served.verdicts] == ["quorum", "quorum", "blocked-address"]
+    assert f"{tagged} is {QUORUM} behind a tag" in served.verdicts[0]["why"]
 
 
 def is_action(text: str) -> bool:

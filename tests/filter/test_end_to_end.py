@@ -81,6 +81,13 @@ PASSES = f"PREPEND {lifted('trusted-address')}", "lift", "lifted", "trusted-addr
 CASES = {
     "stranger": Case(LISTED, STRANGER, DESK, listed(LISTED), "reject", "listed", "nobody"),
     "safe": Case(LISTED, BOB, DESK, *PASSES),
+    "behind-a-tag": Case(LISTED, f"prvs=1234567890={BOB}", DESK, *PASSES),
+    "forged-behind-a-tag": Case(
+        FORGER, f"prvs=1234567890={BOB}", DESK, UNPROVEN, "reject", "not-authenticated", "trusted-address"
+    ),
+    "blocked-behind-a-tag": Case(
+        LISTED, f"btv1==0123abc=={EVE}", DESK, listed(LISTED), "reject", "listed", "enforced-block"
+    ),
     "forged": Case(FORGER, BOB, DESK, UNPROVEN, "reject", "not-authenticated", "trusted-address"),
     "spf-fails-to-answer": Case(LISTED, FLAKY, DESK, LATER, "defer", "cannot-authenticate", "trusted-address"),
     "not-listed": Case(CLEAN, STRANGER, DESK, "DUNNO", "none", "not-listed", None),

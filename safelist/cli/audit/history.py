@@ -57,10 +57,10 @@ def history(
 
 def _texts_about(text: str) -> tuple[str, ...]:
     """The entries that cover it: itself, its domain, the domains above it with their sub-domains."""
-    found = senders.parse(text)
+    found = senders.typed(text)
     if found.form is Form.REFUSED and found.refusal is senders.Refusal.EMPTY:
         raise UsageError("--sender: is empty, write an address or a domain")
-    return senders.covering(found)
+    return (*senders.covering(found), text.strip())
 
 
 def _row(event: Event) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from safelist import sender as senders
 from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_filter, resolver_of
 from safelist.cli.terminal import JsonOption, now, print_json, print_table, shown
 from safelist.errors import UsageError
@@ -15,6 +16,7 @@ from safelist.filter.lists import Lists
 from safelist.filter.proof import Prover
 from safelist.filter.settings import Filter
 from safelist.override import days
+from safelist.sender import Form
 from safelist.used import Book
 
 
@@ -29,7 +31,8 @@ def ask(
     """What the filter would do with a mail, and why; it asks the real lists and the real SPF records."""
     be_quiet()
     chosen = load_filter(config_file)
-    request = {"client_address": client, "sender": sender, "recipient": recipient, "helo_name": helo}
+    addresses = {"sender": _handed_over(sender), "recipient": _handed_over(recipient)}
+    request = {"client_address": client, "helo_name": helo} | addresses
     service, facts, verdict = asyncio.run(_examine(chosen, request))
     if facts.client is None:
         raise UsageError(f"--client: {client!r} is no IP address")
@@ -47,6 +50,12 @@ def ask(
         ("SPF", facts.proof_told or "not asked"),
     ]
     print_table(("", ""), [row for row in figures if row[1]])
+
+
+def _handed_over(text: str) -> str:
+    """The address that a person types as Postfix would say it; what is none as it is."""
+    found = senders.typed(text)
+    return senders.unquoted(found) if found.form is Form.ADDRESS else text
 
 
 def _told(listings: Found) -> str:
