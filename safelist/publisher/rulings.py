@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from safelist import policy
-from safelist.override import Effect, Override, scope_sentence
+from safelist.override import Authentication, Effect, Override, scope_sentence
 from safelist.policy import Candidate, Reason
 from safelist.publisher.target import Refused, Ruling
-from safelist.sender import Form, covering, domain_of, with_subdomains
+from safelist.sender import Form, Pattern, covering, domain_of, unquoted, with_subdomains
 
 
 def rule(
@@ -25,7 +25,7 @@ def rule(
         is_safe, reason, authentication = policy.judge(candidate, settings, now)
         narrower = next(_narrower_blocks(candidate, now), None) if candidate.overrides else None
         if is_safe and narrower is None:
-            may_widen = candidate.sender.form is Form.DOMAIN and policy.may_be_widened(candidate.sender, settings)
+            may_widen = _may_widen(candidate, authentication, settings, now)
             safe.append(Ruling(candidate.sender, is_safe, authentication, may_widen))
         elif narrower is not None or reason in (Reason.ENFORCED_BLOCK, Reason.DEFAULT_BLOCK):
             blocked.append(Ruling(candidate.sender, safe=False, authentication=authentication))
@@ -40,12 +40,48 @@ def rule(
     return safe + list(exceptions(blocked, safe)), left_out
 
 
+def _may_widen(
+    candidate: Candidate, authentication: Authentication, settings: policy.Settings, now: datetime
+) -> bool:  # fmt: skip
+    """Whether a filter that knows no pattern as narrow as this one may take its neighbours for it, too.
+
+    Those of a domain are its sub-domains, those of an address what extends it (``a+x@`` of ``a@``). Not where an
+    override blocks them, or asks more of them.
+    """
+    pattern = candidate.sender
+    if pattern.form is Form.SUBDOMAINS:
+        return True
+    if pattern.form is Form.DOMAIN and not policy.may_be_widened(pattern, settings):
+        return False
+    if not candidate.overrides:
+        return True
+    is_domain = pattern.form is Form.DOMAIN
+    others = with_subdomains(pattern) if is_domain else Pattern(domain_of(pattern), Form.DOMAIN)
+    found = policy.judge(candidate._replace(sender=others), settings, now)
+    if found.safe:
+        return found.authentication in (authentication, Authentication.NONE)
+    return found.reason not in (Reason.ENFORCED_BLOCK, Reason.DEFAULT_BLOCK)
+
+
 def exceptions(some: Iterable[Ruling], safe: Iterable[Ruling]) -> Iterator[Ruling]:
-    """Those of ``some`` that are about senders at or below a safe domain: a filter may reach them by its name."""
-    names = {"." + domain_of(ruling.pattern) for ruling in safe if ruling.pattern.form is not Form.ADDRESS}
-    for each in some if names else ():
-        if not names.isdisjoint(covering(with_subdomains(each.pattern))):
+    """Those of ``some`` that a filter may reach by the name of a safe one.
+
+    They are senders at or below a safe domain, and addresses that extend a safe one (``a+x@`` of ``a@``).
+    """
+    given = [ruling.pattern for ruling in safe]
+    domains = {"." + domain_of(pattern) for pattern in given if pattern.form is not Form.ADDRESS}
+    addresses = {unquoted(pattern) for pattern in given if pattern.form is Form.ADDRESS}
+    for each in some:
+        is_below = domains and not domains.isdisjoint(covering(with_subdomains(each.pattern)))
+        if is_below or (addresses and not addresses.isdisjoint(_shorter(each.pattern))):
             yield each._replace(safe=False)
+
+
+def _shorter(pattern: Pattern) -> Iterator[str]:
+    """The addresses that it may be an extension of, whatever the delimiter."""
+    if pattern.form is Form.ADDRESS:
+        local, _, domain = unquoted(pattern).rpartition("@")
+        yield from (f"{local[:end]}@{domain}" for end in range(1, len(local)))
 
 
 def _narrower_blocks(candidate: Candidate, now: datetime) -> Iterator[Override]:

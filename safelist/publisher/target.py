@@ -18,7 +18,8 @@ from safelist.store import Store
 class Ruling(NamedTuple):
     """What is to be published of a sender: safe, or an exception from a domain that is safe.
 
-    ``may_widen``: a domain that may be taken with its sub-domains where the filter knows no other way.
+    ``may_widen``: a domain that may be taken with its sub-domains, or an address with what extends it, where the filter
+    knows no other way.
     """
 
     pattern: Pattern

@@ -24,7 +24,7 @@ from safelist.errors import ConfigError, UnavailableError
 from safelist.publisher import program
 from safelist.publisher.rulings import exceptions
 from safelist.publisher.target import Refused, Rendering, Ruling
-from safelist.sender import Form, Pattern, domain_of, with_subdomains
+from safelist.sender import Form, Pattern, domain_of, unquoted, with_subdomains
 
 NAME = "postfix"
 DESCRIPTION = "a map for Postfix's check_sender_access: the senders that its reject_rbl_client does not reject"
@@ -65,6 +65,12 @@ class Settings(Section):
         "what postconf\nsays.",
         examples=[True],
     )
+    recipient_delimiter: str | None = Field(
+        None,
+        description="Postfix's setting of that name: it takes bob+news@example.com for bob@example.com. Without it, "
+        "what postconf says.",
+        examples=["+"],
+    )
     widen_domains: bool = Field(
         False,
         description="Write a domain although Postfix then matches its sub-domains, too, which nobody has allowed.",
@@ -103,15 +109,12 @@ def render(rulings: Iterable[Ruling], settings: Settings) -> Rendering:
         given = [*kept, *exceptions(unproven, kept)]
         why = "it needs authentication ({}), and unauthenticated = false"
         refused += [Refused(ruling.pattern, why.format(ruling.authentication)) for ruling in unproven]
-    lines: dict[str, str] = {}
-    domains: list[Ruling] = []
-    for ruling in given:
-        if fault := _fault(ruling):
-            refused.append(fault)
-        elif ruling.pattern.form is Form.ADDRESS:
-            lines[ruling.pattern.text.lower()] = RESULT if ruling.safe else EXCEPTION
-        else:
-            domains.append(ruling)
+    given, unwritable = _writable(given, settings)
+    refused += unwritable
+    lines = {
+        unquoted(r.pattern).lower(): RESULT if r.safe else EXCEPTION for r in given if r.pattern.form is Form.ADDRESS
+    }
+    domains = [ruling for ruling in given if ruling.pattern.form is not Form.ADDRESS]
     if domains:
         refused += _add_domains(lines, domains, settings)
     keys = tuple(sorted(lines))
@@ -124,14 +127,37 @@ def _is_proven(ruling: Ruling) -> bool:
     return not ruling.safe or ruling.authentication == "none"
 
 
+def _writable(given: Iterable[Ruling], settings: Settings) -> tuple[list[Ruling], list[Refused]]:
+    """The rulings that can be written and kept to, and the others: an exception that cannot takes its domain along."""
+    rulings = list(given)
+    faults = {ruling.pattern: fault for ruling in rulings if (fault := _fault(ruling))}
+    lost = [ruling for ruling in rulings if not ruling.safe and ruling.pattern in faults]
+    for ruling in rulings if lost else ():
+        if ruling.safe and (missing := next(exceptions(lost, [ruling]), None)):
+            faults[ruling.pattern] = Refused(ruling.pattern, _NO_EXCEPTION.format(exception=missing.pattern.text))
+    narrow = [r for r in rulings if r.safe and r.pattern.form is Form.ADDRESS and not r.may_widen]
+    delimiter = _recipient_delimiter(settings) if narrow else ""
+    for ruling in narrow if delimiter else ():
+        faults.setdefault(ruling.pattern, Refused(ruling.pattern, _EXTENDED.format(delimiter=delimiter)))
+    return [ruling for ruling in rulings if ruling.pattern not in faults], list(faults.values())
+
+
+_NO_EXCEPTION = "{exception}, which must be an exception from it, cannot be written into a map"
+_EXTENDED = (
+    "this Postfix (recipient_delimiter = {delimiter}) would take what extends it for it, too, which an override for "
+    "the domain blocks, or asks more of; if it does not, correct [publish.postfix] recipient_delimiter"
+)
+
+
 def _fault(ruling: Ruling) -> Refused | None:
     """Why a ruling cannot be written."""
     pattern = ruling.pattern
     plain = _PLAIN.get(pattern.form)
-    if plain and plain.fullmatch(pattern.text.lower()) and pattern.text.isascii():
+    text = unquoted(pattern) if pattern.form is Form.ADDRESS else pattern.text
+    if plain and plain.fullmatch(text.lower()) and text.isascii():
         return None
     why = _refusal(pattern)
-    return Refused(pattern, why if ruling.safe else f"{why}, so it is no exception from the domain, which is published")
+    return Refused(pattern, why if ruling.safe else f"{why}, so what it is an exception from is left out, too")
 
 
 def _add_domains(lines: dict[str, str], domains: Iterable[Ruling], settings: Settings) -> Iterator[Refused]:
@@ -146,6 +172,9 @@ def _add_domains(lines: dict[str, str], domains: Iterable[Ruling], settings: Set
         if ruling.safe and is_too_wide:
             if with_subdomains(pattern) not in safe:
                 yield Refused(pattern, _TOO_WIDE.format(domain=name))
+            continue
+        if not is_wide and not ruling.safe and pattern.form is Form.SUBDOMAINS and Pattern(name, Form.DOMAIN) in safe:
+            lines[f".{name}"] = EXCEPTION
             continue
         if not ruling.safe and lines.get(name) == RESULT and with_subdomains(pattern) in safe:
             yield Refused(with_subdomains(pattern), f"an exception for {name} itself leaves its sub-domains out, too")
@@ -166,10 +195,11 @@ def keys(text: bytes) -> frozenset[str]:
     return frozenset(line.split(None, 1)[0] for line in lines if not line.startswith("#") and line.strip())
 
 
-# An address as RFC 5321 4.1.2 writes it without quotes (Dot-string "@" Domain), but no # first; a domain of two labels
-# or more, whose last one is no number: nothing that access(5) takes for user@, .domain, <> or a network.
+# An address as Postfix looks it up: unquoted, of the letters of a Dot-string (RFC 5321 4.1.2), but no # first; a
+# domain of two labels or more, whose last one is no number: nothing that access(5) takes for user@, .domain, <> or a
+# network.
 _ATEXT = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]"
-_LOCAL = rf"(?!#)(?=[^@]{{1,64}}@){_ATEXT}+(?:\.{_ATEXT}+)*"
+_LOCAL = rf"(?!#)(?:{_ATEXT}|\.)+"
 _LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
 _DOMAIN = rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}"
 _PLAIN = {
@@ -309,6 +339,14 @@ def _parent_domain_matches_subdomains() -> bool:
     postconf = program.find("postconf")
     names = _postconf(postconf, "parent_domain_matches_subdomains") if postconf else "smtpd_access_maps"
     return "smtpd_access_maps" in re.split(r"[\s,]+", names)
+
+
+def _recipient_delimiter(settings: Settings) -> str:
+    """What this Postfix takes off an address that it does not find; where there is none, its default: nothing."""
+    if settings.recipient_delimiter is not None:
+        return settings.recipient_delimiter
+    postconf = program.find("postconf")
+    return _postconf(postconf, "recipient_delimiter") if postconf else ""
 
 
 def _postconf(postconf: str, name: str) -> str:
