@@ -16,11 +16,10 @@ from itertools import islice
 from time import monotonic
 from typing import NamedTuple
 
-import dns.exception
 import dns.rcode
-import dns.resolver
 
 from safelist.errors import ConfigError
+from safelist.filter.resolv_conf import ResolvConf
 
 MAX_TTL = 86_400
 MAX_NEGATIVE_TTL = 3 * 3600
@@ -49,6 +48,10 @@ _POINTER_TO_QUESTION = b"\xc0\x0c"
 _PLAIN_LABEL = re.compile(rb"[!-\-/-~]+")
 """Printable ASCII without dots: text that leads back to the same name when it is asked for."""
 _NO_ANSWER = "no answer in time"
+
+_PLAIN_SECONDS = 600.0
+"""For how long a nameserver that does not know EDNS is asked without."""
+_KNOWS_NO_EDNS = (dns.rcode.FORMERR, dns.rcode.NOTIMP)
 
 
 class Status(StrEnum):
@@ -89,12 +92,17 @@ class Resolver:
         timeout: float = 5.0,
         max_cached: int = 20_000,
         max_in_flight: int = 256,
+        resolv_conf: ResolvConf | None = None,
     ) -> None:
-        """``nameservers``: IP address and port of each, /etc/resolv.conf's where None; ``timeout``: seconds a look-up.
+        """``nameservers``: IP address and port of each; ``timeout``: seconds a look-up.
 
-        Raises ConfigError where there is no nameserver or one is no IP address.
+        Without ``nameservers`` it is those of ``resolv_conf`` (/etc/resolv.conf), as that file changes. Raises
+        ConfigError where there is no nameserver or one is no IP address.
         """
-        self._servers = _servers(nameservers)
+        self._file = (resolv_conf or ResolvConf()) if nameservers is None else None
+        self._named: tuple[tuple[str, int], ...] = ()
+        self._servers = _servers(nameservers) if nameservers is not None else []
+        self._plain_until: dict[_Server, float] = {}
         self._timeout = timeout
         self._max_cached = max_cached
         self._known: OrderedDict[tuple[str, str], Answer] = OrderedDict()
@@ -103,6 +111,7 @@ class Resolver:
         self._slots = asyncio.Semaphore(max_in_flight)
         self._channels: dict[_Server, _Channel] = {}
         self._closed = False
+        self.reread(again=False)
 
     def peek(self, name: str, kind: str = "A") -> Answer | None:
         """What is known without asking; None where :meth:`query` would ask."""
@@ -129,6 +138,15 @@ class Resolver:
         key = (name.lower().removesuffix("."), kind)
         future = self._flights.get(key) or self._take_off(key)
         return future if isinstance(future, Answer) else await asyncio.shield(future)
+
+    def reread(self, *, again: bool = True) -> None:
+        """Take the nameservers that resolv.conf names now; ``again``: even where the file seems to be the same."""
+        if self._file is None or (named := self._file.nameservers(again=again)) == self._named:
+            return
+        self._named, self._servers = named, _servers(named)
+        for server in self._channels.keys() - set(self._servers):
+            self._channels.pop(server).retire()
+        self._plain_until.clear()
 
     def close(self) -> None:
         """Give every socket back; look-ups under way end as ``FAILED``."""
@@ -173,6 +191,7 @@ class Resolver:
         self._known[key] = answer
 
     async def _within_limits(self, question: bytes, kind: str) -> Answer:
+        self.reread(again=False)
         flight = _Flight(question, _OPT if kind in ("TXT", "MX", "PTR") else b"")
         deadline = asyncio.get_running_loop().time() + self._timeout
         try:
@@ -190,16 +209,35 @@ class Resolver:
         turns = self._servers * 2
         for turn, server in enumerate(turns):
             until = loop.time() + (deadline - loop.time()) / (len(turns) - turn)
+            is_silent = turn >= len(self._servers) and server not in failures
+            if is_silent or self._is_plain(server):  # some drop what they do not know
+                flight.leave_out_edns(server)
             if server not in failures and not self._send(flight, server):
                 failures[server] = "cannot be reached"
             while server not in failures and (reply := await flight.reply(until)):
+                if self._asks_for_less(flight, reply):
+                    continue
                 answer = await self._read(flight, reply, kind, until)
                 if answer.status is not Status.FAILED:
+                    if flight.has_left_out(reply.server) and not self._is_plain(reply.server):
+                        self._plain_until[reply.server] = monotonic() + _PLAIN_SECONDS
                     self._prefer(reply.server)
                     return answer
                 failures[reply.server] = answer.why or ""
         why = "; ".join(dict.fromkeys(failures.values())) if len(failures) == len(self._servers) else _NO_ANSWER
         return _failed(why)
+
+    def _is_plain(self, server: "_Server") -> bool:
+        return self._plain_until.get(server, 0.0) > monotonic()
+
+    def _asks_for_less(self, flight: "_Flight", reply: "_Reply") -> bool:
+        """Whether the server did not understand EDNS, and the question is on its way again without (RFC 6891 7)."""
+        is_error = reply.message is not None and reply.message[3] & 0x0F in _KNOWS_NO_EDNS
+        if not is_error or not flight.has_edns(reply.server):
+            return False
+        flight.leave_out_edns(reply.server)
+        self._plain_until[reply.server] = monotonic() + _PLAIN_SECONDS
+        return self._send(flight, reply.server)
 
     def _prefer(self, server: "_Server") -> None:
         if server is not self._servers[0]:
@@ -236,20 +274,10 @@ class _Server(NamedTuple):
     address: tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 
 
-def _servers(nameservers: Sequence[tuple[str, int]] | None) -> list[_Server]:
-    if nameservers is None:
-        nameservers = _system_nameservers()
+def _servers(nameservers: Sequence[tuple[str, int]]) -> list[_Server]:
     if not nameservers:
         raise ConfigError("nameservers: there is none, write the address of a resolver")
     return [_server(host, port) for host, port in dict.fromkeys(nameservers)]
-
-
-def _system_nameservers() -> list[tuple[str, int]]:
-    try:
-        system = dns.resolver.Resolver()
-    except dns.exception.DNSException:
-        raise ConfigError("nameservers: /etc/resolv.conf names none, write the address of a resolver") from None
-    return [(str(host), system.port) for host in system.nameservers]
 
 
 def _server(host: str, port: int) -> _Server:
@@ -272,11 +300,26 @@ class _Flight:
 
     def __init__(self, question: bytes, additional: bytes) -> None:
         self.question = question
-        counts = _HEADER.pack(0, _RECURSION_DESIRED, 1, 0, 0, 1 if additional else 0)[2:]
-        self.packet = counts + question + additional
+        self._additional = additional
+        self._without: set[_Server] = set()
         self._sent: list[tuple[_Channel, int]] = []
         self._replies: deque[_Reply] = deque(maxlen=_READ_AT_ONCE)
         self._waiter: asyncio.Future[None] | None = None
+
+    def has_edns(self, server: _Server) -> bool:
+        return bool(self._additional) and server not in self._without
+
+    def leave_out_edns(self, server: _Server) -> None:
+        self._without.add(server)
+
+    def has_left_out(self, server: _Server) -> bool:
+        return bool(self._additional) and server in self._without
+
+    def packet(self, server: _Server) -> bytes:
+        """All but the id."""
+        additional = self._additional if self.has_edns(server) else b""
+        counts = _HEADER.pack(0, _RECURSION_DESIRED, 1, 0, 0, 1 if additional else 0)[2:]
+        return counts + self.question + additional
 
     def send(self, channel: "_Channel") -> None:
         self._sent.append((channel, channel.send(self)))
@@ -333,7 +376,7 @@ class _Channel:
         """Ask; returns the id. Raises OSError."""
         while (number := secrets.randbits(16)) in self._waiting:
             pass
-        self._socket.send(number.to_bytes(2, "big") + flight.packet)
+        self._socket.send(number.to_bytes(2, "big") + flight.packet(self._server))
         self._left -= 1
         self._waiting[number] = flight
         return number
@@ -366,10 +409,14 @@ class _Channel:
 
     def _take(self, message: bytes) -> None:
         flight = self._waiting.get(int.from_bytes(message[:2], "big"))
-        if flight is not None and _is_reply(message, flight.question):
+        if flight is not None and self._answers(message, flight):
             flight.arrived(_Reply(self._server, message))
         else:
             self._left -= _STRAY_COSTS
+
+    def _answers(self, message: bytes, flight: _Flight) -> bool:
+        is_bare = flight.has_edns(self._server) and _is_bare_error(message)
+        return is_bare or _is_reply(message, flight.question)
 
     def _tell_all_unreachable(self) -> None:
         for flight in self._waiting.values():
@@ -379,7 +426,7 @@ class _Channel:
 async def _over_tcp(server: _Server, flight: _Flight, until: float) -> bytes | None:
     """The whole answer, asked for again (RFC 7766); None where there is none by that time of the loop."""
     number = secrets.token_bytes(2)
-    packet = number + flight.packet
+    packet = number + flight.packet(server)
     writer = None
     try:
         async with asyncio.timeout_at(until):
@@ -410,6 +457,12 @@ def _is_reply(message: bytes, question: bytes) -> bool:
     if len(message) < 12 + len(question) or message[2] & 0xF8 != 0x80 or message[4:6] != b"\0\1":
         return False
     return message[12 : 12 + len(question)].lower() == question
+
+
+def _is_bare_error(message: bytes) -> bool:
+    """What servers that do not know EDNS send: an error without the question that they could not read."""
+    is_reply = len(message) == 12 and message[2] & 0xF8 == 0x80 and message[4:] == bytes(8)
+    return is_reply and message[3] & 0x0F in _KNOWS_NO_EDNS
 
 
 class _MalformedError(Exception):

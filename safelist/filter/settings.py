@@ -57,7 +57,7 @@ class Filter(Section):
         "X-Safelist", description="The header that says that a listing was lifted, and why; empty: none."
     )
     resolvers: Texts = Field(
-        (), description="DNS servers, ADDRESS or ADDRESS:PORT. Default: those of /etc/resolv.conf.",
+        (), description="DNS servers, ADDRESS or ADDRESS:PORT. Default: those of /etc/resolv.conf, as it changes.",
         examples=[["127.0.0.1"]],
     )  # fmt: skip
     timeout: float = Field(3.0, gt=0, le=60, description="Seconds for the lists' answers, and again for SPF.")

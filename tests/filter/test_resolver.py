@@ -299,6 +299,57 @@ def test_an_error_is_told_at_once(fault: Fault, why: str) -> None:
     assert time.monotonic() - began < 10
 
 
+def bare(code: int) -> Fault:
+    """An error from a server that could not read the question: the header alone."""
+    return lambda query, reply: [query[:2] + bytes((0x80, code)) + bytes(8)]
+
+
+def without_edns(fault: Fault) -> Fault:
+    """Faulty as long as the question comes with EDNS: its last count is that of the OPT record."""
+    return lambda query, reply: fault(query, reply) if query[10:12] != b"\0\0" else [reply]
+
+
+def coded(code: int) -> Fault:
+    return lambda query, reply: [dns_server.answering(flags=0x8180 | code)(query, reply)[0]]
+
+
+@pytest.mark.parametrize(
+    "fault", [bare(1), bare(4), coded(1), coded(4), dns_server.drop], ids=["bare-1", "bare-4", "1", "4", "drop"]
+)
+def test_a_server_that_does_not_know_edns_is_asked_without(fault: Fault) -> None:
+    zone = {f"{number}.example": {"TXT": [f"text {number}"]} for number in range(4)}
+    faults = dict.fromkeys(zone, without_edns(fault))
+
+    async def use(resolver: Resolver) -> list[Answer]:
+        return [await resolver.query(name, "TXT") for name in zone]
+
+    with nameserver(zone, faults) as server:
+        answers = run(use, server.address, timeout=6)
+    assert [answer.values for answer in answers] == [(f"text {number}",) for number in range(4)]
+    first, *later = [server.queries[name, "TXT"] for name in zone]
+    assert (first, later) == (2, [1, 1, 1]), "it is remembered"
+
+
+@pytest.mark.parametrize("code", [1, 4])
+def test_who_answers_an_error_to_a_plain_question_is_believed(code: int) -> None:
+    name = {1: "FORMERR", 4: "NOTIMP"}[code]
+    for kind in ("A", "TXT"):
+        assert answer_to(coded(code), kind=kind).why == f"the nameserver answers {name}"
+    assert answer_to(bare(code), kind="A").why == "no answer in time"
+
+
+def test_a_truncated_answer_without_edns_comes_over_tcp_without_it() -> None:
+    zone = {"long.example": {"TXT": ["x" * 700]}}
+    refusing = without_edns(bare(1))
+
+    def fault(query: bytes, reply: bytes) -> Sequence[bytes]:
+        return refusing(query, dns_server.truncated(query, reply)[0])
+
+    with nameserver(zone, {"long.example": fault}, {"long.example": refusing}) as server:
+        assert ask(server, "long.example", "TXT", timeout=5).values == ("x" * 700,)
+        assert server.over_tcp == {("long.example", "TXT"): 1}
+
+
 def test_a_truncated_answer_comes_over_tcp() -> None:
     with nameserver(ONE, {"one.example": dns_server.truncated}) as server:
         assert ask(server, "one.example")[:2] == FOUND

@@ -44,7 +44,7 @@ def run(
         str | None, typer.Option("--max-age", metavar="DAYS", help="Instead of the configuration's, such as 7d.")
     ] = None,
 ) -> None:
-    """Answer Postfix until SIGTERM; every verdict is one line on standard error. SIGHUP looks for a new snapshot."""
+    """Answer Postfix until SIGTERM; every verdict is one line on standard error. SIGHUP looks for changed files."""
     chosen = load_filter(config_file)
     given = {"mode": mode, "max_age": None if max_age is None else _days(max_age)}
     chosen = chosen.model_copy(update={name: value for name, value in given.items() if value is not None})
@@ -108,10 +108,13 @@ async def _serve(chosen: Filter) -> None:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
+    def reload() -> None:
+        resolver.reread()
+        start("snapshot", lambda: holder.refresh(again=True))
+
     server = Server(
         service.answer, chosen.listen, limits=Limits(max_connections=chosen.max_connections),
-        socket_mode=int(chosen.socket_mode, 8),
-        on_reload=lambda: start("snapshot", lambda: holder.refresh(again=True)),
+        socket_mode=int(chosen.socket_mode, 8), on_reload=reload,
     )  # fmt: skip
     try:
         await holder.refresh()
