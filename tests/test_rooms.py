@@ -40,6 +40,7 @@ PURE = [
     "override_file",
     "policy",
     "audit/verp.py",
+    "filter/address_space.py",
     "filter/decision.py",
     "filter/dnsbl.py",
     "filter/placement.py",
@@ -59,6 +60,7 @@ PURE_STDLIB = {
     "enum",
     "functools",
     "hashlib",
+    "heapq",
     "importlib",  # its own tables
     "io",
     "ipaddress",

@@ -131,8 +131,8 @@ class Service:
             raise AssertionError("without a client nothing is asked")
         if need is Need.LISTINGS:
             return facts._replace(listings=await self._lists.ask(facts.client))
-        proof, told = await self._prover.prove(facts.client, mail.sender, mail.helo)
-        return facts._replace(proof=proof, proof_told=told)
+        found = await self._prover.prove(facts.client, mail.sender, mail.helo)
+        return facts._replace(proof=found.proof, proof_told=found.told, proof_said=found.said)
 
     def _names(self, mail: Mail) -> set[str | None]:
         """The recipient's address with and without its extension."""

@@ -75,7 +75,7 @@ class Facts(NamedTuple):
     """One recipient of one mail. None stands for what was not asked yet.
 
     ``client`` is None where the mail server named no IP address. ``safety`` is the policy's decision about the sender
-    for this recipient; ``proof_told`` says for people what SPF found.
+    for this recipient; ``proof_told`` says for people what SPF found, and ``proof_said`` to the sender.
     """
 
     client: IPv4Address | IPv6Address | None
@@ -88,6 +88,7 @@ class Facts(NamedTuple):
     listings: Found | None = None
     proof: Proof | None = None
     proof_told: str = ""
+    proof_said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ def _cannot_authenticate(facts: Facts, choices: Choices) -> Verdict | None:
 
 
 def _not_authenticated(facts: Facts, choices: Choices) -> Verdict:
-    reply = f"{_reply(facts)}; SPF does not permit your IP to use this sender"
+    reply = f"{_reply(facts)}; {facts.proof_said or 'SPF does not show that this mail is from its sender'}"
     return Verdict(Action.REJECT, Reason.NOT_AUTHENTICATED, f"{_whys(facts)}; {facts.proof_told}", reply[:MAX_TEXT])
 
 

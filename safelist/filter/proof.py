@@ -1,17 +1,44 @@
 """Whether a mail is from its envelope sender: what SPF says, as the decision needs it."""
 
 import asyncio
+import secrets
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import islice
+from typing import NamedTuple
 
-from safelist.filter import spf
+from safelist.filter import address_space, spf
 from safelist.filter.decision import Proof
 from safelist.filter.resolver import Resolver
+from safelist.filter.spf import Outcome, Result
 
-_NOBODYS = {
-    4: tuple(map(ip_address, ("0.255.0.1", "240.0.0.1"))),
-    6: tuple(map(ip_address, ("100::1", "e000::1"))),
+MAX_SHARE = {4: 1 / 100, 6: 1 / 500}
+"""Of the public addresses: what no one sender has, by IP version.
+
+A /8 of IPv4, which a few companies own and some of them publish, is 1/221, and the records of the largest providers
+permit below a million addresses, 1/3700. In IPv6 1/512 is a /12: what a regional registry has for all its members.
+"""
+
+_STRANGERS = 8
+_TOO_MANY_STRANGERS = 2
+"""A record that permits ``MAX_SHARE`` of IPv4 is taken for too wide once in 370 draws; one that permits all, always."""
+
+_SAID = {
+    Result.NONE: "{domain} publishes no SPF record, so nothing shows that this mail is from it",
+    Result.NEUTRAL: "the SPF record of {domain} does not say whether your IP may use this sender (neutral)",
+    Result.SOFTFAIL: "SPF of {domain} says that your IP probably may not use this sender (softfail)",
+    Result.FAIL: "SPF does not permit your IP to use this sender",
+    Result.PERMERROR: "the SPF record of {domain} is in error (permerror)",
+    Result.TEMPERROR: "the SPF record of {domain} could not be read now (temperror)",
 }
-"""Addresses of both halves of the Internet that no client can have (RFC 6890 2.2.2 and 2.2.3)."""
+
+
+class Proven(NamedTuple):
+    """``told``: a sentence for the administrator. ``said``: for the sender, behind the reply that rejects the mail."""
+
+    proof: Proof
+    told: str
+    said: str = ""
 
 
 class Prover:
@@ -20,31 +47,63 @@ class Prover:
     def __init__(self, resolver: Resolver, timeout: float) -> None:
         self._resolver = resolver
         self._timeout = timeout
+        self._strangers = {version: tuple(islice(_public_addresses(version), _STRANGERS)) for version in (4, 6)}
 
-    async def prove(self, client: IPv4Address | IPv6Address, sender: str, helo: str) -> tuple[Proof, str]:
-        """What became of it, and a sentence for people. Only a pass of the sender's own domain holds.
+    async def prove(self, client: IPv4Address | IPv6Address, sender: str, helo: str) -> Proven:
+        """What became of it. Only a pass of the sender's own domain holds.
 
-        A record that permits addresses that nobody can have, such as ``v=spf1 +all``, permits everybody: no proof.
+        A record that permits more addresses than any sender has, such as ``v=spf1 +all``, proves nothing.
         """
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._prove(client, sender, helo)
         except TimeoutError:
-            return Proof.CANNOT_TELL, f"SPF of the sender gave no result in {self._timeout:g} seconds."
+            told = f"SPF of the sender gave no result in {self._timeout:g} seconds."
+            return Proven(Proof.CANNOT_TELL, told, "your SPF record could not be read in time")
 
-    async def _prove(self, client: IPv4Address | IPv6Address, sender: str, helo: str) -> tuple[Proof, str]:
-        found = await self._check(client, sender, helo)
-        told = f"SPF of {found.domain or 'the sender'}: {found.result} ({found.explanation})."
-        if found.result is spf.Result.TEMPERROR:
-            return Proof.CANNOT_TELL, told
+    async def _prove(self, client: IPv4Address | IPv6Address, sender: str, helo: str) -> Proven:
+        found = await spf.check(self._resolver, client, sender, helo, self._timeout)
         if not found.authenticated:
-            return Proof.FAILS, told
-        others = await asyncio.gather(*(self._check(each, sender, helo) for each in _NOBODYS[client.version]))
-        if any(other.authenticated for other in others):
-            return Proof.FAILS, f"SPF of {found.domain} permits every client there can be, which proves nothing."
-        if any(other.result is spf.Result.TEMPERROR for other in others):
-            return Proof.CANNOT_TELL, f"SPF of {found.domain} could not be read whole."
-        return Proof.HOLDS, told
+            return _unproven(found)
+        reach = await spf.measure(self._resolver, client, sender, helo)
+        if reach.share > MAX_SHARE[client.version]:
+            return _too_wide(found, f"{reach.share:.1%} of all public IPv{client.version} addresses")
+        if not reach.is_whole and await self._permits_strangers(client.version, sender, helo):
+            return _too_wide(found, "clients drawn at random")
+        return Proven(Proof.HOLDS, _told(found))
 
-    async def _check(self, client: IPv4Address | IPv6Address, sender: str, helo: str) -> spf.Outcome:
-        return await spf.check(self._resolver, client, sender, helo, self._timeout)
+    async def _permits_strangers(self, version: int, sender: str, helo: str) -> bool:
+        """Whether terms that cannot be measured (``exists:%{i}.x.example``) permit anybody who happens to ask."""
+        outcomes = await asyncio.gather(
+            *(
+                spf.check(self._resolver, stranger, sender, helo, self._timeout, is_probe=True)
+                for stranger in self._strangers[version]
+            )
+        )
+        return sum(outcome.authenticated for outcome in outcomes) >= _TOO_MANY_STRANGERS
+
+
+def _unproven(found: Outcome) -> Proven:
+    proof = Proof.CANNOT_TELL if found.result is Result.TEMPERROR else Proof.FAILS
+    if not found.domain or found.is_null_sender:
+        return Proven(proof, _told(found), "this sender has no domain of which SPF could tell")
+    return Proven(proof, _told(found), _SAID[found.result].format(domain=found.domain))
+
+
+def _told(found: Outcome) -> str:
+    if found.result is Result.NONE and found.domain:
+        return f"{found.domain} publishes no SPF record."
+    return f"SPF of {found.domain or 'the sender'}: {found.result} ({found.explanation})."
+
+
+def _too_wide(found: Outcome, whom: str) -> Proven:
+    text = f"SPF of {found.domain} permits {whom}, which proves nothing"
+    return Proven(Proof.FAILS, f"{text}.", text)
+
+
+def _public_addresses(version: int) -> Iterator[IPv4Address | IPv6Address]:
+    """Any, in an order that nobody outside can foresee; each process keeps its own, so that answers are cached."""
+    while True:
+        number = secrets.randbits(32) if version == 4 else 1 << 125 | secrets.randbits(125)
+        if address_space.share(((number, number),), version):
+            yield ip_address(number) if version == 4 else IPv6Address(number)

@@ -8,12 +8,15 @@ less than a thread to wait in, and slow nameservers of senders hold nothing up.
 import asyncio
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from safelist import domains
+from safelist.filter import address_space
+from safelist.filter.address_space import EVERYBODY, Ranges
 from safelist.filter.resolver import Answer, Resolver, Status
 from safelist.sender import MAX_ADDRESS, Form, domain_of, parse
 
@@ -34,6 +37,9 @@ _MACRO_COSTS = 64
 """Octets of record whose evaluation takes as long as a macro's."""
 _SLOW = re.compile(rb"[^ ]{513}|[0-9A-Za-z]{129}")
 """Terms, and labels in them, that no name can hold: pyspf takes time with the square of their length."""
+_MODIFIER = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)=(.*)", re.DOTALL)
+_OF_THE_CLIENT = re.compile(r"%\{[ip]", re.IGNORECASE)
+"""Macros that differ from client to client (RFC 7208 7.2)."""
 
 
 class Result(StrEnum):
@@ -71,26 +77,63 @@ class Outcome(NamedTuple):
         return self.result is Result.PASS and not self.is_null_sender
 
 
+class Reach(NamedTuple):
+    """Whom a record permits, as far as that can be measured.
+
+    ``share`` of the public addresses of the client's IP version, between 0 and 1. ``is_whole``: no term depends on the
+    client in a way that only asking for it shows, and every term could be read.
+    """
+
+    share: float
+    is_whole: bool
+
+
 async def check(
-    resolver: Resolver, client: IPv4Address | IPv6Address, sender: str, helo: str, timeout: float = MAX_SECONDS
+    resolver: Resolver,
+    client: IPv4Address | IPv6Address,
+    sender: str,
+    helo: str,
+    timeout: float = MAX_SECONDS,
+    *,
+    is_probe: bool = False,
 ) -> Outcome:
     """Evaluate the SPF record of ``sender``'s domain, or for the null sender (empty) that of ``helo``, for ``client``.
 
     ``sender`` is as in MAIL FROM, without ``<>``; a domain in other letters is asked for in A-labels. Never raises:
     a DNS failure or ``timeout`` seconds passed are TEMPERROR, and whatever pyspf stumbles over is PERMERROR. (Where
-    the client's reverse names cannot be looked up, ``ptr`` does not match, as RFC 7208 5.5 has it.)
+    the client's reverse names cannot be looked up, ``ptr`` does not match, as RFC 7208 5.5 has it.) ``is_probe``: the
+    client is made up, so its reverse names, which are somebody else's, are not looked up.
     """
     began = monotonic()
     local, domain = _identity(sender, helo)
     if not domain:
         return Outcome(Result.NONE, "there is no domain name in the sender or HELO", "", not sender)
-    plain = type(client)(int(client))  # without the zone of a link-local address
+    question = _Question(_plain(client), local, domain, helo[:_MAX_HELO], is_probe)
     try:
         async with asyncio.timeout(timeout):
-            result, text = await _evaluate(resolver, _Question(str(plain), local, domain, helo[:_MAX_HELO]))
+            result, text = await _evaluate(resolver, question)
     except TimeoutError:
         result, text = Result.TEMPERROR, f"no result within {timeout:g} s"
     return Outcome(result, _one_line(text), domain, not sender, (monotonic() - began) * 1000)
+
+
+async def measure(resolver: Resolver, client: IPv4Address | IPv6Address, sender: str, helo: str) -> Reach:
+    """How many of the clients of ``client``'s IP version may send as ``sender``: every term is read, in order.
+
+    A term that cannot be read (a DNS failure, a record in error) permits nobody, and so do those behind it.
+    """
+    local, domain = _identity(sender, helo)
+    question = _Question(_plain(client), local, domain, helo[:_MAX_HELO])
+    try:
+        found = await _answered(resolver, lambda answers: _Measurement(question, answers, resolver.peek).measure())
+    except Exception:
+        return Reach(0.0, is_whole=False)
+    return found or Reach(0.0, is_whole=False)
+
+
+def _plain(client: IPv4Address | IPv6Address) -> str:
+    """Without the zone of a link-local address."""
+    return str(type(client)(int(client)))
 
 
 def _identity(sender: str, helo: str) -> tuple[str, str]:
@@ -107,20 +150,35 @@ class _Question(NamedTuple):
     local: str
     domain: str
     helo: str
+    is_probe: bool = False
 
 
 async def _evaluate(resolver: Resolver, question: _Question) -> tuple[Result, str]:
+    def evaluation(answers: "_Answers") -> tuple[Result, str]:
+        result, _, text = _Evaluation(question, answers, resolver.peek).check()
+        return Result(result), text
+
+    try:
+        found = await _answered(resolver, evaluation)
+    except Exception as error:
+        return Result.PERMERROR, f"the record cannot be evaluated ({type(error).__name__})"
+    return found or (Result.PERMERROR, f"more than {_MAX_QUERIES} DNS queries")
+
+
+_Answers = Mapping[tuple[str, str], Answer]
+T = TypeVar("T")
+
+
+async def _answered(resolver: Resolver, evaluation: Callable[[_Answers], T]) -> T | None:
+    """What it comes to once every answer that it misses is known; None where they are too many."""
     answers: dict[tuple[str, str], Answer] = {}
     for _ in range(_MAX_QUERIES):
         try:
-            result, _, text = _Evaluation(question, answers, resolver.peek).check()
-            return Result(result), text
+            return evaluation(answers)
         except _MissingError as missing:
             key = missing.name, missing.kind
-        except Exception as error:
-            return Result.PERMERROR, f"the record cannot be evaluated ({type(error).__name__})"
         answers[key] = await resolver.query(*key)
-    return Result.PERMERROR, f"more than {_MAX_QUERIES} DNS queries"
+    return None
 
 
 def _one_line(text: str) -> str:
@@ -151,6 +209,7 @@ class _Evaluation(spf.query):  # type: ignore[misc]
         self.l, self.o, self.d = question.local, question.domain, question.domain  # pyspf splits at the first @
         self._answers = answers
         self._peek = peek
+        self._is_probe = question.is_probe
         self._work = 0
 
     def dns(self, name: str, qtype: str, cnames: object = None, ignore_void: bool = False) -> list[Any]:
@@ -163,7 +222,9 @@ class _Evaluation(spf.query):  # type: ignore[misc]
             raise _MissingError(asked, qtype)
         if answer.status is Status.FAILED:
             raise spf.TempError(f"DNS: {answer.why}")
-        if not answer.values and not ignore_void:
+        # A host that has only addresses of the other IP version exists; RFC 7208 4.6.4 is about names that do not.
+        exists = answer.status is Status.NO_DATA and qtype in ("A", "AAAA")
+        if not answer.values and not ignore_void and not exists:
             self._count_void_lookup()
         return [self._value(qtype, text) for text in answer.values]
 
@@ -187,6 +248,10 @@ class _Evaluation(spf.query):  # type: ignore[misc]
                 raise spf.PermError("SPF records longer than names or the limits of RFC 7208 can make them")
         return text
 
+    def check0(self, spf: str | None, recursion: int) -> tuple[str, int, str]:
+        result: tuple[str, int, str] = super().check0(spf and _with_modifiers_apart(spf), recursion)
+        return result
+
     def dns_mx(self, domainname: str) -> list[str]:
         """RFC 7208 4.6.4: more than ten are an error. A void lookup is a term's, not that of each of its hosts."""
         hosts = self.dns(domainname, "MX")
@@ -196,6 +261,8 @@ class _Evaluation(spf.query):  # type: ignore[misc]
 
     def validated_ptrs(self) -> list[str]:
         """RFC 7208 5.5: the first ten names of the client that lead back to it; a DNS error there is no match."""
+        if self._is_probe:
+            return []
         try:
             names = self.dns_ptr(self.i)[: spf.MAX_PTR]
         except spf.TempError:
@@ -212,6 +279,84 @@ class _Evaluation(spf.query):  # type: ignore[misc]
     def get_explanation(self, spec: str) -> None:
         """Never asked for: it would be a stranger's text in our log."""
         return
+
+
+def _with_modifiers_apart(record: str) -> str:
+    """The record with unknown modifiers under names of their own, and the known ones' names in lower case.
+
+    pyspf takes any modifier that comes twice for an error, but RFC 7208 6 says so only of redirect and exp.
+    """
+    version, *terms = record.split(" ")
+    for at, term in enumerate(terms):
+        if found := _MODIFIER.fullmatch(term):
+            name = found[1].lower()
+            terms[at] = f"{name if name in ('redirect', 'exp') else f'unknown{at}'}={found[2]}"
+    return " ".join((version, *terms))
+
+
+class _Measurement(_Evaluation):
+    """Reads every term of a record instead of stopping at the first that matches the client."""
+
+    _is_whole = True
+    _has_ended = False
+
+    def measure(self) -> Reach:
+        permitted = self._permitted(self.d)
+        return Reach(address_space.share(permitted, self.ipaddr.version), self._is_whole)
+
+    def _permitted(self, domain: str) -> Ranges:
+        """Whom the record of a domain permits; what follows an error permits nobody (RFC 7208 4.6)."""
+        terms: list[tuple[Ranges, bool]] = []
+        outer, self.d = self.d, domain
+        try:
+            for term in self._terms(self._record_of(domain)):
+                terms.append(term)
+                if self._has_ended:
+                    break
+        except (spf.TempError, spf.PermError):
+            self._has_ended, self._is_whole = True, False
+        finally:
+            self.d = outer
+        return address_space.first_match(terms)
+
+    def _record_of(self, domain: str) -> str:
+        record: str | None = self.dns_spf(domain)
+        if record is None:
+            raise spf.PermError("no SPF record")
+        return _with_modifiers_apart(record)
+
+    def _terms(self, record: str) -> Iterator[tuple[Ranges, bool]]:
+        """Whom each term is about, and whether it permits them."""
+        texts = [text for text in record.split(" ")[1:] if text]
+        redirect = next((text[9:] for text in texts if text.startswith("redirect=")), None)
+        terms = [self.validate_mechanism(text) for text in texts if not _MODIFIER.fullmatch(text)]
+        for text, name, target, length, result in terms:
+            yield self._matched(text, name, target, length), result == "pass"
+            if name == "all":
+                return
+        if redirect is not None:
+            yield self._matched(redirect, "include", self.expand_domain(redirect), 0), True
+
+    def _matched(self, text: str, name: str, target: str, length: int) -> Ranges:
+        """The clients that a mechanism matches; none where that depends on the client."""
+        everybody = EVERYBODY[self.ipaddr.version]
+        if name == "all":
+            return everybody
+        if name in ("ip4", "ip6"):
+            is_of_this = name == f"ip{self.ipaddr.version}"
+            return address_space.network(target, length) if is_of_this else ()
+        self.check_lookups()
+        if _OF_THE_CLIENT.search(text):
+            self._is_whole = False
+            return ()
+        if name == "include":
+            return self._permitted(target)
+        if name == "exists":
+            return everybody if self.dns_a(target, "A") else ()
+        if name == "ptr":  # only whose names lead there and back; under a public suffix that is anybody
+            return everybody if domains.is_public_suffix(target) else ()
+        hosts = self.dns_a(target, self.A) if name == "a" else self.dns_mx(target)
+        return tuple(each for host in hosts for each in address_space.network(host, length))
 
 
 def _asked(name: str) -> str | None:

@@ -6,13 +6,13 @@ from ipaddress import ip_address
 import pytest
 
 from safelist.filter.decision import Proof
-from safelist.filter.proof import Prover
+from safelist.filter.proof import Proven, Prover
 from safelist.filter.resolver import Resolver
 from tests.filter.dns_server import Zone, nameserver, servfail
 
 
-def prove(record: str, client: str = "192.0.2.1", more: Zone | None = None) -> tuple[Proof, str]:
-    async def main(address: tuple[str, int]) -> tuple[Proof, str]:
+def prove(record: str, client: str = "192.0.2.1", more: Zone | None = None) -> Proven:
+    async def main(address: tuple[str, int]) -> Proven:
         resolver = Resolver([address], timeout=1)
         prover = Prover(resolver, 2)
         try:
@@ -58,5 +58,122 @@ def test_only_a_record_that_tells_clients_apart_proves_anything(record: str, exp
 
 def test_the_same_for_ipv6() -> None:
     assert prove("v=spf1 ip6:2001:db8::/32 -all", "2001:db8::1")[0] is Proof.HOLDS
+    assert prove("v=spf1 ip6:2600::/12 -all", "2600::1")[0] is Proof.HOLDS
+    assert prove("v=spf1 ip6:2600::/10 -all", "2600::1")[0] is Proof.FAILS
     found = prove("v=spf1 ip6:::/0 -all", "2001:db8::1")
-    assert found == (Proof.FAILS, "SPF of corp.example permits every client there can be, which proves nothing.")
+    told = "SPF of corp.example permits 100.0% of all public IPv6 addresses, which proves nothing"
+    assert found == (Proof.FAILS, f"{told}.", told)
+
+
+TEN = " ".join(f"ip4:{first}.0.0.0/{length}" for first, length in [
+    (1, 8), (2, 7), (4, 6), (8, 7), (11, 8), (12, 6), (16, 4), (32, 3), (64, 2), (128, 1),
+])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "v=spf1 -ip4:0.255.0.1 -ip4:240.0.0.1 +all",
+        f"v=spf1 {TEN} -all",
+        "v=spf1 ip4:192.0.0.0/6 -all",
+        "v=spf1 a/1 -all",
+        "v=spf1 mx/2 -all",
+        "v=spf1 include:one.example -all",
+        "v=spf1 redirect=one.example",
+        "v=spf1 REDIRECT=one.example",
+        "v=spf1 exists:a.one.example -all",
+        "v=spf1 exists:%{l}.any.example -all",
+        "v=spf1 -exists:%{i}.nobody.example +all",
+        "v=spf1 -include:broken.example +all",
+        "v=spf1 -ip4:0.255.0.1 exists:%{i}.any.example -all",
+        "v=spf1 include:%{i}.all.example -all",
+        "v=spf1 ip4:192.0.2.1 moo=a moo=b +all",
+        "v=spf1 ip4:192.0.2.1 include:many.example +all",
+    ],
+)
+def test_however_it_is_written_what_permits_the_internet_proves_nothing(record: str) -> None:
+    more: Zone = {
+        "corp.example": {"TXT": [record], "A": ["192.0.2.1"], "MX": ["1 a.one.example."]},
+        "one.example": {"TXT": ["v=spf1 include:two.example -all"]},
+        "two.example": {"TXT": ["v=spf1 -ip4:0.255.0.1 -ip4:240.0.0.1 ip4:0.0.0.0/1 ip4:192.0.0.0/2 ~all"]},
+        "a.one.example": {"A": ["192.0.2.1"]},
+        "many.example": {"TXT": ["v=spf1 -ip4:0.0.0.0/1 -ip4:128.0.0.0/1 " + "a:x.example " * 11]},
+        "*.any.example": {"A": ["127.0.0.2"]},
+        "*.all.example": {"TXT": ["v=spf1 +all"]},
+    }
+    proof, told, said = prove(record, more=more)
+    if record == "v=spf1 -include:broken.example +all":  # nobody passes while that cannot be read
+        assert proof is Proof.CANNOT_TELL
+    else:
+        assert (proof, told.rstrip(".")) == (Proof.FAILS, said)
+        assert "which proves nothing" in said
+
+
+GOOGLE = (
+    "ip4:35.190.247.0/24 ip4:64.233.160.0/19 ip4:66.102.0.0/20 ip4:66.249.80.0/20 ip4:72.14.192.0/18 "
+    "ip4:74.125.0.0/16 ip4:108.177.8.0/21 ip4:173.194.0.0/16 ip4:209.85.128.0/17 ip4:216.58.192.0/19"
+)
+MICROSOFT = "ip4:40.92.0.0/15 ip4:40.107.0.0/16 ip4:52.100.0.0/15 ip4:52.102.0.0/16 ip4:52.103.0.0/17 ip4:104.47.0.0/17"
+AMAZON = "ip4:199.255.192.0/22 ip4:199.127.232.0/22 ip4:54.240.0.0/18 ip4:69.169.224.0/20 ip4:76.223.176.0/20"
+LARGE: Zone = {
+    "google.example": {"TXT": ["v=spf1 include:blocks.google.example include:blocks2.google.example ~all"]},
+    "blocks.google.example": {"TXT": [f"v=spf1 {GOOGLE} ~all"]},
+    "blocks2.google.example": {"TXT": ["v=spf1 ip6:2001:4860:4000::/36 ip6:2404:6800:4000::/36 ~all"]},
+    "outlook.example": {"TXT": [f"v=spf1 {MICROSOFT} ip6:2a01:111:f400::/48 ip6:2a01:111:f403::/49 -all"]},
+    "ses.example": {"TXT": [f"v=spf1 {AMAZON} -all"]},
+    "1.2.0.192.in-addr.corp.example.hosted.example": {"TXT": ["v=spf1 ip4:192.0.2.1 -all"]},
+    "*.hosted.example": {"TXT": ["v=spf1 -all"]},
+    "192.0.2.1.own.example": {"A": ["127.0.0.2"]},
+    "h4.example": {"A": ["192.0.2.9"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("record", "client"),
+    [
+        ("v=spf1 include:google.example ~all", "209.85.220.41"),
+        ("v=spf1 include:google.example ~all", "2001:4860:4864:20::1"),
+        ("v=spf1 include:outlook.example -all", "40.107.22.1"),
+        ("v=spf1 include:outlook.example -all", "2a01:111:f400::1"),
+        ("v=spf1 a mx include:google.example include:outlook.example include:ses.example -all", "54.240.1.1"),
+        ("v=spf1 ip4:17.0.0.0/8 include:google.example include:outlook.example ~all", "17.58.1.1"),
+        ("v=spf1 ip4:10.0.0.0/8 ip4:172.16.0.0/12 ip4:192.168.0.0/16 ip4:127.0.0.0/8 ip4:192.0.2.1 -all", "192.0.2.1"),
+        ("v=spf1 include:%{ir}.%{v}.%{d}.hosted.example ~all", "192.0.2.1"),
+        ("v=spf1 exists:%{i}.own.example -all", "192.0.2.1"),
+        ("v=spf1 ip4:192.0.2.0/24 ptr:corp.example -all", "192.0.2.1"),
+        ("v=spf1 ip4:192.0.2.0/24 include:broken.example -all", "192.0.2.1"),
+        ("v=spf1 ip4:192.0.2.0/24 include:none.example -all", "192.0.2.1"),
+    ],
+)
+def test_a_large_sender_still_proves_itself(record: str, client: str) -> None:
+    found = prove(record, client, LARGE)
+    assert found.proof is Proof.HOLDS, found.told
+
+
+@pytest.mark.parametrize(
+    ("record", "told", "said"),
+    [
+        ("no record", "corp.example publishes no SPF record.",
+         "corp.example publishes no SPF record, so nothing shows that this mail is from it"),
+        ("v=spf1 ?all", "SPF of corp.example: neutral (access neither permitted nor denied).",
+         "the SPF record of corp.example does not say whether your IP may use this sender (neutral)"),
+        ("v=spf1 ~all", "SPF of corp.example: softfail (domain owner discourages use of this host).",
+         "SPF of corp.example says that your IP probably may not use this sender (softfail)"),
+        ("v=spf1 -all", "SPF of corp.example: fail (SPF fail - not authorized).",
+         "SPF does not permit your IP to use this sender"),
+        ("v=spf1 moo", "SPF of corp.example: permerror (SPF Permanent Error: Unknown mechanism found: moo).",
+         "the SPF record of corp.example is in error (permerror)"),
+        ("v=spf1 ip4:192.0.2.1 -all", "SPF of corp.example: pass (sender SPF authorized).", ""),
+    ],
+)  # fmt: skip
+def test_what_spf_found_is_said_as_it_is(record: str, told: str, said: str) -> None:
+    assert prove(record)[1:] == (told, said)
+
+
+def test_a_provider_that_owns_a_public_suffix_as_its_reverse_names_permits_anybody_there() -> None:
+    names: Zone = {
+        "1.2.0.192.in-addr.arpa": {"PTR": ["host.shop.co.uk."]},
+        "host.shop.co.uk": {"A": ["192.0.2.1"]},
+    }
+    assert prove("v=spf1 ptr:co.uk -all", more=names).proof is Proof.FAILS
+    assert prove("v=spf1 ptr:shop.co.uk -all", more=names).proof is Proof.HOLDS

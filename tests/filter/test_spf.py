@@ -182,6 +182,43 @@ def test_more_than_two_void_look_ups_are_an_error() -> None:
     assert check(publishing(f"v=spf1 {' '.join(voids)} ip4:192.0.2.1 -all")).result is Result.PERMERROR
 
 
+@pytest.mark.parametrize("host", [{"AAAA": ["2001:db8::1"]}, {"CNAME": ["real.example."]}, {"TXT": ["a name"]}])
+def test_a_host_that_exists_is_no_void_look_up(host: Mapping[str, Sequence[str]]) -> None:
+    names = [f"h{number}.example" for number in range(4)]
+    record = f"v=spf1 {' '.join(f'a:{name}' for name in names)} ip4:192.0.2.1 -all"
+    zone = {**publishing(record), **dict.fromkeys(names, host), "real.example": {"AAAA": ["2001:db8::2"]}}
+    assert check(zone).result is Result.PASS
+    assert check(zone, STRANGER).result is Result.FAIL
+
+
+def test_a_host_of_the_other_ip_version_denies_no_pass() -> None:
+    zone = {**publishing("v=spf1 a:1.example a:2.example a:3.example ip6:2001:db8::/32 -all")}
+    hosts: Zone = {f"{number}.example": {"A": [CLIENT]} for number in (1, 2, 3)}
+    assert check({**zone, **hosts}, "2001:db8::5").result is Result.PASS
+
+
+@pytest.mark.parametrize(
+    ("modifiers", "result"),
+    [
+        ("moo=a moo=b", Result.PASS),
+        ("moo=a MOO=b moo.x_y-1=c moo=a", Result.PASS),
+        ("default=a default=b op=a op=b", Result.PASS),
+        ("moo=a moo=%(b)", Result.PERMERROR),
+        ("moo=%(a)", Result.PERMERROR),
+        ("exp=a.example exp=b.example", Result.PERMERROR),
+        ("exp=a.example EXP=b.example", Result.PERMERROR),
+        ("redirect=a.example redirect=b.example", Result.PERMERROR),
+        ("redirect=a.example Redirect=b.example", Result.PERMERROR),
+    ],
+)
+def test_only_known_modifiers_may_not_be_repeated(modifiers: str, result: Result) -> None:
+    assert check(publishing(f"v=spf1 ip4:192.0.2.1 {modifiers}")).result is result
+
+
+def test_the_name_of_a_modifier_is_the_same_in_any_case() -> None:
+    assert check(publishing("v=spf1 Redirect=b.example", b_example="v=spf1 ip4:192.0.2.1 -all")).result is Result.PASS
+
+
 @pytest.mark.parametrize(
     "zone",
     [
