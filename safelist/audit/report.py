@@ -33,6 +33,8 @@ MOST_PROVIDERS = 20
 MOST_EXAMPLES = 5
 MOST_MAILBOXES = 1000
 MOST_MADE_ANEW = 200
+MOST_TRUST = 500_000
+"""Entries of all mailboxes together: some 15 MB of page, which a browser still searches in a second."""
 STALE_AFTER = timedelta(days=7)
 
 
@@ -155,6 +157,13 @@ class Troubled(NamedTuple):
     answered: datetime | None
 
 
+class Trust(NamedTuple):
+    """Whom one mailbox trusts now: the texts of its open entries, sorted, whether they count or not."""
+
+    mailbox: str
+    texts: tuple[str, ...]
+
+
 class MadeAnew(NamedTuple):
     """An entry that will not match twice, and what to do about it."""
 
@@ -182,6 +191,7 @@ class Report:
     not_senders: tuple[NotASender, ...]
     overrides: tuple[OverrideLine, ...]
     mailboxes: Portion[Troubled]
+    trust: Portion[Trust]
     made_anew: Portion[MadeAnew]
 
 
@@ -191,11 +201,15 @@ def build(
     now: datetime,
     stale_after: timedelta = STALE_AFTER,
     verified: Verified | None = None,
+    demands: Sequence[Setting] = (),
+    most_trust: int = MOST_TRUST,
 ) -> Report:
     """The report as of ``now``, from the newest state of the aggregate.
 
     ``stale_after``: a mailbox without a believed answer for so long is shown. ``verified``: what
-    :meth:`Store.verify_chain` found, which takes too long to be done here.
+    :meth:`Store.verify_chain` found, which takes too long to be done here. ``demands``: what each target that is
+    published asks of a mail, in the target's own words. ``most_trust``: entries that are shown
+    of all mailboxes together.
     """
     overrides = store.overrides()
     found = _survey(store.candidates(settings, now, at_least=1), settings, now)
@@ -203,7 +217,7 @@ def build(
         made=now,
         version=safelist.__version__,
         stale_after=stale_after,
-        policy=tuple(_in_words(settings)),
+        policy=(*_in_words(settings), *(demands or (_NO_TARGET,))),
         verified=verified,
         totals=store.totals(),
         overrides_in_force=sum(override.in_force(now) for override in overrides),
@@ -215,6 +229,7 @@ def build(
         not_senders=tuple(_not_senders(store)),
         overrides=tuple(_overrides(overrides, settings, now)),
         mailboxes=_troubled(store.mailboxes(), now, stale_after),
+        trust=_trust(store, most_trust),
         made_anew=_made_anew(found.made_anew, settings),
     )
 
@@ -222,10 +237,11 @@ def build(
 # The policy's settings, in words.
 
 _AUTHENTICATION = {
-    Authentication.DKIM_OR_SPF: "A mail must pass DKIM or SPF before its sender counts as safe.",
-    Authentication.SPF: "A mail must pass SPF before its sender counts as safe.",
-    Authentication.NONE: "A mail has to prove nothing: whoever forges a safe sender counts as that sender.",
+    Authentication.DKIM_OR_SPF: "The policy asks for DKIM or SPF; what each target demands stands below.",
+    Authentication.SPF: "The policy asks for SPF; what each target demands stands below.",
+    Authentication.NONE: "The policy asks for nothing: whoever forges a safe sender counts as that sender.",
 }
+_NO_TARGET = Setting("Published", "No target is configured: no mail filter reads any of this.")
 
 
 def _in_words(settings: Settings) -> Iterator[Setting]:
@@ -544,6 +560,23 @@ def _mailbox(state: MailboxState, *, is_stale: bool) -> Troubled:
     return Troubled(
         state.address, state.outcome, is_stale, state.reason, problem, state.entries, state.checked, state.answered
     )
+
+
+def _trust(store: Store, room: int) -> Portion[Trust]:
+    """Mailbox by mailbox as long as there is room; the others are counted."""
+    rows: list[Trust] = []
+    more = 0
+    for state in store.mailboxes():
+        if not state.entries:
+            continue
+        if state.entries > room:
+            more += 1
+            continue
+        open_ = (held for held in store.listing(state.address) if held.until is None and held.list in _TRUSTING)
+        if texts := tuple(sorted({held.pattern.text for held in open_})):
+            rows.append(Trust(state.address, texts))
+            room -= len(texts)
+    return Portion(tuple(rows), more)
 
 
 # The page.

@@ -104,6 +104,13 @@ class StoreTarget(Protocol):
         """The model of the section ``[publish.NAME]``."""
         ...
 
+    def demands(self, settings: Any) -> str:
+        """What the filter asks of a mail before its sender counts as safe, and whom this target leaves out: for people.
+
+        What the policy asks for is not enough: only the target knows what its filter can keep to.
+        """
+        ...
+
     def check(self, chosen: Any) -> None:
         """Raises a named error where nothing can be published as ``chosen`` says."""
         ...
@@ -130,6 +137,13 @@ class Target(Protocol):
     @property
     def Settings(self) -> type[BaseModel]:  # noqa: N802
         """The model of the section ``[publish.NAME]``; it satisfies FileSettings."""
+        ...
+
+    def demands(self, settings: Any) -> str:
+        """What the filter asks of a mail before its sender counts as safe, and whom this target leaves out: for people.
+
+        What the policy asks for is not enough: only the target knows what its filter can keep to.
+        """
         ...
 
     def render(self, rulings: Iterable[Ruling], settings: Any) -> Rendering:

@@ -18,10 +18,11 @@ from selenium.webdriver.remote.webelement import WebElement
 
 import safelist
 from safelist import store
-from safelist.audit.report import Portion, Provider, Report, build, render
+from safelist.audit.report import Portion, Provider, Report, Setting, build, render
 from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.override import Authentication, Effect, Level, Terms
 from safelist.policy import Settings
+from safelist.publisher.targets import NAMES
 from safelist.sender import Form, Pattern, Refusal
 from safelist.store import Store, Verified
 from tests.store.samples import NOW, SEEN, address, domain, entries, refused
@@ -108,7 +109,44 @@ def test_policy_in_words(opened: Store) -> None:
     assert others["Excluded mailboxes"].endswith(": test@corp.example.")
     assert others["Shared domains"] == "The well-known ones and: bulk.example."
     assert words.keys() == others.keys()
-    assert all(words[name] != others[name] for name in words)
+    assert [name for name in words if words[name] == others[name]] == ["Published"]
+    assert words["Published"] == "No target is configured: no mail filter reads any of this."
+
+
+def test_each_target_says_what_it_demands(opened: Store, tmp_path: Path) -> None:
+    chosen = {
+        "postfix": NAMES["postfix"].Settings(path=tmp_path / "map"),
+        "filter": NAMES["filter"].Settings(path=tmp_path / "snapshot"),
+    }
+    demands = [Setting(name, NAMES[name].demands(settings)) for name, settings in chosen.items()]
+    words = dict(build(opened, SETTINGS, NOW, demands=demands).policy)
+    assert words["postfix"].startswith("A map can ask for no authentication")
+    assert "must pass SPF" in words["filter"]
+    assert "Published" not in words
+    assert "must pass" not in words["Authentication"] + words["postfix"]
+    strict = NAMES["postfix"].Settings(path=tmp_path / "map", unauthenticated=False)
+    assert "Left out: every sender but those that overrides allow" in NAMES["postfix"].demands(strict)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_target_forgets_to_say_it(name: str, tmp_path: Path) -> None:
+    said = NAMES[name].demands(NAMES[name].Settings(path=tmp_path / "file"))
+    assert said.endswith(".")
+    assert "eft out" in said
+
+
+def test_what_each_mailbox_trusts_is_on_the_page(opened: Store) -> None:
+    record(opened, "a", "x@aol.com", "alone@x.example")
+    record(opened, "b", "blocked@x.example", list_=UserList.BLOCKED_SENDERS)
+    record(opened, "c", "x@aol.com")
+    assert report_of(opened).trust == Portion(
+        (("a@corp.example", ("alone@x.example", "x@aol.com")), ("c@corp.example", ("x@aol.com",))), 0
+    )
+    few = build(opened, SETTINGS, NOW, most_trust=1)
+    assert few.trust == Portion((("c@corp.example", ("x@aol.com",)),), 1)
+    page = render(few)
+    assert "does not find everything:</strong> what 1 mailbox trusts is left out" in page
+    assert "safelist audit who SENDER" in page
 
 
 def test_entries_by_provider_have_other_domains_last(opened: Store) -> None:
@@ -340,7 +378,7 @@ def test_page_without_script(opened: Store) -> None:
     assert tree.get("lang") == "en"
     assert tree.findtext(".//title") == "safelist audit report, 2026-11-24 12:00 UTC"
     tables = tree.xpath("//table")
-    assert len(tables) == 8
+    assert len(tables) == 9
     for table in tables:
         assert tree.get_element_by_id(table.get("aria-labelledby")).text_content()
         assert all(header.get("scope") == "col" for header in table.xpath("thead//th"))
@@ -459,6 +497,16 @@ def test_search_filters_every_table(browser: webdriver.Chrome, page: str) -> Non
     box.send_keys(Keys.CONTROL, "a")
     box.send_keys(Keys.BACKSPACE)
     assert (status.text, browser.execute_script("return location.hash")) == (f"{every} rows", "")
+
+
+def test_search_finds_who_trusts_a_sender_that_is_safe_for_nobody_else(browser: webdriver.Chrome, page: str) -> None:
+    browser.get(page)
+    box = browser.find_element(By.ID, "search")
+    box.send_keys("lonely@aol.com")
+    (mailbox,) = shown(browser, "trust", 0)
+    box.clear()
+    box.send_keys(mailbox, " lonely@aol.com")
+    assert shown(browser, "trust", 0) == [mailbox]
 
 
 def test_address_says_what_to_search(browser: webdriver.Chrome, page: str) -> None:

@@ -306,7 +306,7 @@ def test_every_list_of_a_client_is_told(dns: Nameserver, path: Path) -> None:
 
 def test_what_an_administrator_may_choose(dns: Nameserver, path: Path) -> None:
     assert serve(dns, path, mail(sender=BOB), header="").actions == ["DUNNO"]
-    assert serve(dns, path, mail(sender=UNREADABLE), defer_unproven=False).actions[0].startswith(f"{REJECTED}; SPF")
+    assert serve(dns, path, mail(sender=UNREADABLE), defer_unproven=False).actions[0].startswith(f"{REJECTED}; the SPF")
     blocked = serve(dns, path, mail(CLEAN, BLOCKED), mail(CLEAN, BLOCKED, OTHER), reject_blocked_senders=True)
     assert blocked.actions == ["554 5.1.0 Sender denied", "DUNNO"]
 

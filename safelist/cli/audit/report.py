@@ -10,6 +10,7 @@ import typer
 from safelist import store
 from safelist.cli.terminal import ConfigOption, load_config, now, say
 from safelist.errors import PermissionDeniedError, TamperedError, UnavailableError
+from safelist.publisher.targets import NAMES
 
 
 def report(
@@ -17,13 +18,14 @@ def report(
     config_file: ConfigOption = None,
 ) -> None:
     """Write one self-contained page: totals, who is safe by whose trust, what was refused, overrides, problems."""
-    from safelist.audit.report import build, render  # jinja2 takes its time, and no other command needs it
+    from safelist.audit.report import Setting, build, render  # jinja2 takes its time, and no other command needs it
 
     config = load_config(config_file)
     with store.open_store(config.database.url) as opened:
         settings = config.policy.settings(opened.own_domains())
         verified = opened.verify_chain()
-        page = render(build(opened, settings, now(), verified=verified))
+        demands = [Setting(f"Published to {name}", NAMES[name].demands(it)) for name, it in config.publish.items()]
+        page = render(build(opened, settings, now(), verified=verified, demands=demands))
     if str(html) == "-":
         print(page)
     else:

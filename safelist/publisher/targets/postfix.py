@@ -99,6 +99,18 @@ class Settings(Section):
         return command
 
 
+def demands(settings: Settings) -> str:
+    """A map asks for nothing; what it can do is to leave senders out."""
+    said = ["A map can ask for no authentication: whoever forges a sender in it is taken for that sender."]
+    if settings.unauthenticated:
+        said.append("It holds the senders of whom the policy or an override asks for DKIM or SPF all the same.")
+    else:
+        said.append("Left out: every sender but those that overrides allow without authentication.")
+    said.append("Left out, too: what only single mailboxes trust")
+    said[-1] += "." if settings.widen_domains else ", and domains whose sub-domains Postfix would match without leave."
+    return " ".join(said)
+
+
 def render(rulings: Iterable[Ruling], settings: Settings) -> Rendering:
     """The map's text: lower case, sorted, each key once, nothing in it that changes from run to run."""
     given = list(rulings)

@@ -56,6 +56,15 @@ class Settings(Section):
         return path
 
 
+def demands(chosen: Settings) -> str:
+    """The filter knows SPF only, and asks whom the policy says."""
+    return (
+        "Where the policy or an override asks for DKIM or SPF, or for SPF, a listed client's mail must pass SPF of its "
+        "envelope sender, for DKIM is not known at RCPT TO; a mail that passes by DKIM alone is left out. Where "
+        "they ask for nothing, so does the filter."
+    )
+
+
 def publish(
     store: Store, settings: policy.Settings, chosen: Settings, now: datetime, *, dry_run: bool, allow_shrink: bool
 ) -> Published:
