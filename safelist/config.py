@@ -116,7 +116,12 @@ class Exchange(Section):
     workers: int = Field(
         16, ge=1, le=100, description="Mailboxes asked at once. Exchange's default limit (EWSMaxConcurrency) is 27."
     )
-    timeout: int = Field(60, ge=1, le=3600, description="Seconds to wait for one answer.")
+    timeout: int = Field(60, ge=1, le=3600, description="Seconds for one answer, log-in included.")
+    budget: int = Field(
+        50, ge=0, le=10_080,
+        description="Minutes after which a run stops asking; it records and publishes what it has, and the next run\n"
+        "asks the others first. 0: no end.",
+    )  # fmt: skip
 
     @field_validator("endpoint", "token_url")
     @classmethod

@@ -1,6 +1,7 @@
 """``safelist sync``: collect every mailbox's lists; with ``--publish`` the one line that cron needs."""
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from types import TracebackType
@@ -62,6 +63,14 @@ def sync(
     read_anew: Annotated[
         bool, typer.Option("--read-anew", help="Read every rule anew, also where nothing has changed since.")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, metavar="N", help="Mailboxes asked at once, instead of the set number."),
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="MINUTES", help="Stop asking after so long, instead of the set time; 0: never."),
+    ] = None,
     config_file: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -74,7 +83,8 @@ def sync(
         dry_run=dry_run,
         accept_vanished=frozenset(addresses_in(accept_vanished or [], "--accept-vanished")),
         accept_mass_change=accept_mass_change,
-        workers=config.exchange.workers if config.exchange else 1,
+        workers=workers or (config.exchange.workers if config.exchange else 1),
+        until=_end_of(budget if budget is not None else config.exchange.budget if config.exchange else 0),
         read_anew=read_anew,
     )
     selected = addresses_in(mailbox or [], "--mailbox")
@@ -88,6 +98,11 @@ def sync(
     if problem is not None:
         complain(str(problem))
     publishing.end(published, problem.exit_code if problem else EX_TEMPFAIL if done.has_problems else EX_OK)
+
+
+def _end_of(minutes: int) -> float | None:
+    """By the monotonic clock; None for a run without an end."""
+    return time.monotonic() + 60 * minutes if minutes else None
 
 
 def run(
@@ -242,6 +257,7 @@ class Report:
         return {
             "summary": self.summary.figures(),
             "problem": str(problem) if problem is not None else None,
+            "not_reached": self.summary.not_reached,
             "left_out": self._left_out,
             "not_named": self.not_named,
             "rooms": self._rooms,

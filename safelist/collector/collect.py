@@ -5,17 +5,19 @@ and never stops the rest.
 """
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import islice
 from typing import NamedTuple
 
 from safelist import sender
 from safelist.collector import belief
 from safelist.collector.belief import Doubt, Outcome
 from safelist.collector.ews import Exchange, FetchError, Reason, Rule, Unchanged
-from safelist.collector.failure import HOPELESS
+from safelist.collector.failure import HOPELESS, STALLED, VERSION_CODES
 from safelist.collector.itemid import owner
 from safelist.collector.workers import answers
 from safelist.entry import TRUSTING_LISTS, Entry, UserList
@@ -26,6 +28,8 @@ from safelist.store import Change, MailboxState, Seen, Store
 CREDENTIAL_FAILURES = 3
 """This many rejected log-ins in a row end the run: going on would lock the account out."""
 UNREACHABLE_FAILURES = 20
+STALLED_FAILURES = 48
+"""This many equal failures in a row of a server that is silent, busy or broken end the run."""
 
 _FIELD_OF = {
     UserList.BLOCKED_SENDERS: "blocked_senders",
@@ -53,6 +57,8 @@ class Options:
     accept_mass_change: bool = False
     workers: int = 16
     read_anew: bool = False
+    until: float | None = None
+    """When to stop asking, by the monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +76,16 @@ class Result:
 
 @dataclass(slots=True)
 class Summary:
-    """The figures of a run; ``problem`` says why it ended early or held something back."""
+    """The figures of a run; ``problem`` says why it ended early or held something back.
+
+    ``not_reached`` were not asked, or gave no answer, before the run's time was up; nothing was recorded of them.
+    """
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     added: int = 0
     removed: int = 0
     problem: SafelistError | None = None
+    not_reached: list[str] = field(default_factory=list)
 
     def count(self, result: Result) -> Result:
         """Take ``result`` into the figures."""
@@ -111,18 +121,22 @@ def collect(
 ) -> Summary:  # fmt: skip
     """Ask every mailbox once and record what it holds. Results are passed to ``report`` as they come.
 
+    Those that were not asked for longest come first, so that a run whose time is up leaves other ones than the last.
     The summary's ``problem`` is set, not raised, so that a caller can still publish what was recorded.
     """
     summary = Summary()
     run = 0 if options.dry_run else store.begin_run(now(), "sync", actor)
     desk = _Desk(store, run, options, now)
-    tasks = (_Task(address, store.mailbox(address)) for address in addresses)
+    waiting = dict.fromkeys(_longest_not_asked_first(store, addresses))
+    tasks = (_Task(address, store.mailbox(address)) for address in list(waiting))
     try:
         for answer in _answers(exchange, tasks, options):
+            waiting.pop(answer.task.address)
             result = desk.settle(answer)
             if result is not None:
                 report(summary.count(result))
-        summary.problem = desk.mass_change()
+        summary.not_reached = list(waiting)
+        summary.problem = desk.mass_change() or _time_is_up(summary.not_reached)
         for result in desk.settle_losses():
             report(summary.count(result))
     except _RunEndedError as ended:
@@ -131,6 +145,23 @@ def collect(
     if not options.dry_run:
         store.end_run(run, now(), summary.figures(), str(summary.problem) if summary.problem else None)
     return summary
+
+
+def _longest_not_asked_first(store: Store, addresses: Iterable[str]) -> list[str]:
+    asked = {state.address: state.checked for state in store.mailboxes()}
+    never = datetime.min.replace(tzinfo=UTC)
+    return sorted(addresses, key=lambda address: asked.get(address, never))
+
+
+def _time_is_up(not_reached: list[str]) -> TemporaryError | None:
+    if not not_reached:
+        return None
+    count, first = len(not_reached), not_reached[0]
+    return TemporaryError(
+        f"the run's time was up before {count} mailbox{'' if count == 1 else 'es'} ({first}{', ...' * (count > 1)}) "
+        "answered; what the others answered was recorded, and the next run asks these first; "
+        "if it is so every time, raise exchange.budget, or look why Exchange is slow"
+    )
 
 
 def entries_of(rule: JunkRule, lists: Collection[UserList]) -> frozenset[Entry]:
@@ -155,31 +186,43 @@ def _answers(exchange: Exchange, tasks: Iterator[_Task], options: Options) -> It
         return _ask(exchange, task, options)
 
     in_a_row: Counter[Reason] = Counter()
-    first = next(tasks, None)
-    if first is None:
+    for answer in answers(ask, islice(tasks, 1), 1, options.until):
+        _end_if_hopeless(answer, in_a_row, options, alone=True)
+        yield answer
+    if options.until is not None and time.monotonic() >= options.until:
         return
-    answer = ask(first)
-    _end_if_hopeless(answer, in_a_row, alone=True)
-    yield answer
-    for answer in answers(ask, tasks, options.workers):
-        _end_if_hopeless(answer, in_a_row)
+    for answer in answers(ask, tasks, options.workers, options.until):
+        _end_if_hopeless(answer, in_a_row, options)
         yield answer
 
 
-def _end_if_hopeless(answer: _Answer, in_a_row: Counter[Reason], *, alone: bool = False) -> None:
+def _end_if_hopeless(answer: _Answer, in_a_row: Counter[Reason], options: Options, *, alone: bool = False) -> None:
     failure = answer.failure
-    if failure is None or failure.reason not in HOPELESS:
+    if failure is None or failure.reason not in HOPELESS | STALLED or failure.code in VERSION_CODES:
         in_a_row.clear()
         return
     in_a_row[failure.reason] += 1
+    if in_a_row[failure.reason] < (1 if alone and _is_of_all(failure) else _bearable(failure.reason, options)):
+        return
+    message = f"{failure.message}; the run ended there, and every mailbox keeps its last good list"
+    if failure.reason in STALLED:
+        message = f"{in_a_row[failure.reason]} mailboxes in a row: {message}"
     is_login = failure.reason is Reason.CREDENTIALS
-    # What Exchange itself says, and a redirect, can be about this one mailbox: the next may be answered.
-    ends_alone = alone and not failure.code and failure.reason is not Reason.REDIRECT
-    if ends_alone or in_a_row[failure.reason] >= (CREDENTIAL_FAILURES if is_login else UNREACHABLE_FAILURES):
-        message = f"{failure.message}; the run ended there, and every mailbox keeps its last good list"
-        problem = PermissionDeniedError(message) if is_login else UnavailableError(message)
-        # Said once: the problem holds the failure's own words.
-        raise _RunEndedError(Result(answer.task.address, Outcome.FAILED, failure.reason), problem)
+    problem = PermissionDeniedError(message) if is_login else UnavailableError(message)
+    # Said once: the problem holds the failure's own words.
+    raise _RunEndedError(Result(answer.task.address, Outcome.FAILED, failure.reason), problem)
+
+
+def _is_of_all(failure: FetchError) -> bool:
+    """Whether one mailbox tells of all. What Exchange itself says, and a redirect, can be about this one alone."""
+    return failure.reason in HOPELESS and not failure.code and failure.reason is not Reason.REDIRECT
+
+
+def _bearable(reason: Reason, options: Options) -> int:
+    """How many such failures in a row end the run; more than all workers can meet in one moment of a stall."""
+    if reason in STALLED:
+        return max(STALLED_FAILURES, 2 * options.workers)
+    return CREDENTIAL_FAILURES if reason is Reason.CREDENTIALS else UNREACHABLE_FAILURES
 
 
 def _ask(exchange: Exchange, task: _Task, options: Options) -> _Answer:

@@ -24,6 +24,8 @@ class Reason(StrEnum):
 
 HOPELESS = frozenset({Reason.CREDENTIALS, Reason.UNREACHABLE, Reason.REDIRECT})
 """Reasons that no other mailbox can be expected to escape."""
+STALLED = frozenset({Reason.TIMEOUT, Reason.THROTTLED, Reason.SERVER_ERROR})
+"""Reasons that one mailbox can have, but not dozens in a row while the server works."""
 
 
 class FetchError(UnavailableError):
@@ -87,7 +89,8 @@ _UNAVAILABLE_CODES = frozenset({
 })  # fmt: skip
 _CREDENTIALS_CODES = frozenset({"ErrorPasswordExpired", "ErrorPasswordChangeRequired"})
 _DISABLED_CODE = "ErrorAccountDisabled"
-_VERSION_CODES = frozenset({"ErrorInvalidSchemaVersionForMailboxVersion", "ErrorInvalidServerVersion"})
+VERSION_CODES = frozenset({"ErrorInvalidSchemaVersionForMailboxVersion", "ErrorInvalidServerVersion"})
+"""A mailbox on a server that is too old; many others may lie there, too."""
 
 
 def explain(code: str, asked: Asked) -> FetchError:
@@ -117,7 +120,7 @@ def _explain(code: str, asked: Asked) -> FetchError:
         )
     if code == "ErrorItemNotFound":
         return FetchError(Reason.UNAVAILABLE, "the rule was replaced while it was being read; run again")
-    if code in _VERSION_CODES:
+    if code in VERSION_CODES:
         return FetchError(Reason.SERVER_ERROR, f"the server is older than Exchange 2013 ({code}); move the mailbox")
     return FetchError(
         Reason.SERVER_ERROR, f"Exchange answered {code}; look that code up, and at the server's event log, or run again"

@@ -1,8 +1,9 @@
 """Many questions asked at once, few in flight: memory stays flat however many there are."""
 
+import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import TypeVar
 
@@ -10,11 +11,14 @@ Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
 
-def answers(ask: Callable[[Task], Answer], tasks: Iterator[Task], workers: int) -> Iterator[Answer]:
+def answers(
+    ask: Callable[[Task], Answer], tasks: Iterator[Task], workers: int, until: float | None = None
+) -> Iterator[Answer]:
     """``ask(task)`` for every task, from ``workers`` threads; answers in the order in which they come.
 
     ``tasks`` is read by the caller's thread, at most ``2 * workers`` ahead of the answers. An exception of ``ask`` is
-    raised here. When the caller stops early, tasks that were not begun are dropped.
+    raised here. When the caller stops early, tasks that were not begun are dropped; so it is with all that was not
+    answered at ``until`` (by the monotonic clock).
     """
     todo: SimpleQueue[Task | None] = SimpleQueue()
     done: SimpleQueue[tuple[Answer | None, BaseException | None]] = SimpleQueue()
@@ -36,12 +40,15 @@ def answers(ask: Callable[[Task], Answer], tasks: Iterator[Task], workers: int) 
             todo.put(task)
             in_flight += 1
         while in_flight:
-            answer, error = done.get()
+            try:
+                answer, error = done.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
+            except Empty:
+                return
             in_flight -= 1
             if error is not None:
                 raise error
             yield answer  # type: ignore[misc] # it is an Answer when there is no error
-            for task in islice(tasks, 1):
+            for task in islice(tasks, 0 if until is not None and time.monotonic() >= until else 1):
                 todo.put(task)
                 in_flight += 1
     finally:

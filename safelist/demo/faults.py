@@ -31,6 +31,8 @@ class Trouble(StrEnum):
     """The right answer, late [seconds]."""
     DRIP = "drip"
     """The right answer, in 20 small pieces [seconds: for all of it]."""
+    ENDLESS_HEADER = "endless-header"
+    """A header that grows by one byte after the other, for ever."""
     CUT_BEFORE = "cut-before"
     """The connection closes instead of an answer."""
     CUT_BODY = "cut-body"

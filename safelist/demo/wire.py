@@ -37,6 +37,16 @@ def _drip(connection: Connection, answered: Answer, struck: Fault, stop: threadi
         stop.wait(struck.seconds / _PIECES)
 
 
+def _endless_header(connection: Connection, _: Answer, __: Fault, stop: threading.Event) -> None:
+    connection.closing = True
+    connection.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    try:
+        while not stop.wait(0.02):
+            connection.wfile.write(b"x")
+    except OSError:  # the client hung up
+        return
+
+
 def _cut_before(connection: Connection, *_: object) -> None:
     connection.closing = True
 
@@ -90,6 +100,7 @@ SPOILS: Mapping[Trouble, Spoil] = {
     Trouble.REDIRECT: _redirect,
     Trouble.SLOW: _slow,
     Trouble.DRIP: _drip,
+    Trouble.ENDLESS_HEADER: _endless_header,
     Trouble.CUT_BEFORE: _cut_before,
     Trouble.CUT_BODY: _cut_body,
     Trouble.LOGIN_PAGE: _login_page,

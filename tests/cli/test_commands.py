@@ -88,6 +88,28 @@ def test_many_problems_of_one_cause_are_one_line(tmp_path: Path) -> None:
         assert "ApplicationImpersonation" in line
 
 
+def test_one_mailbox_of_thirty_that_never_ends_holds_nothing(tmp_path: Path) -> None:
+    organisation = Organisation.of(
+        Mailbox(f"desk{n:02}@corp.example", JunkRule(safe_senders=(AOL,))) for n in range(30)
+    )
+    organisation.mailboxes["desk00@corp.example"].faults.append(Fault(Trouble.ENDLESS_HEADER, times=None))
+    with DemoServer(organisation) as server:
+        command = Command(tmp_path)
+        command.configure(server, list(organisation.mailboxes), exchange={"timeout": 2})
+        command("db", "upgrade")
+        done = command("sync", "--publish", "--json")
+    assert done.code == 75
+    assert [m["reason"] for m in done.json["mailboxes"] if m["outcome"] != "collected"] == ["timeout"]
+    assert done.json["not_reached"] == []
+    assert AOL in command.map.read_text()
+
+
+def test_the_number_of_workers_for_one_run(safelist: Command, server: DemoServer) -> None:
+    assert safelist("sync", "--workers", "1").code == 0
+    assert server.connections == 2, "the first mailbox is asked alone, the others by one worker"
+    assert safelist("sync", "--workers", "0").code == 64
+
+
 def test_dry_run_shows_and_writes_nothing(safelist: Command) -> None:
     done = safelist("sync", "--dry-run", "--mailbox", "DESK1@corp.example")
     assert done.code == 0

@@ -1,6 +1,7 @@
 """A run of the collector: a real endpoint over HTTP, a real SQLite, what is believed and what is kept."""
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ import pytest
 from safelist import store
 from safelist.collector.belief import Outcome
 from safelist.collector.collect import Options, Result, Summary, collect
-from safelist.collector.ews import Exchange, Rule
+from safelist.collector.ews import Exchange, Patience, Rule
 from safelist.config import Exchange as Settings
 from safelist.demo import DemoServer, Fault, Mailbox, Organisation, Trouble
 from safelist.entry import ALL_LISTS, Entry, UserList
@@ -451,6 +452,82 @@ def test_an_endpoint_that_is_gone_ends_the_run(site: Site) -> None:
         )  # fmt: skip
     assert isinstance(summary.problem, UnavailableError)
     assert "127.0.0.1" in str(summary.problem)
+    assert site.trusted()[AOL] == 12
+
+
+def many(site: Site, fault: Fault | None, *, well: int = 0, **options: Any) -> Summary:
+    """A run over 120 mailboxes that meet ``fault``, but for every ``well``-th of them."""
+    for n in range(120):
+        box = Mailbox(f"m{n:03}@corp.example", JunkRule(safe_senders=(AOL,)))
+        site.organisation.mailboxes[box.address] = box
+        if fault is not None and (not well or n % well):
+            box.faults.append(fault)
+    asked = [name for name in site.organisation.mailboxes if name.startswith("m")]
+    quick = Patience(attempts=2, first=0.001)
+    settings = site.settings(timeout=1)
+    with Exchange(settings, site.organisation.account.password, patience=quick) as exchange:
+        return collect(
+            site.store, exchange, asked, Options(lists=ALL_LISTS, **options), lambda: START, site.results.append, "test"
+        )
+
+
+STALLS = [
+    Fault(Trouble.SLOW, times=None, seconds=600),
+    Fault(Trouble.HTTP_503, times=None),
+    Fault(Trouble.SERVER_BUSY, times=None),
+    Fault(Trouble.SOAP_FAULT, times=None, code="ErrorInternalServerError"),
+]
+
+
+@pytest.mark.parametrize("fault", STALLS, ids=lambda fault: fault.trouble)
+def test_dozens_of_equal_failures_in_a_row_end_the_run(site: Site, fault: Fault) -> None:
+    site.sync()
+    summary = many(site, fault, workers=24)
+    assert isinstance(summary.problem, UnavailableError)
+    assert str(summary.problem).startswith("48 mailboxes in a row: ")
+    assert summary.outcomes == {Outcome.FAILED: 48}
+    assert site.trusted()[AOL] == 12
+
+
+@pytest.mark.parametrize("fault", STALLS[1:], ids=lambda fault: fault.trouble)
+def test_a_mailbox_that_answers_lets_the_run_go_on(site: Site, fault: Fault) -> None:
+    summary = many(site, fault, well=10, workers=4)
+    assert summary.problem is None
+    assert summary.outcomes == {Outcome.FAILED: 108, Outcome.COLLECTED: 12}
+
+
+def test_mailboxes_on_an_old_server_do_not_end_the_run(site: Site) -> None:
+    summary = many(site, Fault(Trouble.SERVER_VERSION, times=None), workers=4)
+    assert (summary.problem, summary.outcomes) == (None, {Outcome.FAILED: 120})
+
+
+def test_a_run_whose_time_is_up_records_what_it_has_and_begins_with_the_others(site: Site) -> None:
+    silent = site.organisation.mailboxes[address(5)]
+    silent.faults.append(Fault(Trouble.SLOW, times=None, seconds=600))
+    summary = site.sync(until=time.monotonic() + 3)
+    answered = [result.address for result in site.results]
+    assert address(5) in summary.not_reached
+    assert sorted(answered + summary.not_reached) == sorted(site.organisation.mailboxes)
+    assert summary.outcomes == {Outcome.COLLECTED: len(answered)}
+    assert isinstance(summary.problem, TemporaryError)
+    assert "time was up" in str(summary.problem)
+    assert site.store.mailbox(address(5)) is None, "not asked is not failed"
+    assert all(site.store.mailbox(name) is not None for name in answered)
+
+    silent.faults.clear()
+    left = summary.not_reached
+    assert site.sync().problem is None
+    assert site.results[0].address == left[0]
+
+
+def test_a_run_without_any_time_asks_at_most_one_mailbox_and_doubts_none(site: Site) -> None:
+    site.sync()
+    for box in site.organisation.mailboxes.values():
+        box.set_rule(JunkRule())
+    summary = site.sync(until=time.monotonic() - 1)
+    assert len(site.results) + len(summary.not_reached) == 12
+    assert len(site.results) <= 1
+    assert summary.outcomes[Outcome.HELD_BACK] == 0
     assert site.trusted()[AOL] == 12
 
 

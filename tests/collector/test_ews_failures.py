@@ -162,7 +162,7 @@ def test_unknown_and_secondary_addresses(server: DemoServer, access: str) -> Non
         assert failure_of(ews, "nobody@corp.example").reason is Reason.NOT_FOUND
 
 
-@pytest.mark.parametrize("trouble", [Trouble.SLOW, Trouble.DRIP])
+@pytest.mark.parametrize("trouble", [Trouble.SLOW, Trouble.DRIP, Trouble.ENDLESS_HEADER])
 def test_an_answer_that_takes_too_long_is_given_up(server: DemoServer, trouble: Trouble) -> None:
     server.organisation.mailboxes[ALICE].faults.append(Fault(trouble, times=None, seconds=4))
     with exchange(server, timeout=1) as ews:

@@ -1,6 +1,7 @@
 """Many questions at once, few in flight."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -47,3 +48,17 @@ def test_threads_end_when_the_caller_stops_early() -> None:
     for thread in working:
         thread.join(10)
     assert not any(thread.is_alive() for thread in working)
+
+
+def test_what_was_not_answered_in_time_is_dropped() -> None:
+    for_ever = threading.Event()
+    stream = answers(lambda n: n or for_ever.wait(), iter(range(100)), 2, time.monotonic() + 1)
+    assert 0 not in list(stream)
+    for_ever.set()
+
+
+def test_nothing_is_begun_once_the_time_is_up() -> None:
+    tasks = iter(range(100))
+    begun = list(answers(lambda n: n, tasks, 2, time.monotonic() - 1))
+    assert len(begun) <= 4
+    assert next(tasks) == 4
