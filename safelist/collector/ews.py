@@ -20,7 +20,6 @@ from exchangelib.protocol import BaseProtocol
 from exchangelib.transport import AUTH_TYPE_MAP
 from oauthlib.oauth2 import OAuth2Error  # type: ignore[import-untyped]
 from requests.auth import HTTPBasicAuth
-from requests.utils import get_environ_proxies
 
 from safelist.collector import outage, soap
 from safelist.collector.asking import Asker, Lines
@@ -29,6 +28,7 @@ from safelist.collector.failure import Asked, FetchError, Reason, TransientError
 from safelist.collector.itemid import owner
 from safelist.collector.line import Line, tls_context
 from safelist.collector.patience import Patience
+from safelist.collector.proxy import proxies_for
 from safelist.collector.soap import Member, MemberKind
 from safelist.config import Exchange as ExchangeSettings
 from safelist.errors import ConfigError
@@ -224,7 +224,7 @@ class _Switchboard:
         if self._endpoint is None:
             self._endpoint = discover(self._settings, self._credentials, self._context)
         if not self._proxies:
-            self._proxies = get_environ_proxies(self._endpoint, no_proxy=None)
+            self._proxies = proxies_for(self._endpoint)
         session = _Protocol(self._settings, self._endpoint, self._credentials, self._context).open_session()
         return Line(session, self._endpoint, self._proxies)
 

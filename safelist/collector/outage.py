@@ -68,7 +68,7 @@ def _certificate(causes: list[BaseException], endpoint: str) -> FetchError | Non
     elif fault is not None and fault.verify_code == _EXPIRED:
         why = "its certificate has expired; renew it on the server"
     elif fault is not None:
-        why = "its certificate is not trusted; name your CA's PEM file in exchange.ca_file"
+        why = f"its certificate is not trusted ({_reason_of(fault)}); {_advice_on(fault)}"
     elif any(
         isinstance(c, ssl.SSLError) and not isinstance(c, ssl.SSLEOFError | ssl.SSLZeroReturnError) for c in causes
     ):
@@ -78,6 +78,18 @@ def _certificate(causes: list[BaseException], endpoint: str) -> FetchError | Non
     return FetchError(Reason.UNREACHABLE, f"{endpoint} cannot be trusted: {why}")
 
 
+def _reason_of(fault: ssl.SSLCertVerificationError) -> str:
+    """OpenSSL's own words."""
+    return str(getattr(fault, "verify_message", "") or "no reason given")
+
+
+def _advice_on(fault: ssl.SSLCertVerificationError) -> str:
+    if fault.verify_code in _UNKNOWN_ISSUER:
+        return "name your CA's PEM file in exchange.ca_file"
+    return "issue it, or the CA's certificate, anew without that fault (Python 3.13 checks as RFC 5280 demands)"
+
+
+_UNKNOWN_ISSUER = (2, 18, 19, 20, 21)  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT and those of self-signed certificates
 _WRONG_NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _EXPIRED = 10
 

@@ -1,14 +1,22 @@
 """Log-in in each of its forms, TLS with a private CA, autodiscover."""
 
 import importlib.util
+import socket
 import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
+from safelist.collector import outage
 from safelist.collector.ews import Exchange, FetchError, Reason, credentials_of, discover
 from safelist.collector.line import tls_context
 from safelist.config import Exchange as Settings
@@ -120,6 +128,43 @@ def test_an_untrusted_certificate_is_refused(secure: DemoServer) -> None:
         error = failure_of(ews)
     assert (error.reason, "exchange.ca_file" in error.message) == (Reason.UNREACHABLE, True)
     assert secure.requests == []
+
+
+def signed(
+    name: str, key: ec.EllipticCurvePrivateKey, ca_key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
+) -> bytes:
+    """A certificate in PEM form without key identifiers, its one extension not critical."""
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in (name, "A CA of one's own")]
+    built = x509.CertificateBuilder(*reversed(names), key.public_key(), x509.random_serial_number())
+    dated = built.not_valid_before(datetime(2025, 1, 1, tzinfo=UTC)).not_valid_after(datetime(2125, 1, 1, tzinfo=UTC))
+    return dated.add_extension(extension, critical=False).sign(ca_key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def test_a_certificate_that_strict_checks_refuse_says_why(tmp_path: Path) -> None:
+    """X509_VERIFY_STRICT is on from Python 3.13; a CA of one's own often lacks key identifiers."""
+    pem, chain = tmp_path / "ca.pem", tmp_path / "server.pem"
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca = signed("A CA of one's own", ca_key, ca_key, x509.BasicConstraints(ca=True, path_length=None))
+    own = signed("server", key, ca_key, x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]))
+    pem.write_bytes(ca)
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    chain.write_bytes(secret + own)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(chain)
+    context = tls_context(pem)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    with DemoServer(organisation(), tls=tls) as server:
+        address = server.url.split("/")[2].split(":")
+        with (
+            socket.create_connection((address[0], int(address[1])), timeout=60) as plain,
+            pytest.raises(ssl.SSLCertVerificationError) as caught,
+        ):
+            context.wrap_socket(plain, server_hostname="127.0.0.1")
+    failure = outage.of_line(caught.value, "https://127.0.0.1", 60, answered_before=False)
+    assert isinstance(failure, FetchError)
+    assert failure.reason is Reason.UNREACHABLE
+    assert f"not trusted ({caught.value.verify_message}); issue it" in failure.message
+    assert "Python 3.13" in failure.message
 
 
 def test_the_environment_cannot_loosen_or_change_trust(
