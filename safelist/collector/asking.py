@@ -9,6 +9,7 @@ from safelist.collector import outage, soap
 from safelist.collector.failure import BUSY_CODES, Asked, FetchError, Reason, TransientError, explain
 from safelist.collector.line import Line, Reply
 from safelist.collector.patience import Gate, Patience, Trial
+from safelist.collector.secret import Hidden
 
 Answer = TypeVar("Answer")
 
@@ -22,6 +23,11 @@ class Lines:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._open: set[Line] = set()
+
+    def current(self) -> Line | None:
+        """The calling thread's line as it is."""
+        line: Line | None = getattr(self._local, "line", None)
+        return line
 
     def mine(self) -> Line:
         """The line of the calling thread. Raises FetchError when none can be opened."""
@@ -60,8 +66,10 @@ class Asker:
     """
 
     def __init__(
-        self, lines: Lines, timeout: float, patience: Patience, pause: Callable[[float], object] | None = None
-    ) -> None:
+        self, lines: Lines, timeout: float, patience: Patience, pause: Callable[[float], object] | None = None,
+        hidden: Hidden | None = None,
+    ) -> None:  # fmt: skip
+        self._hidden = hidden or Hidden(None, None)
         self._lines = lines
         self._timeout = timeout
         self._patience = patience
@@ -76,7 +84,18 @@ class Asker:
         self._lines.close()
 
     def ask(self, body: bytes, anchor: str | None, read: Callable[[bytes], Answer], asked: Asked) -> Answer:
-        """What ``read`` makes of the answer to ``body``; asked again until patience ends. Raises FetchError."""
+        """What ``read`` makes of the answer to ``body``; asked again until patience ends.
+
+        Raises FetchError, in which no secret stands that the server may have sent back.
+        """
+        try:
+            return self._ask(body, anchor, read, asked)
+        except FetchError as error:
+            line = self._lines.current()
+            message = self._hidden.in_text(error.message, line.bearer if line else None)
+            raise FetchError(error.reason, message, self._hidden.in_text(error.code)) from None
+
+    def _ask(self, body: bytes, anchor: str | None, read: Callable[[bytes], Answer], asked: Asked) -> Answer:
         trial = Trial(self._patience, self._gate)
         was_renewed = False
         while True:

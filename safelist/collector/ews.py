@@ -29,6 +29,7 @@ from safelist.collector.itemid import owner
 from safelist.collector.line import Line, tls_context
 from safelist.collector.patience import Patience
 from safelist.collector.proxy import proxies_for
+from safelist.collector.secret import Hidden
 from safelist.collector.soap import Member, MemberKind
 from safelist.config import Exchange as ExchangeSettings
 from safelist.errors import ConfigError
@@ -85,7 +86,8 @@ class Exchange:
         self._settings = settings
         switchboard = _Switchboard(settings, secret)
         lines = Lines(switchboard.dial, switchboard.forget_token_of)
-        self._asker = Asker(lines, settings.timeout, patience or Patience(), pause)
+        hide = Hidden(secret, settings.username or settings.client_id)
+        self._asker = Asker(lines, settings.timeout, patience or Patience(), pause, hide)
 
     def __enter__(self) -> Self:
         return self
@@ -274,6 +276,10 @@ class _Protocol(_Verifying, BaseProtocol):  # type: ignore[misc] # exchangelib h
         if self.config.auth_type == BASIC:
             # RFC 7617 2.1; requests would take Latin-1, which has no euro sign.
             session.auth = HTTPBasicAuth(self.credentials.username.encode(), self.credentials.password.encode())
+        elif self.config.auth_type == GSSAPI:
+            from safelist.collector.kerberos import KerberosAuth  # needs the extra
+
+            session.auth = KerberosAuth()
         return session
 
 

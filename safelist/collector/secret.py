@@ -1,11 +1,13 @@
 """The secret that the configuration names: a password, or an OAuth client secret; it never stands in a message."""
 
+import base64
 import codecs
 import errno
 import os
 import shlex
 import subprocess
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 from safelist.config import MAX_BYTES, Exchange
 from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
@@ -36,6 +38,26 @@ def read_secret(exchange: Exchange) -> str | None:
             )
         return _secret_in_file(Path(directory) / Path(exchange.secret_credential).name, "exchange.secret_credential")
     return _secret_in_file(exchange.secret_file, "exchange.secret_file") if exchange.secret_file else None
+
+
+class Hidden:
+    """Takes a secret out of texts, in each form in which it is sent, since a server may send it back."""
+
+    SHORTEST = 4
+    """A secret below this stands in too many words by chance."""
+
+    def __init__(self, secret: str | None, user: str | None) -> None:
+        known = {secret, quote(secret, safe=""), quote_plus(secret)} if secret else set()
+        if secret:
+            known.add(base64.b64encode(f"{user or ''}:{secret}".encode()).decode())
+        self._known = sorted((text for text in known if len(text) >= self.SHORTEST), key=len, reverse=True)
+
+    def in_text(self, text: str, *more: str | None) -> str:
+        """``text`` without the secret and without ``more`` of that kind, such as a token."""
+        for secret in (*self._known, *more):
+            if secret:
+                text = text.replace(secret, "***")
+        return text
 
 
 def _secret_in_file(path: Path, key: str) -> str:

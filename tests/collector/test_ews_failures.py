@@ -1,14 +1,17 @@
 """Every trouble of the wire and of Exchange has its reason, is survived where it can be, and betrays no secret."""
 
+import base64
 import socket
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from safelist.collector.ews import Exchange, FetchError, Patience, Reason
 from safelist.collector.failure import Asked, explain
+from safelist.collector.secret import Hidden
 from safelist.demo import DemoServer, Fault, Trouble
 from tests.collector.ews_site import ALICE, BOB, exchange, operations, organisation, rule_of
 
@@ -274,3 +277,21 @@ def test_each_message_is_one_sentence_with_advice(code: str, access: str, is_gro
     assert error.message.isprintable()
     assert ";" in error.message
     assert not error.message.endswith(".")
+
+
+def test_a_secret_that_the_server_sends_back_is_not_repeated() -> None:
+    secret = "ErrorPa55word7"
+    site = organisation()
+    site.account = replace(site.account, password=secret)
+    site.mailboxes[ALICE].faults.append(Fault(Trouble.SOAP_FAULT, times=None, code=f"{secret}x"))
+    with DemoServer(site) as server, exchange(server) as ews:
+        error = failure_of(ews)
+    assert "Exchange answered ***x" in error.message
+    assert_no_secret(error, secret)
+
+
+def test_a_secret_is_hidden_in_each_form_in_which_it_is_sent() -> None:
+    hidden = Hidden("Pa55 w&rd", "svc")
+    sent = "Pa55 w&rd Pa55%20w%26rd Pa55+w%26rd " + base64.b64encode(b"svc:Pa55 w&rd").decode() + " token"
+    assert hidden.in_text(sent, "token") == "*** *** *** *** ***"
+    assert Hidden("x", "svc").in_text("exchange.endpoint") == "exchange.endpoint"

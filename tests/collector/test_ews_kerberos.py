@@ -1,9 +1,11 @@
 """Kerberos against a real KDC on loopback; needs the extra ``kerberos`` and the package krb5-kdc."""
 
 import base64
+import hashlib
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -12,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import trustme
 
 from safelist.collector.ews import Exchange, FetchError, Reason
 from safelist.config import Exchange as Settings
@@ -98,7 +101,7 @@ class Negotiating(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         token = (self.headers.get("Authorization") or "").partition("Negotiate ")[2]
         if token and not self.client:
-            context = gssapi.SecurityContext(usage="accept")
+            context = gssapi.SecurityContext(usage="accept", channel_bindings=self.server.bindings)
             context.step(base64.b64decode(token))
             self.client = str(context.initiator_name)
             self.server.log_ons.append(self.client)
@@ -124,6 +127,7 @@ class Negotiating(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     organisation = organisation()
     hang_up = False
+    bindings = None
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Negotiating)
@@ -165,3 +169,27 @@ def test_without_a_ticket(server: Server) -> None:
     assert caught.value.reason is Reason.CREDENTIALS
     assert "kinit" in caught.value.message
     assert server.asked == []
+
+
+def test_the_channel_is_bound_to_the_certificate(server: Server, tmp_path: Path) -> None:
+    """MIT's acceptor refuses bindings other than its own, and lets in who sends none: so both are tried."""
+    run("kinit", "svc", given="demo\n")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    issued = authority.issue_cert("localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued.configure_cert(context)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    der = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+    endpoint = f"https://localhost:{server.server_address[1]}/EWS/Exchange.asmx"
+    keys = {"endpoint": endpoint, "authentication": "kerberos", "ca_file": str(tmp_path / "ca.pem")}
+    made = Settings.model_validate(keys)
+    expected = b"tls-server-end-point:" + hashlib.sha256(der).digest()
+    server.bindings = gssapi.raw.ChannelBindings(application_data=expected)
+    with Exchange(made, None, patience=QUICK) as ews:
+        assert rule_of(ews.fetch(ALICE, None)).condition == ALICE.encode()
+    assert server.log_ons == ["svc@CORP.EXAMPLE"]
+    server.bindings = gssapi.raw.ChannelBindings(application_data=b"tls-server-end-point:another")
+    with Exchange(made, None, patience=QUICK) as ews, pytest.raises(FetchError):
+        ews.fetch(ALICE, None)
+    assert server.log_ons == ["svc@CORP.EXAMPLE"]
