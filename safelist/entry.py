@@ -53,10 +53,14 @@ class Entry(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """A pattern in a list of a mailbox, from ``since`` on; ``until`` is None while it is still there."""
+    """A pattern in a list of a mailbox, first seen at ``since``; ``until`` is None while it is still there.
+
+    ``at_first`` says that the first collection of the mailbox found it: its user may have added it long before.
+    """
 
     mailbox: str
     list: UserList
     pattern: Pattern
     since: datetime
     until: datetime | None
+    at_first: bool = False

@@ -66,7 +66,7 @@ def who(store: Store, text: str, settings: Settings, now: datetime, at: Moment |
     Without ``at`` ended entries are shown as well; what the policy says is as of ``at`` or ``now``.
     """
     asked = sender.typed(text)
-    moment = at or store.moment_at(now)
+    moment = at or store.newest(now)
     # What an earlier version refused, such as a..b@x.example, is in the database as it stood.
     holdings = tuple(store.who(tuple({*covering(asked), text.strip()}), at))
     patterns = dict.fromkeys((asked, *(holding.pattern for holding in holdings)))

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -36,6 +37,9 @@ from safelist.errors import EX_OK, EX_TEMPFAIL, ConfigError
 if TYPE_CHECKING:  # exchangelib takes longer to import than most commands to run
     from safelist.collector.collect import Options, Result, Summary
     from safelist.collector.ews import Exchange
+
+_CLOCK_SKEW = timedelta(seconds=60)
+"""By so much the clocks of two machines that share a database may differ."""
 
 
 def sync(
@@ -90,6 +94,7 @@ def sync(
     selected = addresses_in(mailbox or [], "--mailbox")
     lock = nullcontext() if dry_run else store.hold(config.database.url, "sync", now())
     with store.open_store(config.database.url) as opened, lock:
+        _warn_of_clock(opened)
         done = run(opened, config, selected, options, json=json)
         published = publishing.publish_all(opened, config, [], dry_run=dry_run, json=json) if publish else []
     if json:
@@ -138,6 +143,18 @@ def _voting_rooms(opened: store.Store, config: Config, exchange: "Exchange") -> 
         return []
     excluded = frozenset(config.policy.exclude_mailboxes)
     return [s.address for s in opened.mailboxes() if s.entries and s.address in rooms and s.address not in excluded]
+
+
+def _warn_of_clock(opened: store.Store) -> None:
+    """Once for each jump: what this run records is the newest from now on."""
+    at = now()
+    ahead = opened.dated_ahead(at + _CLOCK_SKEW)
+    if ahead is not None:
+        complain(
+            f"the clock says {at:%Y-%m-%d %H:%M} UTC, but the newest record is of {ahead:%Y-%m-%d %H:%M}: one of both "
+            "is wrong. Correct the clock (timedatectl) and look at `safelist audit history`: an override that is dated "
+            "ahead is not in force until then; revoke it and make it anew"
+        )
 
 
 def _not_named(opened: store.Store, addresses: Iterable[str]) -> Iterator[str]:

@@ -352,7 +352,7 @@ def _discover_at(url: str, settings: ExchangeSettings, credentials: Any, context
     """What one place says. Raises FetchError."""
     user, account = settings.autodiscover or "", settings.username or settings.client_id or ""
     session = _Protocol(settings, url, credentials, context).open_session()
-    line = Line(session, url, get_environ_proxies(url, no_proxy=None))
+    line = Line(session, url, proxies_for(url))
     try:
         reply = line.post(soap.get_user_settings(user, url), user, settings.timeout)
     except outage.LINE_ERRORS as error:

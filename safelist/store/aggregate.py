@@ -139,6 +139,8 @@ class Store:
             mailbox_id = recording.mailbox_id(connection, address)
             if mailbox_id is None:
                 mailbox_id = _insert_mailbox(connection, address, values)
+            elif not recording.has_answered(connection, mailbox_id):
+                _record_mailbox(connection, address, values, mailbox_id)
             difference = recording.compare(connection, mailbox_id, entries, lists)
             of = Recording(run, address, mailbox_id, at)
             written = recording.write(connection, self._among, of, difference)
@@ -214,6 +216,16 @@ class Store:
         """The state of the aggregate at that time."""
         with self._reading() as connection:
             return reading.moment_at(connection, at)
+
+    def newest(self, now: datetime) -> Moment:
+        """The state as it is, also where a clock that was wrong dated some of it ahead of ``now``."""
+        with self._reading() as connection:
+            return reading.newest(connection, now)
+
+    def dated_ahead(self, now: datetime) -> datetime | None:
+        """When the newest change set says that it was recorded, if that lies ahead of ``now``."""
+        with self._reading() as connection:
+            return reading.dated_ahead(connection, now)
 
     def moment_after(self, run: int) -> Moment | None:
         """The state of the aggregate after that run; None when there was none of that number."""
@@ -325,9 +337,14 @@ def _insert_mailbox(connection: Connection, address: str, values: Mapping[str, A
     """A new mailbox is recorded as one, whatever it holds: its domain becomes an own domain."""
     row = _UNSEEN | dict(values) | {"address": address, "domain": address.rpartition("@")[2]}
     number = recording.new_row(connection, _NEW_MAILBOX, row)
+    _record_mailbox(connection, address, values, number)
+    return number
+
+
+def _record_mailbox(connection: Connection, address: str, values: Mapping[str, Any], number: int) -> None:
+    """Marks the first collection as well: see :func:`safelist.store.reading.is_first`."""
     content = {"mailbox": address}
     chain.append(connection, chain.Kind.MAILBOX, values["checked"], values["run_id"], content, number)
-    return number
 
 
 def _update_mailbox(connection: Connection, address: str, values: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, bindparam, or_, select
 
 from safelist.entry import Entry, UserList
 from safelist.store import overriding
-from safelist.store.reading import pattern_of, seconds, stream
+from safelist.store.reading import is_first, pattern_of, seconds, stream
 from safelist.store.schema import change_set, entry, mailbox, pattern, publication, run
 from safelist.store.values import Event, EventKind, Publication
 
@@ -18,7 +18,8 @@ from safelist.store.values import Event, EventKind, Publication
 class Window(NamedTuple):
     """Which events: from ``since`` on, before ``until``, of those senders (by text), that mailbox, that actor.
 
-    Of entries also: recorded after the change set ``after``, and up to ``through``.
+    Of entries also: recorded after the change set ``after``, and up to ``through``. An override that expires later than
+    ``now`` has not expired yet.
     """
 
     since: datetime | None = None
@@ -28,12 +29,14 @@ class Window(NamedTuple):
     actor: str | None = None
     after: int | None = None
     through: int | None = None
+    now: datetime | None = None
 
 
 _ENTRIES = (
     select(
         change_set.c.at, change_set.c.id, (entry.c.added == change_set.c.id).label("is_added"), run.c.actor,
         run.c.id.label("run_id"), mailbox.c.address, entry.c.list, pattern.c.text, pattern.c.form, pattern.c.refusal,
+        is_first(change_set).label("at_first"),
     )
     .join_from(change_set, run, change_set.c.run_id == run.c.id)
     .join(mailbox, change_set.c.mailbox_id == mailbox.c.id)
@@ -89,10 +92,18 @@ def entries(connection: Connection, window: Window) -> Iterator[Event]:
         statement = statement.where(pattern.c.text.in_(window.senders))
     with stream(connection, statement) as rows:
         for row in rows:
-            at, _, is_added, actor, run_id, address, list_, text, form, refusal = row
+            at, _, is_added, actor, run_id, address, list_, text, form, refusal, at_first = row
             kind = EventKind.ENTRY_ADDED if is_added else EventKind.ENTRY_REMOVED
             found = Entry(UserList(list_), pattern_of(text, form, refusal))
-            yield Event(datetime.fromtimestamp(at, UTC), kind, actor, run_id, address, found)
+            yield Event(
+                datetime.fromtimestamp(at, UTC),
+                kind,
+                actor,
+                run_id,
+                address,
+                found,
+                at_first=bool(is_added and at_first),
+            )
 
 
 def _overrides(connection: Connection, window: Window) -> Iterator[Event]:
@@ -102,8 +113,8 @@ def _overrides(connection: Connection, window: Window) -> Iterator[Event]:
         happened = [(override.made, EventKind.OVERRIDE_MADE, override.actor)]
         if override.revoked is not None and override.revoked == override.ended:
             happened.append((override.revoked, EventKind.OVERRIDE_REVOKED, override.revoked_by or ""))
-        elif override.terms.expires is not None:
-            happened.append((override.terms.expires, EventKind.OVERRIDE_EXPIRED, ""))
+        elif (expires := override.terms.expires) is not None and (window.now is None or expires <= window.now):
+            happened.append((expires, EventKind.OVERRIDE_EXPIRED, ""))
         for at, kind, actor in happened:
             if _is_in(window, at) and window.actor in (None, actor):
                 yield Event(at, kind, actor, None, override=override)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, bindparam, case, exists, func, or_, select
 
 from safelist.entry import SENDER_LISTS, TRUSTING_LISTS, Holding, UserList
 from safelist.sender import Form, Pattern, Refusal
@@ -88,12 +88,28 @@ def stream(
     return connection.execute(statement, values or {}, execution_options=options)
 
 
+def is_first(began: FromClause) -> ColumnElement[bool]:
+    """Whether that change set is the first collection of its mailbox.
+
+    A mailbox is recorded as one (again, when it answers for the first time) right before its first entries. Databases
+    from before the chain have no such record: there it is the mailbox's first change set.
+    """
+    before = change_set.alias("before")
+    is_recorded = exists().where(
+        before.c.id == began.c.id - 1, before.c.kind == "mailbox", before.c.mailbox_id == began.c.mailbox_id,
+        before.c.run_id == began.c.run_id,
+    )  # fmt: skip
+    earlier = change_set.alias("earlier")
+    is_earlier = exists().where(earlier.c.mailbox_id == began.c.mailbox_id, earlier.c.id < began.c.id)
+    return or_(is_recorded, ~is_earlier)
+
+
 _began = change_set.alias("began")
 _ended = change_set.alias("ended")
 _HOLDINGS = (
     select(
         mailbox.c.address, entry.c.list, pattern.c.text, pattern.c.form, pattern.c.refusal,
-        _began.c.at.label("since"), _ended.c.at.label("until"),
+        _began.c.at.label("since"), _ended.c.at.label("until"), is_first(_began).label("at_first"),
     )
     .select_from(entry)
     .join(pattern, entry.c.pattern_id == pattern.c.id)
@@ -105,6 +121,8 @@ _IN_ORDER = (mailbox.c.address, entry.c.list, pattern.c.text, pattern.c.form, en
 _LISTING = _HOLDINGS.where(mailbox.c.address == bindparam("of")).order_by(*_IN_ORDER)
 _OPEN_AT = (entry.c.added <= bindparam("moment"), or_(entry.c.removed.is_(None), entry.c.removed > bindparam("moment")))
 _LAST_UNTIL = select(func.max(change_set.c.id)).where(change_set.c.at <= bindparam("at"))
+_NEWEST = select(func.max(change_set.c.id))
+_NEWEST_AT = select(change_set.c.at).order_by(change_set.c.id.desc()).limit(1)
 _LAST_OF_RUN = select(func.max(change_set.c.id)).where(change_set.c.run_id <= bindparam("run"))
 _NEXT_DOMAIN = select(func.min(mailbox.c.domain)).where(mailbox.c.domain > bindparam("last"))
 
@@ -158,14 +176,25 @@ _TRUSTING = sorted(map(int, TRUSTING_LISTS | {UserList.TRUSTED_CONTACTS}))
 
 
 def _holding(row: Sequence[Any]) -> Holding:
-    address, list_, text, form, refusal, since, until = row
+    address, list_, text, form, refusal, since, until, at_first = row
     began = datetime.fromtimestamp(since, UTC)
-    return Holding(address, UserList(list_), pattern_of(text, form, refusal), began, _moment(until))
+    return Holding(address, UserList(list_), pattern_of(text, form, refusal), began, _moment(until), bool(at_first))
 
 
 def moment_at(connection: Connection, at: datetime) -> Moment:
     """The state at that time."""
     return Moment(connection.execute(_LAST_UNTIL, {"at": seconds(at)}).scalar() or 0, at)
+
+
+def newest(connection: Connection, now: datetime) -> Moment:
+    """The state as it is, also where a clock that was wrong dated some of it ahead of ``now``."""
+    return Moment(connection.execute(_NEWEST).scalar() or 0, now)
+
+
+def dated_ahead(connection: Connection, now: datetime) -> datetime | None:
+    """When the newest change set says that it was recorded, if that lies ahead of ``now``."""
+    at = connection.execute(_NEWEST_AT).scalar()
+    return _moment(at) if at is not None and at > seconds(now) else None
 
 
 def moment_after(connection: Connection, run_id: int) -> Moment | None:

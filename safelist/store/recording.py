@@ -59,6 +59,9 @@ _OPEN_ENTRIES = (
     .where(entry.c.mailbox_id == bindparam("mailbox"), entry.c.removed.is_(None))
 )
 _MAILBOX_ID = select(mailbox.c.id).where(mailbox.c.address == bindparam("of"))
+_ANSWERED = select(mailbox.c.id).where(
+    mailbox.c.id == bindparam("of"), mailbox.c.answered.is_not(None), mailbox.c.outcome != "forgotten"
+)
 _NEW_PATTERNS = insert(pattern)
 # One by one: PostgreSQL has no statistics of a young table and plans the closing of many at once badly.
 _CLOSE = (
@@ -119,6 +122,11 @@ def new_row(connection: Connection, statement: Insert, values: Mapping[str, Any]
 def mailbox_id(connection: Connection, address: str) -> int | None:
     """The row of a mailbox, None when it was never asked."""
     return connection.execute(_MAILBOX_ID, {"of": address}).scalar()
+
+
+def has_answered(connection: Connection, mailbox: int) -> bool:
+    """Whether the mailbox was ever read: one that only failed, or was forgotten, is collected for the first time."""
+    return connection.execute(_ANSWERED, {"of": mailbox}).one_or_none() is not None
 
 
 def compare(

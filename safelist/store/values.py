@@ -141,7 +141,10 @@ class EventKind(StrEnum):
 
 
 class Event(NamedTuple):
-    """One thing that happened, by whom; of ``entry``, ``override``, ``publication`` and ``run`` one says what."""
+    """One thing that happened, by whom; of ``entry``, ``override``, ``publication`` and ``run`` one says what.
+
+    ``at_first`` is the one of :class:`~safelist.entry.Holding`.
+    """
 
     at: datetime
     kind: EventKind
@@ -152,3 +155,4 @@ class Event(NamedTuple):
     override: Override | None = None
     publication: Publication | None = None
     problem: str | None = None
+    at_first: bool = False

@@ -84,7 +84,7 @@ def test_who_looks_at_every_covering_entry_and_as_of_a_moment(opened: Store) -> 
     now = audit.who(opened, AOL.upper(), OWN, LATER)
     assert now.holdings == (
         Holding(DESK, UserList.BLOCKED_DOMAINS, domain("aol.com"), LATER, None),
-        Holding(DESK, UserList.SAFE_SENDERS, sender.parse(AOL), NOW, LATER),
+        Holding(DESK, UserList.SAFE_SENDERS, sender.parse(AOL), NOW, LATER, at_first=True),
     )
     assert [(p.text, str(d.reason)) for p, d in now.decisions] == [(AOL, "nobody"), ("aol.com", "nobody")]
     then = audit.who(opened, AOL, OWN, LATER, opened.moment_at(NOW))

@@ -78,6 +78,22 @@ def test_an_override_is_published_and_taken_back(synced: Command) -> None:
     assert any(name.startswith("robot (by ") for name in by)
 
 
+def test_what_a_wrong_clock_recorded_is_shown_and_marked(synced: Command) -> None:
+    ahead = "UPDATE change_set SET at = at + 315360000"
+    tamper(synced, ahead)
+    done = synced("audit", "history")
+    assert done.out.count("already there at the first collection; dated ahead: the clock was wrong") == 6
+    assert "dated ahead: the clock was wrong" in synced("audit", "why", AOL).out
+    assert synced("audit", "why", AOL, "--json").json["reason"] == "quorum"
+    assert "first seen" in synced("audit", "who", AOL).out
+    assert {e["at_first_collection"] for e in synced("audit", "who", AOL, "--json").json["entries"]} == {True}
+    done = synced("sync")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.startswith("safelist: the clock says ")
+    assert "timedatectl" in done.err
+    assert synced("sync").err == ""
+
+
 def test_history_is_in_order_and_filtered(synced: Command) -> None:
     everything = synced("audit", "history", "--json").json
     assert [row["at"] for row in everything] == sorted(row["at"] for row in everything)

@@ -43,8 +43,8 @@ def test_who_names_open_and_ended_entries(opened: Store) -> None:
     opened.record(run, "a@x", SEEN, frozenset({Entry(UserList.SAFE_SENDER_DOMAINS, domain("aol.com"))}), ALL_LISTS, NOW)
     opened.record(run, "b@x", SEEN, entries("z@aol.com"), SAFE, LATER)
     assert opened.who(["a@aol.com", "aol.com", "a@aol.com", "unknown"]) == [
-        Holding("a@x", UserList.SAFE_SENDER_DOMAINS, domain("aol.com"), NOW, None),
-        Holding("b@x", UserList.SAFE_SENDERS, address("a@aol.com"), NOW, LATER),
+        Holding("a@x", UserList.SAFE_SENDER_DOMAINS, domain("aol.com"), NOW, None, at_first=True),
+        Holding("b@x", UserList.SAFE_SENDERS, address("a@aol.com"), NOW, LATER, at_first=True),
     ]
 
 

@@ -25,8 +25,8 @@ def moment_of(opened: Store, text: str | None, option: str = "--at") -> Moment |
     return None if text is None else opened.moment_at(parse_time(text, option))
 
 
-def parse_time(text: str, option: str, *, end: bool = True) -> datetime:
-    """A day (its last second, or its first), or a moment; UTC unless it says otherwise. No later than now."""
+def parse_time(text: str, option: str, *, end: bool = True, ahead: bool = False) -> datetime:
+    """A day (its last second, or its first), or a moment; UTC unless it says otherwise. No later than now, or ahead."""
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is None:
         found = _moment(text, option)
     else:
@@ -34,7 +34,7 @@ def parse_time(text: str, option: str, *, end: bool = True) -> datetime:
         found = datetime.combine(day, time.max if end else time.min, UTC).replace(microsecond=0)
         if day == now().date():
             found = min(found, now())
-    if found > now() + timedelta(seconds=1):
+    if not ahead and found > now() + timedelta(seconds=1):
         raise UsageError(f"{option}: {text} is in the future")
     return found
 
@@ -67,7 +67,7 @@ def list_name(list_: UserList) -> str:
     return list_.name.lower().replace("_", "-")
 
 
-HOLDING = ("mailbox", "list", "entry", "refused", "since", "until")
+HOLDING = ("mailbox", "list", "entry", "refused", "since", "until", "at_first_collection")
 
 
 def holding_row(holding: Holding) -> dict[str, Any]:
@@ -79,6 +79,7 @@ def holding_row(holding: Holding) -> dict[str, Any]:
         "refused": holding.pattern.refusal,
         "since": holding.since.isoformat(),
         "until": holding.until.isoformat() if holding.until else None,
+        "at_first_collection": holding.at_first,
     }
 
 
@@ -121,7 +122,17 @@ def said(decision: Decision) -> str:
     return f"safe{needs} ({decision.reason}): {decision.sentence}"
 
 
+AT_FIRST = "already there at the first collection"
+AHEAD = "dated ahead: the clock was wrong when it was recorded"
+
+
 def remarks(holding: Holding) -> Iterator[str]:
     """What to say beside an entry."""
     if holding.pattern.refusal is not None:
         yield f"refused: {holding.pattern.refusal.sentence}"
+    if holding.at_first:
+        yield AT_FIRST
+    if holding.since > now() or (holding.until or holding.since) > now():
+        yield AHEAD
+    elif holding.until is not None and holding.until < holding.since:
+        yield "ended before it was first seen: the clock was wrong at one of both"

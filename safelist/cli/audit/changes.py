@@ -30,7 +30,7 @@ def changes(
     config = load_config(config_file)
     with store.open_store(config.database.url) as opened:
         settings = config.policy.settings(opened.own_domains())
-        later = moment_of(opened, until, "--until") or opened.moment_at(now())
+        later = moment_of(opened, until, "--until") or opened.newest(now())
         found = audit.changes(opened, _start(opened, since), later, settings)
     rows = list(_rows(found))
     print_answer(json, csv, lambda: _as_json(found, rows), COLUMNS, lambda: rows, lambda: _print(found, rows))

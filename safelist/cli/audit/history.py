@@ -8,7 +8,7 @@ import typer
 
 from safelist import sender as senders
 from safelist import store
-from safelist.cli.audit.asked import list_name, parse_time, print_answer
+from safelist.cli.audit.asked import AHEAD, AT_FIRST, list_name, parse_time, print_answer
 from safelist.cli.terminal import (
     ConfigOption,
     CsvOption,
@@ -44,8 +44,10 @@ def history(
 ) -> None:
     """Entries added and removed, overrides made, expired and revoked, publications, failed runs: oldest first."""
     window = Window(
-        since=None if since is None else parse_time(since, "--since", end=False),
-        until=(now() if until is None else parse_time(until, "--until")) + timedelta(seconds=1),
+        since=None if since is None else parse_time(since, "--since", end=False, ahead=True),
+        # Without one also what is dated ahead: it happened, at a clock that was wrong.
+        until=None if until is None else parse_time(until, "--until", ahead=True) + timedelta(seconds=1),
+        now=now(),
         senders=() if sender is None else _texts_about(sender),
         mailbox=None if mailbox is None else addresses_in([mailbox], "--mailbox")[0],
         actor=actor,
@@ -70,6 +72,7 @@ def _row(event: Event) -> dict[str, Any]:
     }  # fmt: skip
     if event.entry is not None:
         row |= {"list": list_name(event.entry.list), "sender": event.entry.pattern.text}
+        row["detail"] = AT_FIRST if event.at_first else None
     if event.override is not None:
         row |= {"override": event.override.id, "sender": event.override.terms.pattern.text}
         row["detail"] = _told(event.override, event.kind)
@@ -79,6 +82,8 @@ def _row(event: Event) -> dict[str, Any]:
             f"{published.target} {published.path}: {published.entries} entries, {published.added} new, "
             f"{published.removed} gone, sha256 {published.file_digest}"
         )
+    if event.at > now():
+        row["detail"] = "; ".join(filter(None, (row["detail"], AHEAD)))
     return row
 
 

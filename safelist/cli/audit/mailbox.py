@@ -65,7 +65,7 @@ def _print(answer: audit.MailboxAnswer, at: str | None) -> None:
             (h.list.title, h.pattern.text, "; ".join(_remarks(h, reason)), day(h.since), day(h.until))
             for h, reason in answer.holdings
         )
-        print_table(("list", "entry", "remark", "since", "until"), rows)
+        print_table(("list", "entry", "remark", "first seen", "until"), rows)
 
 
 def _remarks(holding: Holding, reason: Reason | None) -> Iterator[str]:

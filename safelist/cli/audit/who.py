@@ -38,7 +38,7 @@ def who(
     json: JsonOption = False,
     csv: CsvOption = False,
 ) -> None:
-    """Every mailbox that trusts or blocks SENDER, directly or by an entry for its domain, since when, until when."""
+    """Every mailbox that trusts or blocks SENDER, directly or by an entry for its domain, and since when it is seen."""
     config = load_config(config_file)
     with store.open_store(config.database.url) as opened:
         settings = config.policy.settings(opened.own_domains())
@@ -58,7 +58,7 @@ def print_sender(answer: audit.SenderAnswer) -> None:
         (h.mailbox, h.list.title, h.pattern.text, "; ".join(remarks(h)), day(h.since), day(h.until))
         for h in answer.holdings
     )
-    print_table(("mailbox", "list", "entry", "remark", "since", "until"), rows)
+    print_table(("mailbox", "list", "entry", "remark", "first seen", "until"), rows)
     for override in answer.overrides:
         print(shown(f"override {override.id} {sentence(override.terms)}: {override.state(now())}"))
     for pattern, decision in answer.decisions:

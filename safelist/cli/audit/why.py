@@ -6,7 +6,16 @@ from typing import Annotated, Any
 import typer
 
 from safelist import audit, policy, store
-from safelist.cli.audit.asked import AtOption, decision_row, holding_row, moment_of, override_row, print_answer, said
+from safelist.cli.audit.asked import (
+    AtOption,
+    decision_row,
+    holding_row,
+    moment_of,
+    override_row,
+    print_answer,
+    remarks,
+    said,
+)
 from safelist.cli.terminal import (
     ConfigOption,
     CsvOption,
@@ -44,7 +53,7 @@ def why(
     to = next(iter(addresses_in([recipient], "--recipient")), None) if recipient is not None else None
     with store.open_store(config.database.url) as opened:
         settings = config.policy.settings(opened.own_domains())
-        moment = moment_of(opened, at) or opened.moment_at(now())
+        moment = moment_of(opened, at) or opened.newest(now())
         answer = audit.why(opened, sender, to, settings, moment)
         left_out = dict(_left_out(opened, config, settings, answer)) if to is None and at is None else {}
     rows = list(_rows(answer))
@@ -62,7 +71,7 @@ def _left_out(
         return
     fact = answer.decision.fact
     entry = fact.terms.pattern if isinstance(fact, Override) else getattr(fact, "pattern", answer.sender)
-    moment = opened.moment_at(answer.at)
+    moment = opened.newest(answer.at)
     questions = [opened.candidate(each, None, settings, moment)[0] for each in dict.fromkeys((answer.sender, entry))]
     rulings, refused = rule(questions, settings, answer.at)
     for name, chosen in config.publish.items():
@@ -104,8 +113,8 @@ def _print_facts(answer: audit.Explanation) -> None:
         print("\nEntries about it:")
         shown_ = holdings[:VOTERS_SHOWN]
         print_table(
-            ("mailbox", "list", "entry", "since"),
-            ((h.mailbox, h.list.title, h.pattern.text, day(h.since)) for h in shown_),
+            ("mailbox", "list", "entry", "remark", "first seen"),
+            ((h.mailbox, h.list.title, h.pattern.text, "; ".join(remarks(h)), day(h.since)) for h in shown_),
         )
     if len(holdings) > VOTERS_SHOWN:
         print(f"... and {len(holdings) - VOTERS_SHOWN} more (safelist audit who {shown(answer.sender.text)})")
