@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shutil
 import sys
 import traceback
 
@@ -37,26 +38,48 @@ app.command()(demo.demo)
 _CommandLineError = typer.BadParameter.__mro__[2]
 
 
+_UNSEEN_WIDTH = 200
+"""Columns of the help where nobody looks: a pipe has no width, and COLUMNS says otherwise."""
+
+
 def main() -> None:
     """Run the command line and exit with a code of sysexits(3); no traceback for anything a user can cause."""
     _prepare_streams()
+    sys.exit(_flushed(_code()))
+
+
+def _code() -> int:
+    width = shutil.get_terminal_size((_UNSEEN_WIDTH, 24)).columns
     try:
-        code = app(prog_name="safelist", standalone_mode=False)
-        sys.stdout.flush()
+        code = app(prog_name="safelist", standalone_mode=False, terminal_width=width, max_content_width=width)
     except errors.SafelistError as error:
         complain(str(error))
         code = error.exit_code
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         code = 130
     except BrokenPipeError:
-        # The reader of our output (head, less) has gone: nothing is wrong, and Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except KeyboardInterrupt:
-        code = 130
+    except SystemExit as end:
+        # The way in which click and rich say that the reader of our output (head, less) has gone: nothing is wrong.
+        code = 0 if isinstance(end.__context__, BrokenPipeError) else end.code
     except Exception as error:
         code = _report_unforeseen(error)
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
+
+
+def _flushed(code: int) -> int:
+    """The code when the rest of the output is written, too; Python must not complain at its exit."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+    except OSError as error:
+        return _report_unforeseen(error)
+    return code
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _prepare_streams() -> None:
@@ -71,7 +94,7 @@ def _prepare_streams() -> None:
 
 def _report_unforeseen(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO) and error.filename is None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         complain(f"the output cannot be written: {error.strerror}")
         return errors.EX_UNAVAILABLE
     if isinstance(error, _CommandLineError):

@@ -43,7 +43,7 @@ def check(config_file: ConfigOption = None, json: JsonOption = False) -> None:
     if faults:
         raise typer.Exit(EX_CONFIG)
     if not json:
-        say(f"{path}: no faults")
+        say(f"{path}: no faults", is_answer=True)
 
 
 def _faults_around(loaded: Config) -> Iterator[str]:

@@ -34,4 +34,5 @@ def verify(config_file: ConfigOption = None, json: JsonOption = False) -> None:
             f"{len(wrong)} counts differ from the entries, first {first.text}: {first.maintained} kept, "
             f"{first.counted} counted; do not publish, and report it"
         )
-    say("every count agrees with the entries")
+    if not json:
+        say("every count agrees with the entries", is_answer=True)

@@ -155,9 +155,10 @@ def _report(published: Published, *, dry_run: bool) -> None:
             print("".join(f"{sign} {published.path}: {key}\n" for key in keys), end="")
     change = f"{published.entries} entries, {len(published.added)} new, {len(published.removed)} gone"
     verb = "would be written" if dry_run else "written"
-    say(f"{published.path}: {f'{verb}: {change}' if published.changed else f'unchanged ({published.entries} entries)'}")
+    done = f"{verb}: {change}" if published.changed else f"unchanged ({published.entries} entries)"
+    say(f"{published.path}: {done}", is_answer=dry_run)
     if published.use:
-        say(f"{published.target} asks it with: {published.use}")
+        say(f"{published.target} asks it with: {published.use}", is_answer=dry_run)
 
 
 def as_json(published: Published | Failed) -> dict[str, Any]:

@@ -186,6 +186,7 @@ class Report:
             TextColumn("collecting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[problems]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True), disable=json or not sys.stderr.isatty(), transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # else the answer would go where the bar is, not into the file
         )  # fmt: skip
         self._task = self._bar.add_task("collecting", total=mailboxes, problems="")
 
@@ -202,7 +203,9 @@ class Report:
             asked = sum(self.summary.outcomes.values())
             parts = [f"{figures[o]} {o}" for o in Outcome if figures[o]]
             asked_text = f"{asked} mailbox{'' if asked == 1 else 'es'}"
-            say(f"{asked_text}: {', '.join(parts)}; {figures['added']} entries new, {figures['removed']} gone")
+            told = f"{asked_text}: {', '.join(parts)}; {figures['added']} entries new, {figures['removed']} gone"
+            dry_run = self._options.dry_run
+            say(f"{told}; nothing was written" if dry_run else told, is_answer=dry_run)
 
     @property
     def has_problems(self) -> bool:
@@ -239,6 +242,9 @@ class Report:
 
     def _complain(self, message: str) -> None:
         """A line that the progress bar neither breaks nor swallows."""
+        if self._bar.disable:
+            complain(message)
+            return
         self._bar.console.print(f"safelist: {shown(message)}", soft_wrap=True, markup=False, highlight=False)
 
     def show(self, result: "Result") -> None:

@@ -5,14 +5,17 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import BaseModel
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
 
 import safelist
@@ -89,14 +92,15 @@ def shown(text: str) -> str:
 
 
 def complain(message: str) -> None:
-    """One line per problem on standard error."""
-    for line in message.split("\n"):
-        print(f"safelist: {shown(line)}", file=sys.stderr)
+    """One line per problem on standard error; no work is left undone because nobody reads there any more."""
+    with suppress(BrokenPipeError):
+        for line in message.split("\n"):
+            print(f"safelist: {shown(line)}", file=sys.stderr, flush=True)
 
 
-def say(message: str) -> None:
-    """A line for a person: silent where nobody looks (cron)."""
-    if sys.stdout.isatty():
+def say(message: str, *, is_answer: bool = False) -> None:
+    """A line for a person: silent where nobody looks (cron), unless it is what the command was asked for."""
+    if is_answer or sys.stdout.isatty():
         print(shown(message))
 
 
@@ -122,16 +126,43 @@ def _cell(value: object) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table of texts, each made safe to print; columns that are empty are left out, and no text is ever cut."""
+    """A table of texts, each made safe to print; columns that are empty are left out, and no text is ever cut.
+
+    On a terminal the widest columns are folded into its width. A pipe has none: a row is a line there.
+    """
     table = [tuple(columns), *(tuple(map(shown, row)) for row in rows)]
     if len(table) == 1:
         return
     used = [at for at in range(len(columns)) if any(row[at] for row in table[1:])]
-    widths = [max(cell_len(row[at]) for row in table) for at in used]
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    widths = _fitted([max(cell_len(row[at]) for row in table) for at in used], console)
     for number, row in enumerate(table[0 if any(columns) else 1 :]):
-        cells = (row[at] + " " * (width - cell_len(row[at])) for at, width in zip(used, widths, strict=True))
-        console.print("  ".join(cells).rstrip(), style="bold" if any(columns) and number == 0 else None)
+        style = "bold" if any(columns) and number == 0 else None
+        for cells in zip_longest(*(_folded(row[at], width) for at, width in zip(used, widths, strict=True))):
+            texts = (text + " " * (width - cell_len(text)) for text, width in _sized(cells, widths))
+            console.print("  ".join(texts).rstrip(), style=style)
+
+
+_NARROWEST = 10
+
+
+def _fitted(widths: list[int], console: Console) -> list[int]:
+    """The widths of columns that share the terminal: the widest gives way first."""
+    room = console.width - 2 * (len(widths) - 1)
+    while console.is_terminal and sum(widths) > room and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    return widths
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """The lines of a cell: broken between words, and inside one that is too long."""
+    if cell_len(text) <= width:
+        return [text]
+    return [part for line in textwrap.wrap(text, width) for part in chop_cells(line, width)]
+
+
+def _sized(cells: Sequence[str | None], widths: Sequence[int]) -> Iterator[tuple[str, int]]:
+    return ((text or "", width) for text, width in zip(cells, widths, strict=True))
 
 
 def day(moment: datetime | None) -> str:

@@ -70,11 +70,11 @@ class Command:
         )  # fmt: skip
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def on_a_terminal(self, *arguments: str, **environment: str) -> tuple[int, str]:
-        """Exit code and everything that a person at a terminal sees."""
+    def on_a_terminal(self, *arguments: str, shell: str | None = None, **environment: str) -> tuple[int, str]:
+        """Exit code and everything that a person at a terminal sees of the command, or of a line for the shell."""
         leader, follower = pty.openpty()
         process = subprocess.Popen(
-            [sys.executable, "-m", "safelist", *arguments],
+            ["sh", "-c", shell] if shell else [sys.executable, "-m", "safelist", *arguments],
             env=self._environment | {"TERM": "xterm"} | environment,
             stdin=follower, stdout=follower, stderr=follower,
         )  # fmt: skip

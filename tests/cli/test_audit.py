@@ -228,7 +228,7 @@ def test_changes_for_a_weekly_mail(synced: Command, organisation: Organisation) 
 
 def test_answers_of_a_mailbox_that_was_never_collected(synced: Command) -> None:
     done = synced("audit", "mailbox", "nobody@corp.example", "--json")
-    assert (done.code, json.loads(done.out)) == (0, None)
+    assert (done.code, json.loads(done.out)) == (64, None)
     assert "never collected" in done.err
 
 

@@ -116,6 +116,7 @@ def test_dry_run_shows_and_writes_nothing(safelist: Command) -> None:
     assert done.out.splitlines() == [
         f"+ desk1@corp.example: Safe Senders: {AOL}",
         "+ desk1@corp.example: Safe Senders: own1@partner.example",
+        "1 mailbox: 1 collected; 2 entries new, 0 gone; nothing was written",
     ]
     assert "no mailbox has" in safelist("audit", "who", AOL).err
     as_json = safelist("sync", "--dry-run", "--json").json
@@ -138,7 +139,7 @@ def test_audit_answers(safelist: Command, organisation: Organisation) -> None:
     mailbox = safelist("audit", "mailbox", "desk1@corp.example", "--json").json
     assert (mailbox["outcome"], mailbox["entries_open"], mailbox["entries_refused"]) == ("unchanged", 2, 0)
     assert "own1@partner.example" in safelist("audit", "mailbox", "desk1@corp.example").out
-    assert safelist("audit", "mailbox", "nobody@corp.example").code == 0
+    assert safelist("audit", "mailbox", "nobody@corp.example").code == 64
 
 
 def test_hostile_entries_reach_no_terminal(safelist: Command, organisation: Organisation) -> None:
@@ -308,7 +309,10 @@ def test_forget_ends_what_a_leaver_trusted(safelist: Command, server: DemoServer
     assert safelist("sync", "--json").json["not_named"] == ["desk1@corp.example", "desk2@corp.example"]
     done = safelist("forget", "desk1@corp.example", "DESK2@corp.example", "--json")
     assert [row["ended"] for row in done.json["forgotten"]] == [2, 2]
-    assert safelist("publish", "--dry-run").out == f"- {safelist.map}: {AOL}\n"
+    assert safelist("publish", "--dry-run").out.splitlines() == [
+        f"- {safelist.map}: {AOL}",
+        f"{safelist.map}: would be written: 0 entries, 0 new, 1 gone",
+    ]
     answer = safelist("audit", "who", AOL, "--json").json
     assert answer["decisions"][0]["reason"] == "below-quorum"
     assert sum(row["until"] is not None for row in answer["entries"]) == 2
@@ -370,13 +374,62 @@ def test_completion_and_version(safelist: Command) -> None:
     assert "complete" in safelist("--show-completion", "bash").out
 
 
-def test_a_reader_that_leaves_is_no_error(safelist: Command) -> None:
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (f"audit who {AOL} --json", 0),
+        ("audit history", 0),
+        ("audit mailbox nobody@corp.example --json", 64),
+        ("sync --help", 0),
+        ("filter sample", 0),
+    ],
+)
+def test_a_reader_that_leaves_is_no_error(safelist: Command, line: str, code: int) -> None:
     safelist("sync")
-    line = f"{sys.executable} -m safelist audit who {AOL} --json | head -c 1; exit ${{PIPESTATUS[0]}}"
+    line = f"{sys.executable} -m safelist {line} | sleep 0; exit ${{PIPESTATUS[0]}}"
     environment = os.environ | {"SAFELIST_CONFIG": str(safelist.config)}
     done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, check=False)
-    assert done.stdout == b"{"
-    assert done.stderr == b""
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert len(done.stderr.splitlines()) == (1 if code else 0)
+
+
+def test_no_work_is_left_undone_because_nobody_reads_the_problems(
+    safelist: Command, organisation: Organisation
+) -> None:
+    organisation.mailboxes["desk1@corp.example"].impersonation = False
+    line = f"{{ {sys.executable} -m safelist sync --publish; echo $? > {safelist.directory}/code; }} 2>&1 | sleep 0"
+    environment = os.environ | {"SAFELIST_CONFIG": str(safelist.config)}
+    subprocess.run(["bash", "-c", line], env=environment, capture_output=True, check=False)
+    assert (safelist.directory / "code").read_text() == "75\n"
+    assert AOL in safelist.map.read_text()
+
+
+def test_an_answer_goes_into_the_file_although_the_bar_is_on_a_terminal(safelist: Command) -> None:
+    answer = safelist.directory / "answer"
+    shell = f"{sys.executable} -m safelist sync --dry-run --mailbox desk1@corp.example > {answer}"
+    code, seen = safelist.on_a_terminal(shell=shell)
+    assert code == 0
+    assert AOL not in seen
+    assert answer.read_text().splitlines() == [
+        f"+ desk1@corp.example: Safe Senders: {AOL}",
+        "+ desk1@corp.example: Safe Senders: own1@partner.example",
+        "1 mailbox: 1 collected; 2 entries new, 0 gone; nothing was written",
+    ]
+
+
+def test_tables_and_help_use_the_width_that_is_there(safelist: Command) -> None:
+    safelist("sync")
+    narrow = safelist.on_a_terminal("audit", "who", AOL, COLUMNS="60", NO_COLOR="1", TERM="dumb")[1]
+    table = narrow.splitlines()[:-1]
+    assert all(len(line) <= 60 for line in table[:8])
+    assert not any(AOL in line and "desk0@corp.example" in line for line in table)
+    wide = safelist.on_a_terminal("audit", "who", AOL, COLUMNS="160", NO_COLOR="1", TERM="dumb")[1]
+    assert any(AOL in line and "desk0@corp.example" in line for line in wide.splitlines())
+    piped = safelist("audit", "who", AOL).out.splitlines()
+    assert any(AOL in line and "desk0@corp.example" in line for line in piped)
+    helps = {width: safelist("sync", "--help", COLUMNS=width).out.splitlines() for width in ("60", "120")}
+    assert max(map(len, helps["60"])) <= 60 < 80 < max(map(len, helps["120"])) <= 120
+    assert "..." not in safelist("audit", "--help").out
 
 
 def test_demo_runs_the_main_job(tmp_path: Path) -> None:

@@ -47,6 +47,17 @@ def _moment(text: str, option: str) -> datetime:
         raise UsageError(f"{option}: {text!r} is no date; write 2026-11-20 or 2026-11-20T14:30") from None
 
 
+def never_collected(address: str) -> str:
+    """What to say where nobody ever asked that mailbox."""
+    return f"{address} was never collected; is it in [mailboxes]? The answer knows nothing of its lists"
+
+
+def refuse_never_collected(opened: Store, address: str | None) -> None:
+    """After the answer: raises UsageError where it is about a mailbox whose lists nobody knows."""
+    if address is not None and opened.mailbox(address) is None:
+        raise UsageError(never_collected(address))
+
+
 def print_answer(
     json: bool, csv: bool, as_json: Callable[[], object], columns: Sequence[str],
     rows: Callable[[], Iterable[Mapping[str, object]]], for_people: Callable[[], None],

@@ -8,7 +8,14 @@ import typer
 
 from safelist import sender as senders
 from safelist import store
-from safelist.cli.audit.asked import AHEAD, AT_FIRST, list_name, parse_time, print_answer
+from safelist.cli.audit.asked import (
+    AHEAD,
+    AT_FIRST,
+    list_name,
+    parse_time,
+    print_answer,
+    refuse_never_collected,
+)
 from safelist.cli.terminal import (
     ConfigOption,
     CsvOption,
@@ -55,6 +62,7 @@ def history(
     with store.open_store(load_config(config_file).database.url) as opened:
         rows = (_row(event) for event in opened.events(window) if not what or event.kind in what)
         print_answer(json, csv, lambda: list(rows), COLUMNS, lambda: rows, lambda: _print(rows))
+        refuse_never_collected(opened, window.mailbox)
 
 
 def _texts_about(text: str) -> tuple[str, ...]:

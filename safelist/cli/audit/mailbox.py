@@ -6,12 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from safelist import audit, store
-from safelist.cli.audit.asked import HOLDING, AtOption, holding_row, moment_of, print_answer, remarks
+from safelist.cli.audit.asked import HOLDING, AtOption, holding_row, moment_of, never_collected, print_answer, remarks
 from safelist.cli.terminal import (
     ConfigOption,
     CsvOption,
     JsonOption,
-    complain,
     day,
     load_config,
     now,
@@ -19,6 +18,7 @@ from safelist.cli.terminal import (
     print_table,
 )
 from safelist.entry import Holding
+from safelist.errors import UsageError
 from safelist.policy import Reason
 from safelist.store import MailboxState
 
@@ -36,10 +36,9 @@ def mailbox(
         settings = config.policy.settings(opened.own_domains())
         answer = audit.mailbox(opened, address, settings, now(), moment_of(opened, at))
     if answer is None:
-        complain(f"{address} was never collected; is it in [mailboxes]?")
         if json:
             print_json(None)
-        return
+        raise UsageError(never_collected(address))
     rows = [holding_row(holding) | {"uncounted": reason} for holding, reason in answer.holdings]
     columns = (*HOLDING, "uncounted")
     print_answer(json, csv, lambda: _as_json(answer, rows), columns, lambda: rows, lambda: _print(answer, at))

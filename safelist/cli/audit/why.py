@@ -13,6 +13,7 @@ from safelist.cli.audit.asked import (
     moment_of,
     override_row,
     print_answer,
+    refuse_never_collected,
     remarks,
     said,
 )
@@ -56,11 +57,12 @@ def why(
         moment = moment_of(opened, at) or opened.newest(now())
         answer = audit.why(opened, sender, to, settings, moment)
         left_out = dict(_left_out(opened, config, settings, answer)) if to is None and at is None else {}
-    rows = list(_rows(answer))
-    print_answer(
-        json, csv, lambda: _as_json(answer, rows) | {"left_out": left_out}, COLUMNS, lambda: rows,
-        lambda: _print(answer, left_out),
-    )  # fmt: skip
+        rows = list(_rows(answer))
+        print_answer(
+            json, csv, lambda: _as_json(answer, rows) | {"left_out": left_out}, COLUMNS, lambda: rows,
+            lambda: _print(answer, left_out),
+        )  # fmt: skip
+        refuse_never_collected(opened, to)
 
 
 def _left_out(
