@@ -124,12 +124,21 @@ def scope_sentence(scope: Pattern | None) -> str:
     return scope.text if scope.form is Form.ADDRESS else f"everybody at {scope.text}"
 
 
+_DAYS_IN = {"d": 1, "w": 7, "m": 30, "y": 365}
+
+
+def is_span(text: str) -> bool:
+    """Whether it is meant as a span of time: a number and a letter."""
+    return re.fullmatch(r"[0-9]+[a-z]", text) is not None
+
+
 def days(text: str) -> timedelta:
-    """``30d`` as a span of time. Raises ValueError that says what to write."""
-    found = re.fullmatch(r"([0-9]{1,5})d", text)
-    if not found or not 1 <= int(found[1]) <= MAX_DAYS:
-        raise ValueError(f"{text!r} is no number of days: write 1d to {MAX_DAYS}d")
-    return timedelta(days=int(found[1]))
+    """``30d``, ``2w``, ``6m`` (30 days each) or ``1y`` (365 days). Raises ValueError that says what to write."""
+    found = re.fullmatch(r"([0-9]{1,5})([dwmy])", text)
+    number = int(found[1]) * _DAYS_IN[found[2]] if found else 0
+    if not 1 <= number <= MAX_DAYS:
+        raise ValueError(f"{text!r} is no number of days: write 1d to {MAX_DAYS}d, or 2w, 6m, 1y")
+    return timedelta(days=number)
 
 
 def until_sentence(expires: datetime | None) -> str:
@@ -160,14 +169,14 @@ def parse_expiry(text: str, now: datetime) -> datetime | None:
     """
     if text == "never":
         return None
-    if text.endswith("d"):
+    if is_span(text):
         return now.replace(microsecond=0) + days(text)
     try:
         end = _moment(text) if "T" in text else _end_of_day(text)
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{text!r} is no time: write 30d, a day such as 2027-01-31, a moment such as 2027-01-31T18:00:00+00:00, "
-            "or never"
+            f"{text!r} is no time: write 30d or 2w, a day such as 2027-01-31, a moment such as "
+            "2027-01-31T18:00:00+00:00, or never"
         ) from None
     if end <= now:
         raise ValueError(f"{text} is past")

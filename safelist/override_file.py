@@ -280,13 +280,24 @@ def _records(data: bytes, format_: Format) -> Iterator[_Record | Fault]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        yield Fault(0, f"is not UTF-8 in line {line}, save it as UTF-8")
+        yield Fault(0, f"is not UTF-8 in line {line}, save it as UTF-8 (Excel: CSV UTF-8); {encoding_of(data)}")
         return
     yield from _csv_records(text) if format_ is Format.CSV else _json_records(text)
 
 
+def encoding_of(data: bytes) -> str:
+    """What text that is not UTF-8 seems to be, and how to convert it."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:1000]:
+        name, big = "UTF-16", data.startswith(b"\xfe\xff") or data[:1] == b"\0"
+        from_ = name if data[:1] in (b"\xff", b"\xfe") else f"UTF-16{'BE' if big else 'LE'}"
+        return f"it seems to be {name}: iconv -f {from_} -t UTF-8"
+    return "it seems to be Windows-1252 (Latin-1) or the like: iconv -f WINDOWS-1252 -t UTF-8"
+
+
 def _csv_records(text: str) -> Iterator[_Record | Fault]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    # Excel writes a semicolon wherever a comma is the decimal sign; no column has any of these in its name.
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     at = 1
     try:
         columns = [cell.strip() for cell in next(reader, [])]

@@ -190,3 +190,8 @@ def test_no_expiry_says_what_to_write(text: str) -> None:
 def test_an_expiry_that_is_past_is_none(text: str) -> None:
     with pytest.raises(ValueError, match="is past"):
         parse_expiry(text, NOW)
+
+
+@pytest.mark.parametrize(("text", "number"), [("30d", 30), ("2w", 14), ("6m", 180), ("1y", 365)])
+def test_spans_of_time(text: str, number: int) -> None:
+    assert days(text).days == number

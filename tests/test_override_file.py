@@ -307,3 +307,14 @@ def test_no_file_is_ever_too_much(data: bytes, format_: Format) -> None:
 def test_every_item_is_an_override_or_a_fault(items: list[dict[str, object]]) -> None:
     content = read(json.dumps(items).encode(), Format.JSON, GROUND)
     assert {at for at, _ in content.rows} | {at for at, _ in content.faults} == set(range(1, len(items) + 1))
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_the_delimiters_of_a_spreadsheet(delimiter: str, start: str) -> None:
+    text = start + "\r\n".join(
+        delimiter.join(c) for c in (("effect", "sender", "reason"), ("block", "a@b.example", "x"))
+    )
+    content = read(text.encode(), Format.CSV, GROUND)
+    assert content.faults == []
+    assert [row.terms.pattern.text for row in content.rows] == ["a@b.example"]

@@ -9,6 +9,7 @@ from safelist.collector.ews import Exchange, FetchError, Member, MemberKind, Rea
 from safelist.collector.failure import HOPELESS
 from safelist.config import Mailboxes
 from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
+from safelist.override_file import encoding_of
 
 MAX_FILE_BYTES = 64 << 20
 """A list of mailboxes larger than this (about two million addresses) is refused."""
@@ -52,7 +53,7 @@ def read_file(path: Path) -> list[str]:
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(f"mailboxes.file: {path} is larger than {MAX_FILE_BYTES} bytes")
     addresses, faults = [], []
-    for number, line in enumerate(data.decode("utf-8-sig", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(_text_of(data, path).splitlines(), start=1):
         if not (text := line.partition("#")[0].strip()):
             continue
         pattern = sender.typed(text)
@@ -64,6 +65,19 @@ def read_file(path: Path) -> list[str]:
         more = [f"mailboxes.file: {path}: {len(faults) - FAULTS_SHOWN} more lines like these"]
         raise ConfigError(*faults[:FAULTS_SHOWN], *(more if len(faults) > FAULTS_SHOWN else []))
     return addresses
+
+
+def _text_of(data: bytes, path: Path) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"mailboxes.file: {path} is not UTF-8 in line {line}; save it as UTF-8; {encoding_of(data)}"
+        ) from None
+    if "\0" in text:
+        raise ConfigError(f"mailboxes.file: {path} is not UTF-8; save it as UTF-8; {encoding_of(data)}")
+    return text
 
 
 def _members_or_problem(group: str, exchange: Exchange, problems: list[tuple[str, str]]) -> list[str]:

@@ -47,7 +47,7 @@ ExpiresOption = Annotated[
     str | None,
     typer.Option(
         "--expires", metavar="WHEN",
-        help="30d, 2027-01-31 (the end of that day, UTC) or never. Default: [overrides] expires.",
+        help="30d, 2w, 2027-01-31 (the end of that day, UTC) or never. Default: [overrides] expires.",
     ),
 ]  # fmt: skip
 LevelOption = Annotated[
