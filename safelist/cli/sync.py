@@ -32,7 +32,7 @@ from safelist.collector.belief import Outcome
 from safelist.collector.failure import FetchError
 from safelist.config import Collect, Config, ListType
 from safelist.entry import Entry
-from safelist.errors import EX_OK, EX_TEMPFAIL, ConfigError
+from safelist.errors import EX_OK, EX_TEMPFAIL, ConfigError, SafelistError
 
 if TYPE_CHECKING:  # exchangelib takes longer to import than most commands to run
     from safelist.collector.collect import Options, Result, Summary
@@ -95,7 +95,8 @@ def sync(
     lock = nullcontext() if dry_run else store.hold(config.database.url, "sync", now())
     with store.open_store(config.database.url) as opened, lock:
         _warn_of_clock(opened)
-        done = run(opened, config, selected, options, json=json)
+        collecting = run_or_report if publish else run
+        done = collecting(opened, config, selected, options, json=json)
         published = publishing.publish_all(opened, config, [], dry_run=dry_run, json=json) if publish else []
     if json:
         print_json(done.as_json() | {"published": [publishing.as_json(p) for p in published]})
@@ -110,6 +111,18 @@ def _end_of(minutes: int) -> float | None:
     return time.monotonic() + 60 * minutes if minutes else None
 
 
+def run_or_report(
+    opened: store.Store, config: Config, selected: list[str], options: "Options", *, json: bool
+) -> "Report":
+    """The same as :func:`run`; a run that cannot begin is a problem of the report: what was decided must get out."""
+    from safelist.collector.collect import Summary
+
+    try:
+        return run(opened, config, selected, options, json=json)
+    except SafelistError as error:
+        return Report(0, options, Summary(problem=error), json=json)
+
+
 def run(
     opened: store.Store, config: Config, selected: list[str], options: "Options", *, json: bool = False
 ) -> "Report":
@@ -122,7 +135,7 @@ def run(
     if config.exchange is None:
         raise ConfigError("there is no [exchange] in the configuration: write where the mailboxes are")
     with Exchange(config.exchange, read_secret(config.exchange)) as exchange:
-        selection = Selection(selected) if selected else select(config.mailboxes, exchange)
+        selection = Selection(selected) if selected else select(config.mailboxes, exchange, options.until)
         with Report(len(selection.addresses), options, Summary(), json=json) as report:
             report.note_left_out(selection.problems)
             report.summary = collect(opened, exchange, selection.addresses, options, now, report.show, actor())

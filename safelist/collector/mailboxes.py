@@ -1,5 +1,6 @@
 """Whose lists are collected: named addresses, a file of them, and distribution groups with the groups inside them."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,20 +26,23 @@ class Selection:
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
-def select(settings: Mailboxes, exchange: Exchange) -> Selection:
-    """Every mailbox that the configuration names. Raises ConfigError when it names none."""
+def select(settings: Mailboxes, exchange: Exchange, until: float | None = None) -> Selection:
+    """Every mailbox that the configuration names. Raises ConfigError when it names none.
+
+    After ``until`` (by the monotonic clock) no group is asked for its members any more.
+    """
     found = dict.fromkeys(settings.addresses)
     if settings.file is not None:
         found.update(dict.fromkeys(read_file(settings.file)))
-    problems: list[tuple[str, str]] = []
+    groups = _Groups(exchange, until)
     for group in settings.groups:
-        found.update(dict.fromkeys(_members_or_problem(group, exchange, problems)))
+        found.update(dict.fromkeys(groups.members(group)))
     addresses = [address for address in found if address not in settings.exclude]
     if found and not addresses:
         raise ConfigError("mailboxes.exclude names every mailbox that [mailboxes] names; leave some")
-    if not addresses and not problems:
+    if not addresses and not groups.problems:
         raise ConfigError("mailboxes: no mailbox is named; write addresses, file or groups into [mailboxes]")
-    return Selection(addresses, problems)
+    return Selection(addresses, groups.problems)
 
 
 def read_file(path: Path) -> list[str]:
@@ -80,41 +84,52 @@ def _text_of(data: bytes, path: Path) -> str:
     return text
 
 
-def _members_or_problem(group: str, exchange: Exchange, problems: list[tuple[str, str]]) -> list[str]:
-    """The mailboxes in a group of the configuration; one without any is a problem."""
-    known = len(problems)
-    found = list(_members(group, exchange, problems))
-    if not found and len(problems) == known:
-        problems.append((group, "it is empty: no mailbox is a member; fill it, or take it out of mailboxes.groups"))
-    return found
+class _Groups:
+    """Expands the groups of the configuration; what is wrong with one is noted in ``problems``."""
 
+    def __init__(self, exchange: Exchange, until: float | None) -> None:
+        self._exchange = exchange
+        self._until = until
+        self.problems: list[tuple[str, str]] = []
 
-def _expand(group: str, exchange: Exchange, problems: list[tuple[str, str]]) -> list[Member]:
-    """Raises PermissionDeniedError or UnavailableError where asking on would meet the same again."""
-    try:
-        return exchange.expand(group)
-    except FetchError as error:
-        if error.reason in HOPELESS:
-            kind = PermissionDeniedError if error.reason is Reason.CREDENTIALS else UnavailableError
-            raise kind(f"group {group}: {error.message}; no mailbox was asked") from None
-        problems.append((group, error.message))
-        return []
+    def members(self, group: str) -> list[str]:
+        """The mailboxes in a group; one without any is a problem."""
+        known = len(self.problems)
+        found = list(self._members(group))
+        if not found and len(self.problems) == known:
+            text = "it is empty: no mailbox is a member; fill it, or take it out of mailboxes.groups"
+            self.problems.append((group, text))
+        return found
 
+    def _members(self, group: str) -> Iterator[str]:
+        """The mailboxes in ``group`` and in the groups inside it; a group met twice (a cycle) is expanded once."""
+        waiting, seen = [group], {group}
+        while waiting:
+            name = waiting.pop()
+            if len(seen) > MAX_GROUPS:
+                self.problems.append((group, f"more than {MAX_GROUPS} groups inside it, the rest was left out"))
+                return
+            for member in self._expand(name):
+                address = sender.parse(member.address)
+                if address.form is not sender.Form.ADDRESS:
+                    continue
+                if member.kind is MemberKind.MAILBOX:
+                    yield address.text
+                elif member.kind is MemberKind.GROUP and address.text not in seen:
+                    seen.add(address.text)
+                    waiting.append(address.text)
 
-def _members(group: str, exchange: Exchange, problems: list[tuple[str, str]]) -> Iterator[str]:
-    """The mailboxes in ``group`` and in the groups inside it; a group met twice (a cycle) is expanded once."""
-    waiting, seen = [group], {group}
-    while waiting:
-        name = waiting.pop()
-        if len(seen) > MAX_GROUPS:
-            problems.append((group, f"more than {MAX_GROUPS} groups inside it, the rest was left out"))
-            return
-        for member in _expand(name, exchange, problems):
-            address = sender.parse(member.address)
-            if address.form is not sender.Form.ADDRESS:
-                continue
-            if member.kind is MemberKind.MAILBOX:
-                yield address.text
-            elif member.kind is MemberKind.GROUP and address.text not in seen:
-                seen.add(address.text)
-                waiting.append(address.text)
+    def _expand(self, group: str) -> list[Member]:
+        """Raises PermissionDeniedError or UnavailableError where asking on would meet the same again."""
+        if self._until is not None and time.monotonic() >= self._until:
+            text = "it was not asked who is in it: the run's time was up; raise exchange.budget, or look at Exchange"
+            self.problems.append((group, text))
+            return []
+        try:
+            return self._exchange.expand(group)
+        except FetchError as error:
+            if error.reason in HOPELESS:
+                kind = PermissionDeniedError if error.reason is Reason.CREDENTIALS else UnavailableError
+                raise kind(f"group {group}: {error.message}; no mailbox was asked") from None
+            self.problems.append((group, error.message))
+            return []

@@ -484,6 +484,24 @@ def test_a_target_that_fails_does_not_keep_the_next_one_from_its_turn(safelist: 
     assert "safelist did not write this file" in history
 
 
+@pytest.mark.parametrize("how", ["no endpoint", "no secret"])
+def test_a_run_that_cannot_begin_publishes_what_was_decided(safelist: Command, server: DemoServer, how: str) -> None:
+    assert safelist("sync", "--publish").code == 0
+    assert AOL in safelist.map.read_text()
+    assert safelist("override", "block", AOL, "--reason", "phishing").code == 0
+    if how == "no endpoint":
+        nowhere = {"endpoint": "http://127.0.0.1:9/EWS/Exchange.asmx"}
+        safelist.configure(server, ["desk0@corp.example"], exchange=nowhere, mailboxes={"groups": ["all@x.example"]})
+    else:
+        text = safelist.config.read_text().replace("secret = ", 'secret_env = "NOT_SET"\n# ')
+        safelist.config.write_text(text)
+    done = safelist("sync", "--publish")
+    assert done.code == (69 if how == "no endpoint" else 78)
+    (line,) = done.err.splitlines()
+    assert ("no mailbox was asked" if how == "no endpoint" else "exchange.secret_env") in line
+    assert AOL not in safelist.map.read_text()
+
+
 def test_config_check_says_what_is_not_published_yet(safelist: Command) -> None:
     (note,) = safelist("config", "check", "--json").json["notes"]
     assert f"{safelist.map} is not there: run `safelist publish` before" in note

@@ -1,5 +1,6 @@
 """Which mailboxes are asked: named ones, a file of them, and groups with the groups inside them, even in a circle."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,15 @@ def test_a_group_without_a_mailbox_is_called_empty(server: DemoServer, exchange:
     assert selection.addresses == ["desk3@corp.example"]
     assert [group for group, _ in selection.problems] == ["empty@corp.example", "friends@corp.example"]
     assert all("it is empty" in problem for _, problem in selection.problems)
+
+
+def test_no_group_is_asked_when_the_time_is_up(server: DemoServer, exchange: Exchange) -> None:
+    named = Mailboxes(addresses=("desk4@corp.example",), groups=("all@corp.example", "own@corp.example"))
+    selection = select(named, exchange, until=time.monotonic())
+    assert selection.addresses == ["desk4@corp.example"]
+    assert [group for group, _ in selection.problems] == ["all@corp.example", "own@corp.example"]
+    assert all("the run's time was up" in problem for _, problem in selection.problems)
+    assert list(server.requests) == []
 
 
 def test_leaving_out_every_mailbox_is_a_fault_of_the_configuration(exchange: Exchange) -> None:
