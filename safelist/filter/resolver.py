@@ -577,19 +577,26 @@ def _owner(message: bytes, at: int) -> _Owner:
     return None if labels == _labels(message, 12) else labels
 
 
+_MAX_POINTERS = 16
+"""In one name, as dnspython has it; a nameserver needs one."""
+
+
 def _labels(message: bytes, at: int) -> tuple[bytes, ...]:
     """Those of the name there, in lower case; a pointer leads back, never forth (RFC 1035 4.1.4: a prior name)."""
-    labels, size, begin = [], 1, at
+    labels, size, hops, begin, end = [], 1, 0, at, len(message)
     while length := message[at]:
+        following = at + (2 if length >= 0xC0 else 1 + length)
+        if following >= end and (following > end or length < 0xC0):
+            raise _MalformedError
         if length >= 0xC0:
-            at = int.from_bytes(message[at : at + 2], "big") & 0x3FFF
-            if at >= begin:
+            at, hops = int.from_bytes(message[at:following], "big") & 0x3FFF, hops + 1
+            if at >= begin or hops > _MAX_POINTERS:
                 raise _MalformedError
-            begin = at
+            begin, end = at, begin  # what it leads to ends before the part that leads there
             continue
-        labels.append(message[at + 1 : at + 1 + length].lower())
+        labels.append(message[at + 1 : following].lower())
         size += 1 + length
-        at += 1 + length
+        at = following
         if length > 63 or size > 255:
             raise _MalformedError
     return tuple(labels)

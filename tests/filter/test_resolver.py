@@ -14,7 +14,7 @@ from typing import Any
 import dns.exception
 import dns.name
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from safelist.errors import ConfigError
@@ -510,6 +510,9 @@ _FEW = [0, 1, 2, 3, 63, 64, 65, 97, 0xC0, 0xC1, 0xFF]
 
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(st.sampled_from(_FEW), max_size=40).map(bytes), st.integers(0, 40))
+@example(b"\0" + b"".join(bytes([0xC0, max(2 * n - 1, 0)]) for n in range(17)), 33)
+@example(b"\0" + b"".join(bytes([0xC0, max(2 * n - 1, 0)]) for n in range(16)), 31)
+@example(b"\x01\xc0\x00", 1)  # leads to a label that holds the pointer itself
 def test_names_are_read_as_dnspython_reads_them(message: bytes, at: int) -> None:
     try:
         expected = tuple(label.lower() for label in dns.name.from_wire(message, at)[0].labels[:-1])
