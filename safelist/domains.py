@@ -27,6 +27,17 @@ PROVIDERS = {
 }
 """The free-mail providers that a report names, by the label before the public suffix; only free-mail domains count."""
 
+_BIG = (
+    "aol.com", "gmail.com", "googlemail.com", "gmx.at", "gmx.ch", "gmx.de", "gmx.net", "hotmail.co.uk", "hotmail.com",
+    "hotmail.fr", "icloud.com", "live.com", "msn.com", "outlook.com", "proton.me", "protonmail.com", "t-online.de",
+    "web.de", "yahoo.co.uk", "yahoo.com", "yahoo.de", "yahoo.fr",
+)  # fmt: skip
+"""The domains that people write most often, and so mistype most often; of all free-mail domains it would be noise."""
+_ALIKE = frozenset({"cloud.com", "email.com", "mail.com"})
+"""Well-known domains that are one letter away from one of those. (The free-mail tables hold mistyped ones, too.)"""
+_LONG = 5
+"""Letters of a name below which another one letter away is as likely another firm's: ao.com, man.com, five.com."""
+
 
 @lru_cache(maxsize=1)
 def _suffixes() -> PublicSuffixList:
@@ -127,3 +138,30 @@ def provider(domain: str) -> str:
     name = registrable(domain)
     label = name.partition(".")[0]
     return next((known for known, labels in PROVIDERS.items() if label in labels), name)
+
+
+@lru_cache(maxsize=_MAX_CACHED)
+def mistyped(domain: str) -> str | None:
+    """The big free-mail provider's domain that ``domain`` is one slip away from, as ``aol.con`` is; None without one.
+
+    A domain of a provider that is known here is none, nor is the same name in another country, which may be its own.
+    """
+    name = registrable(domain)
+    if name in _ALIKE or provider(name) in PROVIDERS:
+        return None
+    return next((big for big in _BIG if is_one_slip(name, big) and _is_mistake(name, big)), None)
+
+
+def _is_mistake(name: str, big: str) -> bool:
+    (label, _, suffix), (meant, _, other) = name.partition("."), big.partition(".")
+    if label == meant:
+        return not len(suffix.rpartition(".")[2]) == len(other.rpartition(".")[2]) == 2
+    return len(meant) >= _LONG or sorted(label) == sorted(meant)
+
+
+def is_one_slip(one: str, other: str) -> bool:
+    """Whether one letter more, less or other, or two that changed places, tell them apart (Damerau-Levenshtein)."""
+    same = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    a, b = one[same:], other[same:]
+    is_swap = a[:2] == b[:2][::-1] and a[2:] == b[2:]
+    return a != b and (a[1:] == b[1:] or a[1:] == b or a == b[1:] or is_swap)

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from functools import cache
+from itertools import product
 
 import pytest
 
@@ -96,3 +98,46 @@ def test_the_tables_are_not_read_before_the_first_question() -> None:
     code = "import sys; import safelist.policy; print([name for name in sys.modules if name.endswith('email_domains')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+MISTYPED = {
+    "aol.con": "aol.com", "aol.co": "aol.com", "alo.com": "aol.com", "gmial.com": "gmail.com", "gmal.com": "gmail.com",
+    "gmail.cm": "gmail.com", "mail.gmai.com": "gmail.com", "yaho.com": "yahoo.com", "yahooo.com": "yahoo.com",
+    "yaho.co.uk": "yahoo.co.uk", "hotmial.com": "hotmail.com", "outlok.com": "outlook.com", "iclod.com": "icloud.com",
+    "gmx.dee": "gmx.de", "wbe.de": "web.de", "t-onlin.de": "t-online.de",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "meant"), MISTYPED.items(), ids=MISTYPED)
+def test_a_domain_that_is_one_slip_away_from_a_big_provider(name: str, meant: str) -> None:
+    assert domains.mistyped(name) == meant
+
+
+KNOWN = ["aol.com", "aol.de", "mail.aol.com", "gmail.com", "mail.com", "email.com", "ymail.com", "cloud.com", "live.de"]
+KNOWN += ["hotmail.fi", "yahoo.es", "yahoo.eu", "yahoo.co.in", "gmx.com", "outlook.fr"]
+OTHERS = ["ao.com", "man.com", "five.com", "love.com", "weg.de", "partner.example", "mailinator.com", "gmaail.con", "x"]
+
+
+@pytest.mark.parametrize("name", KNOWN + OTHERS)
+def test_a_domain_that_nobody_mistyped(name: str) -> None:
+    assert domains.mistyped(name) is None
+
+
+@cache
+def distance(one: str, other: str) -> int:
+    """Damerau-Levenshtein (optimal string alignment), by its recursive definition."""
+    if not one or not other:
+        return len(one) + len(other)
+    ways = [distance(one[1:], other) + 1, distance(one, other[1:]) + 1]
+    ways.append(distance(one[1:], other[1:]) + (one[0] != other[0]))
+    if len(one) > 1 < len(other) and one[:2] == other[1::-1]:
+        ways.append(distance(one[2:], other[2:]) + 1)
+    return min(ways)
+
+
+def test_one_slip_is_a_distance_of_one() -> None:
+    texts = ["".join(letters) for size in range(5) for letters in product("abc", repeat=size)]
+    assert len(texts) == 121
+    for one in texts:
+        for other in texts:
+            assert domains.is_one_slip(one, other) is (distance(one, other) == 1), (one, other)
