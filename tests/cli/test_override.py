@@ -126,6 +126,136 @@ def test_the_domains_of_collected_mailboxes_are_own_domains(safelist: Command) -
     assert safelist(*asked, "--json").json["for"] == "new@mail.corp.example"
 
 
+MAP = """
+[publish.postfix]
+path = "/etc/postfix/safelist"
+map_type = "texthash"
+parent_domain_matches_subdomains = true
+recipient_delimiter = ""
+"""
+TO_NOBODY = "nobody@corp.example is no mailbox that is collected: is it spelt right? It counts for that address alone"
+NO_DOMAIN = (
+    "no mailbox at branch.corp.example is collected: is it spelt right? It counts for that domain alone, not for its "
+    "sub-domains"
+)
+FOR_SOME = (
+    "the target postfix leaves it out: it is allowed for some recipients only, and this target knows no recipients"
+)
+
+
+def noted(done: Done) -> list[str]:
+    """The notes on one override, which are on standard error, too."""
+    assert done.code == 0, done.err
+    said: list[str] = done.json["notes"]
+    assert done.err == "".join(f"safelist: note: {note}\n" for note in said)
+    return said
+
+
+def test_a_scope_that_is_not_collected_is_said(safelist: Command) -> None:
+    safelist("sync")
+    without_map = safelist.config.read_text().partition("[publish.postfix]")[0]
+    safelist.config.write_text(without_map)
+    for effect in ("allow", "block"):
+        asked = ("override", effect, f"{effect}@firm.example", "--reason", "x", "--json")
+        assert noted(safelist(*asked, "--recipient", "desk1@corp.example")) == []
+        assert noted(safelist(*asked, "--domain", "corp.example")) == []
+        assert noted(safelist(*asked, "--recipient", "nobody@corp.example")) == [TO_NOBODY]
+        assert noted(safelist(*asked, "--domain", "branch.corp.example")) == [NO_DOMAIN]
+    safelist("forget", "desk1@corp.example")
+    (said,) = noted(safelist("override", "allow", *BOB, "--recipient", "desk1@corp.example", "--json"))
+    assert said.startswith("desk1@corp.example is no mailbox that is collected")
+
+
+@pytest.mark.parametrize("effect", ["allow", "block"])
+def test_a_domain_that_is_one_letter_away_from_a_big_provider_is_said(admin: Command, effect: str) -> None:
+    for sender, meant in (("bob@aol.con", "aol.com"), ("gmial.com", "gmail.com"), (".yaho.com", "yahoo.com")):
+        domain = sender.rpartition("@")[2].removeprefix(".")
+        done = admin("override", effect, sender, "--reason", "x", "--i-understand", "--json")
+        assert noted(done) == [
+            f"{domain} is one letter away from {meant}: if that is meant, revoke this one and name {meant}"
+        ]
+    done = admin("override", effect, "bob@mail.com", "--reason", "x", "--json")
+    assert noted(done) == []
+    admin.config.write_text(admin.config.read_text() + 'free_mail_domains = ["gmaill.com"]\n')
+    assert noted(admin("override", effect, "bob@gmaill.com", "--reason", "x", "--json")) == []
+
+
+def test_what_the_map_will_leave_out_is_said_when_the_override_is_made(admin: Command) -> None:
+    admin.config.write_text(admin.config.read_text() + MAP)
+
+    def made(effect: str, sender: str, *options: str) -> list[str]:
+        return noted(admin("override", effect, sender, "--reason", "x", "--json", *options))
+
+    (too_wide,) = made("allow", "firm.example")
+    assert too_wide.startswith("the target postfix leaves it out: this Postfix would match its sub-domains, too: ")
+    assert "`safelist override allow firm.example --with-subdomains`" in too_wide
+    assert made("allow", "whole.example", "--with-subdomains") == []
+    assert made("allow", "bob@other.example") == []
+    assert made("allow", "joe@other.example", "--recipient", "nobody@corp.example") == [TO_NOBODY, FOR_SOME]
+    (for_one,) = made("block", "bob@other.example", "--domain", "corp.example", "--level", "default")[1:]
+    assert for_one == (
+        "the target postfix leaves it out: override 5 blocks it for everybody at corp.example, and this target knows "
+        "no recipients"
+    )
+    assert made("block", "stranger@other.example", "--recipient", "nobody@corp.example") == [TO_NOBODY]
+    (unwritable,) = made("block", '"front desk"@whole.example')
+    assert unwritable.endswith("ends a key, so what it is an exception from is left out, too")
+    (wide,) = made("block", "whole.example")
+    assert wide == (
+        "the target postfix leaves .whole.example out: an exception for whole.example itself leaves its sub-domains "
+        "out, too"
+    )
+    assert made("allow", "firm.example") == [], "it was in force already"
+
+
+def test_a_map_that_asks_for_nothing_says_whom_it_leaves_out(admin: Command) -> None:
+    admin.config.write_text(admin.config.read_text() + MAP + "unauthenticated = false\n")
+    assert noted(admin("override", "allow", *BOB, "--json")) == [
+        "the target postfix leaves it out: it needs authentication (dkim-or-spf), and unauthenticated = false"
+    ]
+    admin.config.write_text(admin.config.read_text().replace("unauthenticated = false", "unauthenticated = true"))
+    assert noted(admin("override", "block", *BOB, "--replace", "--json")) == []
+    done = admin("override", "allow", *BOB, "--replace", "--json")
+    assert noted(done) == []
+
+
+def test_an_override_is_made_although_the_target_cannot_be_asked(admin: Command, tmp_path: Path) -> None:
+    postconf = tmp_path / "bin" / "postconf"
+    postconf.parent.mkdir()
+    postconf.write_text("#!/bin/sh\necho no such file >&2\nexit 1\n")
+    postconf.chmod(0o755)
+    admin.config.write_text(admin.config.read_text() + MAP.replace("parent_domain_matches_subdomains = true\n", ""))
+    done = admin("override", "allow", "firm.example", "--reason", "x", "--json", PATH=str(postconf.parent))
+    (said,) = noted(done)
+    assert said.startswith("what the targets leave out cannot be told: postconf cannot say ")
+    assert len(recorded(admin)) == 1
+
+
+def test_an_import_says_each_note_once_and_where(admin: Command) -> None:
+    admin.config.write_text(admin.config.read_text() + MAP)
+    rows = [
+        "effect,sender,reason,scope",
+        "allow,a@other.example,x,nobody@corp.example", "allow,b@other.example,x,nobody@corp.example",
+        "block,c@aol.con,x,", "allow,firm.example,x,", "allow,d@firm.example,x,",
+    ]  # fmt: skip
+    path = written(admin, "\n".join(rows) + "\n")
+    aol = "aol.con is one letter away from aol.com: if that is meant, revoke this one and name aol.com"
+    foreseen = admin("override", "import", path, "--dry-run", "--json").json["overrides"]
+    done = admin("override", "import", path, "--json")
+    said = [row["notes"] for row in done.json["overrides"]]
+    assert said[:3] == [[TO_NOBODY, FOR_SOME], [TO_NOBODY, FOR_SOME], [aol]]
+    assert (len(said[3]), said[4]) == (1, [])
+    assert done.json["overrides"] == foreseen, "what was made is asked about as what would be"
+    assert done.err.splitlines() == [
+        f"safelist: {path}: line 2 and 1 more: note: {TO_NOBODY}",
+        f"safelist: {path}: line 2 and 1 more: note: {FOR_SOME}",
+        f"safelist: {path}: line 4: note: {aol}",
+        f"safelist: {path}: line 5: note: {said[3][0]}",
+    ]
+    again = admin("override", "import", path, "--json")
+    assert (again.err, [row["notes"] for row in again.json["overrides"]]) == ("", [[]] * 5)
+
+
 def test_what_is_in_force_already_is_said_and_stays(admin: Command) -> None:
     admin("override", "allow", *BOB)
     with store.open_store(url_of(admin)) as opened:
@@ -393,7 +523,7 @@ def test_a_dry_run_foresees_exactly_what_an_import_does(admin: Command) -> None:
     assert foreseen["dry_run"] is True
     done = admin("override", "import", path, "--json").json["overrides"]
     assert done == foreseen["overrides"]
-    assert done[0] == {"at": "item 1", "outcome": "unchanged", "override": 1, "replaced": None}
+    assert done[0] == {"at": "item 1", "outcome": "unchanged", "override": 1, "replaced": None, "notes": []}
     code, seen = admin.on_a_terminal("override", "import", path)
     assert code == 0
     assert "0 overrides made, 2 in force already" in seen

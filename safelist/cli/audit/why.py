@@ -31,8 +31,7 @@ from safelist.cli.terminal import (
 from safelist.config import Config
 from safelist.override import Override, scope_sentence
 from safelist.policy import Decision, Reason, Settings
-from safelist.publisher.rulings import rule
-from safelist.publisher.targets import TARGETS
+from safelist.publisher.left_out import left_out
 from safelist.store import Store
 
 COLUMNS = ("row", "decides", "safe", "reason", "authentication", "why")
@@ -56,11 +55,11 @@ def why(
         settings = config.policy.settings(opened.own_domains())
         moment = moment_of(opened, at) or opened.newest(now())
         answer = audit.why(opened, sender, to, settings, moment)
-        left_out = dict(_left_out(opened, config, settings, answer)) if to is None and at is None else {}
+        not_in = dict(_left_out(opened, config, settings, answer)) if to is None and at is None else {}
         rows = list(_rows(answer))
         print_answer(
-            json, csv, lambda: _as_json(answer, rows) | {"left_out": left_out}, COLUMNS, lambda: rows,
-            lambda: _print(answer, left_out),
+            json, csv, lambda: _as_json(answer, rows) | {"left_out": not_in}, COLUMNS, lambda: rows,
+            lambda: _print(answer, not_in),
         )  # fmt: skip
         refuse_never_collected(opened, to)
 
@@ -75,11 +74,9 @@ def _left_out(
     entry = fact.terms.pattern if isinstance(fact, Override) else getattr(fact, "pattern", answer.sender)
     moment = opened.newest(answer.at)
     questions = [opened.candidate(each, None, settings, moment)[0] for each in dict.fromkeys((answer.sender, entry))]
-    rulings, refused = rule(questions, settings, answer.at)
-    for name, chosen in config.publish.items():
-        if name in TARGETS:
-            found = [*refused, *TARGETS[name].render(rulings, chosen).refused]
-            yield from ((name, each.why) for each in found if each.pattern in (entry, answer.sender))
+    for name, refused in left_out(questions, settings, config.publish, answer.at):
+        if refused.pattern in (entry, answer.sender):
+            yield name, refused.why
 
 
 def _rows(answer: audit.Explanation) -> Iterator[dict[str, Any]]:
@@ -92,7 +89,7 @@ def _number(decision: Decision) -> int:
     return 1 + next(number for number, row in enumerate(policy.TABLE) if row.reason is decision.reason)
 
 
-def _print(answer: audit.Explanation, left_out: dict[str, str]) -> None:
+def _print(answer: audit.Explanation, not_in: dict[str, str]) -> None:
     to = answer.recipient or "anybody"
     print(shown(f"{answer.sender.text} to {to}, as of {answer.at:%Y-%m-%d %H:%M} UTC: {said(answer.decision)}"))
     others = [row for row in _rows(answer) if not row["decides"]]
@@ -102,7 +99,7 @@ def _print(answer: audit.Explanation, left_out: dict[str, str]) -> None:
         ("row", "would say", "reason", "because"),
         ((str(r["row"]), verdict[r["safe"]], str(r["reason"]), str(r["why"])) for r in others),
     )
-    for target, why_not in left_out.items():
+    for target, why_not in not_in.items():
         print(shown(f"The target {target} leaves it out: {why_not}."))
     _print_facts(answer)
     for advice in answer.advice:

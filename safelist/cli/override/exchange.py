@@ -1,7 +1,7 @@
 """``safelist override import`` and ``export``: many at once, as CSV or JSON."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -18,11 +18,13 @@ from safelist.cli.override.asked import (
     objections,
     recorded_actor,
 )
+from safelist.cli.override.notes import Context, notes
 from safelist.cli.terminal import (
     ActorOption,
     ConfigOption,
     CsvOption,
     JsonOption,
+    complain,
     load_config,
     now,
     print_json,
@@ -57,7 +59,10 @@ def import_(
         content = override_file.read(data, source.format, ground(config, settings, at))
         _refuse(content, settings, source, i_understand=i_understand)
         done = _make(opened, content.rows, source, at, by, manner)
-    _report(source, content.rows, done, manner)
+        found = notes(done, Context(opened, config, settings, opened.newest(now())))
+    _report(source, content.rows, done, found, manner)
+    for line in _said(source, content.rows, found):
+        complain(line)
 
 
 class _Source(NamedTuple):
@@ -112,9 +117,25 @@ def _make(
         raise UsageError("\n".join(lines)) from None
 
 
-def _report(source: _Source, rows: Sequence[Row], done: Sequence[Made], manner: Manner) -> None:
+def _said(source: _Source, rows: Sequence[Row], found: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Each note once, with the first of the lines that it is about."""
+    about: dict[str, list[int]] = {}
+    for row, notes_ in zip(rows, found, strict=True):
+        for note in notes_:
+            about.setdefault(note, []).append(row.at)
+    for note, lines in about.items():
+        more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+        yield f"{source.name}: {place(source.format, lines[0])}{more}: note: {note}"
+
+
+def _report(
+    source: _Source, rows: Sequence[Row], done: Sequence[Made], found: Sequence[Sequence[str]], manner: Manner
+) -> None:  # fmt: skip
     if manner.json:
-        outcomes = [_outcome(source, row, made) for row, made in zip(rows, done, strict=True)]
+        outcomes = [
+            _outcome(source, row, made) | {"notes": list(said)}
+            for row, made, said in zip(rows, done, found, strict=True)
+        ]
         print_json({"dry_run": manner.dry_run, "overrides": outcomes})
         return
     new = [made for made in done if made.is_new]

@@ -1,7 +1,6 @@
 """``safelist override allow`` and ``block``: say something about a sender."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +24,7 @@ from safelist.cli.override.asked import (
     objections,
     recorded_actor,
 )
+from safelist.cli.override.notes import Context, notes
 from safelist.cli.terminal import (
     ActorOption,
     ConfigOption,
@@ -37,9 +37,9 @@ from safelist.cli.terminal import (
     shown,
 )
 from safelist.errors import UsageError
-from safelist.override import Authentication, Effect, Level, Override, Terms, sentence
+from safelist.override import Authentication, Effect, Level, Terms, sentence
 from safelist.override_file import Ground, MisfitError
-from safelist.sender import Form, covers, parse
+from safelist.sender import Form, parse
 from safelist.store import Made
 
 
@@ -126,23 +126,13 @@ def _add(cells: Mapping[str, str], manner: Manner) -> None:
         if against := list(objections(terms, settings, i_understand=manner.i_understand)):
             raise UsageError("\n".join(against))
         (made,) = opened.make_overrides([terms], at, by, replace=manner.replace)
-        notes = list(_notes(made.override, opened.overrides(), at))
+        (found,) = notes([made], Context(opened, config, settings, opened.newest(now())))
     if manner.json:
-        print_json(_made_as_json(made))
+        print_json(_made_as_json(made) | {"notes": found})
     else:
         print(shown(_told(made)))
-    for note in notes:
-        complain(note)
-
-
-def _notes(made: Override, others: Iterable[Override], at: datetime) -> Iterator[str]:
-    """Overrides of the same level that are more specific and say the opposite: they go on to count."""
-    mine = made.terms
-    for other in others:
-        terms = other.terms
-        is_opposite = terms.level is mine.level and terms.effect is not mine.effect and terms.scope == mine.scope
-        if is_opposite and other.in_force(at) and covers(mine.pattern, terms.pattern):
-            yield f"note: override {other.id} is more specific and still {sentence(terms)}"
+    for note in found:
+        complain(f"note: {note}")
 
 
 def _understood(cells: Mapping[str, str], ground: Ground) -> Terms:
