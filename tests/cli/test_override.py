@@ -445,6 +445,42 @@ def test_revoke_takes_all_back_or_none(admin: Command) -> None:
     assert [made.revoked_why for made in recorded(admin)] == ["y", "z", "z"]
 
 
+def test_revoke_knows_the_only_one_in_force_by_its_sender(admin: Command) -> None:
+    admin("override", "allow", *BOB)
+    admin("override", "revoke", "1", "--reason", "over")
+    admin("override", "allow", *BOB)
+    admin("override", "block", "spam.example", "--with-subdomains", "--reason", "x")
+    done = admin("override", "revoke", "Bob@FIRM.example", "spam.example", "--reason", "y")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        f"override {number} is revoked; it counts no more from the next `safelist publish` on" for number in (2, 3)
+    ]
+    assert [made.revoked_why for made in recorded(admin)] == ["over", "y", "y"]
+
+
+def test_revoke_lists_all_that_a_sender_may_mean_and_takes_none_back(admin: Command) -> None:
+    admin("override", "allow", *BOB)
+    admin("override", "block", *BOB, "--domain", "corp.example")
+    done = admin("override", "revoke", BOB[0], "--reason", "y")
+    assert is_refused(done)
+    assert done.err.splitlines() == [
+        "safelist: revoke: bob@firm.example is named by more than one; write the number",
+        "safelist: override 1 allows bob@firm.example for everybody (enforced, if dkim-or-spf holds, without an end)",
+        "safelist: override 2 blocks bob@firm.example for everybody at corp.example (enforced, without an end)",
+    ]
+    assert [made.revoked for made in recorded(admin)] == [None, None]
+
+
+def test_revoke_of_a_sender_that_none_in_force_names(admin: Command) -> None:
+    admin("override", "allow", *BOB)
+    for sender in ("joe@firm.example", "firm.example"):
+        done = admin("override", "revoke", sender, "1", "--reason", "y")
+        assert is_refused(done, f"no override in force is about {sender}", "`safelist override list`")
+    assert [made.revoked for made in recorded(admin)] == [None]
+    admin("override", "revoke", "1", "--reason", "over")
+    assert is_refused(admin("override", "revoke", BOB[0], "--reason", "y"), "no override in force is about bob@")
+
+
 def test_a_clock_that_went_back_revokes_nothing_twice(admin: Command) -> None:
     admin("override", "block", *BOB)
     with store.open_store(url_of(admin)) as opened:
