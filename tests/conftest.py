@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pluggy
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long a machine that is busy takes is no fault of what is tested.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def shared_data(folder: str) -> Path:
