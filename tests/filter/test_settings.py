@@ -280,4 +280,7 @@ def test_the_commands_say_it_in_lines_and_end_with_78_or_64(tmp_path: Path) -> N
     for text in ("", "7" * 1000):
         done = safelist("filter", "run", "--config", str(path), "--max-age", text)
         assert (done.code, len(done.err.splitlines())) == (64, 1), done
-        assert "--max-age" in done.err
+        said = f"safelist: --max-age: '{text[:60]}' is no number of days: write 1d to 36500d, or 2w, 6m, 1y\n"
+        assert done.err == said
+    told = safelist("filter", "run", "--help").out
+    assert "7d, 2w, 6m or 1y" in " ".join(told.split())

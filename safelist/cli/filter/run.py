@@ -41,7 +41,8 @@ def run(
         Literal["enforce", "observe"] | None, typer.Option("--mode", help="Instead of the configuration's.")
     ] = None,
     max_age: Annotated[
-        str | None, typer.Option("--max-age", metavar="DAYS", help="Instead of the configuration's, such as 7d.")
+        str | None,
+        typer.Option("--max-age", metavar="SPAN", help="Instead of the configuration's: 7d, 2w, 6m or 1y."),
     ] = None,
 ) -> None:
     """Answer Postfix until SIGTERM; every verdict is one line on standard error. SIGHUP looks for changed files."""

@@ -37,7 +37,12 @@ _SUFFIXES = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
 
 
 def _words(command: object) -> object:
-    return tuple(shlex.split(command)) if isinstance(command, str) else command
+    if not isinstance(command, str):
+        return command
+    try:
+        return tuple(shlex.split(command))
+    except ValueError:
+        raise ValueError("its quotes are not balanced; close each, or write a list of words") from None
 
 
 class Settings(Section):
