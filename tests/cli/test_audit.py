@@ -232,6 +232,18 @@ def test_answers_of_a_mailbox_that_was_never_collected(synced: Command) -> None:
     assert "never collected" in done.err
 
 
+def test_questions_about_a_mailbox_that_was_never_collected_are_answered_and_end_with_64(synced: Command) -> None:
+    why = synced("audit", "why", AOL, "--recipient", "nobody@corp.example", "--json")
+    assert (why.code, why.json["safe"], why.json["reason"]) == (64, True, "quorum")
+    history = synced("audit", "history", "--mailbox", "nobody@corp.example", "--json")
+    assert (history.code, history.json) == (64, [])
+    for done in (why, history):
+        assert done.err == (
+            "safelist: nobody@corp.example was never collected; is it in [mailboxes]? The answer knows nothing of its "
+            "lists\n"
+        )
+
+
 def test_own_domains_come_from_the_collected_mailboxes(synced: Command, organisation: Organisation) -> None:
     organisation.mailboxes["desk0@corp.example"].set_rule(JunkRule(safe_senders=("boss@corp.example",)))
     synced("sync")

@@ -116,11 +116,44 @@ def test_no_mailbox_at_all_is_an_error(exchange: Exchange) -> None:
 
 def test_every_bad_line_of_a_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "mailboxes"
-    path.write_bytes(b"good@corp.example\nbad line\n\xff\xfe\x00\n@corp.example\n" + b"x" * 5000)
+    path.write_bytes(b"good@corp.example\nbad line\n\xc2\xa0\x01\n@corp.example\n" + b"x" * 5000)
     with pytest.raises(ConfigError) as caught:
         read_file(path)
     assert [fault.split(": ")[1].rsplit(" ", 1)[1] for fault in caught.value.faults] == ["2", "3", "4", "5"]
     assert all(len(fault) < 400 for fault in caught.value.faults)
+
+
+LATIN_1 = "is not UTF-8 in line 2; save it as UTF-8; it seems to be Windows-1252 (Latin-1) or the like: iconv -f "
+UTF_16 = "save it as UTF-8; it seems to be UTF-16: iconv -f "
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark", "words"),
+    [
+        ("latin-1", b"", f"{LATIN_1}WINDOWS-1252 -t UTF-8"),
+        ("utf-16", b"", f"is not UTF-8 in line 1; {UTF_16}UTF-16 -t UTF-8"),
+        ("utf-16-be", b"\xfe\xff", f"is not UTF-8 in line 1; {UTF_16}UTF-16 -t UTF-8"),
+        ("utf-16-le", b"", UTF_16 + "UTF-16LE -t UTF-8"),
+        ("utf-16-be", b"", UTF_16 + "UTF-16BE -t UTF-8"),
+    ],
+)
+def test_a_file_in_another_encoding_is_named_as_such(tmp_path: Path, encoding: str, mark: bytes, words: str) -> None:
+    path, text = tmp_path / "mailboxes", "good@corp.example\n# Müller\njoe@corp.example\n"
+    path.write_bytes(mark + text.encode(encoding))
+    with pytest.raises(ConfigError) as caught:
+        read_file(path)
+    (fault,) = caught.value.faults
+    assert fault.startswith(f"mailboxes.file: {path} is not UTF-8")
+    assert fault.endswith(words)
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_file(path) == ["good@corp.example", "joe@corp.example"]
+
+
+def test_what_is_ascii_in_utf_16_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "mailboxes"
+    path.write_bytes("good@corp.example\n".encode("utf-16-le"))
+    with pytest.raises(ConfigError, match=r"is not UTF-8; save it as UTF-8; it seems to be UTF-16: iconv -f UTF-16LE"):
+        read_file(path)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
