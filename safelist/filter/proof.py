@@ -86,7 +86,7 @@ class Prover:
 def _unproven(found: Outcome) -> Proven:
     proof = Proof.CANNOT_TELL if found.result is Result.TEMPERROR else Proof.FAILS
     if not found.domain or found.is_null_sender:
-        return Proven(proof, _told(found), "this sender has no domain of which SPF could tell")
+        return Proven(proof, _told(found), "SPF cannot tell of this sender: it has no domain, or is too long")
     return Proven(proof, _told(found), _SAID[found.result].format(domain=found.domain))
 
 

@@ -549,6 +549,13 @@ def test_hostile_attributes(dns: Nameserver, path: Path, name: str) -> None:
     assert all(len(json.dumps(verdict)) < 4000 for verdict in served.verdicts)
 
 
+def test_a_sender_too_long_for_spf_proves_nothing_though_its_domain_is_trusted(dns: Nameserver, path: Path) -> None:
+    served = serve(dns, path, *(mail(sender=f"{'v' * length}@partner.example") for length in (300, 400)))
+    assert served.actions[0] == LIFTED.format("trusted-domain", "holds")
+    assert served.actions[1] == f"{REJECTED}; SPF cannot tell of this sender: it has no domain, or is too long"
+    assert [verdict["safe"] for verdict in served.verdicts] == ["trusted-domain"] * 2
+
+
 octets = st.binary(max_size=60).map(lambda data: data.translate(None, b"\0\n").rstrip(b"\r"))
 values = octets | st.sampled_from(HOSTILE) | st.sampled_from([DESK.encode(), BOB.encode(), LISTED.encode()])
 
