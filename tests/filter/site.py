@@ -90,8 +90,8 @@ class Filter:
         return next(line.rpartition(" ")[2] for line in self.lines() if "listening on" in line)
 
     def lines(self) -> list[str]:
-        """What it said."""
-        return self.log.read_text().splitlines()
+        """What it said, in whole lines; it writes them after it has answered."""
+        return self.log.read_text().rpartition("\n")[0].splitlines()
 
     def verdicts(self, **keys: str) -> list[dict[str, Any]]:
         """Every verdict that has these values."""
