@@ -255,7 +255,7 @@ def _digest(rule: Rule) -> bytes:
     Change ``person`` when entries are normalised otherwise, and let a migration forget the change keys.
     """
     contacts = b"\1" if rule.include_contacts else b"\0"
-    return hashlib.blake2b(contacts + rule.condition, digest_size=16, person=b"safelist-2").digest()
+    return hashlib.blake2b(contacts + rule.condition, digest_size=16, person=b"safelist-3").digest()
 
 
 class _Loss(NamedTuple):

@@ -21,7 +21,7 @@ from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableError
 from safelist.junkrule import JunkRule
 from safelist.policy import Settings as Policy
-from safelist.sender import parse
+from safelist.sender import Form, Pattern, Refusal, parse
 from safelist.store import Seen, Store
 
 START = datetime(2026, 3, 1, 6, 0, tzinfo=UTC)
@@ -386,6 +386,22 @@ def test_a_rule_is_read_anew_although_nothing_has_changed(site: Site) -> None:
     assert site.open_entries(address(0)) == {AOL, "own0@partner.example"}
     site.sync(address(0), read_anew=True)
     assert (site.result(address(0)).change.added, site.result(address(0)).change.removed) == ((), ())
+
+
+def test_what_an_earlier_version_refused_counts_after_the_upgrade_although_its_rule_is_the_same(site: Site) -> None:
+    """The migration has forgotten the change key and the digest; nobody has touched the rule."""
+    odd = "a..b@carrier.example"
+    site.organisation.mailboxes[address(0)].set_rule(JunkRule(safe_senders=(odd,)))
+    site.sync(address(0))
+    state = site.store.mailbox(address(0))
+    assert state is not None
+    was = frozenset({Entry(UserList.SAFE_SENDERS, Pattern(odd, Form.REFUSED, Refusal.BAD_LOCAL_PART))})
+    seen = Seen(state.owner, state.rule_id, None, None, state.state, state.include_contacts, state.size)
+    site.store.record(site.store.begin_run(START, "sync", "test"), address(0), seen, was, ALL_LISTS, START)
+    assert site.trusted() == {}
+    assert site.sync(address(0)).outcomes == {Outcome.COLLECTED: 1}
+    assert site.trusted() == {'"a..b"@carrier.example': 1}
+    assert site.sync(address(0)).outcomes == {Outcome.UNCHANGED: 1}
 
 
 def test_a_neighbouring_rule_with_characters_that_xml_cannot_hold(site: Site) -> None:

@@ -13,12 +13,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from safelist import store
+from safelist.entry import Entry, UserList
 from safelist.errors import ConfigError, UnavailableError
 from safelist.policy import Settings
+from safelist.sender import Form, Refusal
 from safelist.store import migration
 from safelist.store.database import make_engine, parse_url
 from safelist.store.schema import REVISIONS, VERSION_TABLE, metadata
-from tests.store.samples import NOW, SAFE, SEEN, entries
+from tests.store.samples import LATER, NOW, SAFE, SEEN, entries, refused
 
 ROOT = Path(__file__).parents[2]
 
@@ -189,3 +191,30 @@ def test_the_first_versions_aggregate_is_brought_over_whole(empty_url: str) -> N
         if engine.dialect.name == "sqlite":
             assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
     engine.dispose()
+
+
+def test_what_an_earlier_version_refused_is_read_anew_after_the_upgrade(empty_url: str) -> None:
+    """The third revision changes no table, so that the second's databases are this version's with another number."""
+    store.upgrade(empty_url)
+    was = frozenset({Entry(UserList.SAFE_SENDERS, refused("a..b@x.example", Refusal.BAD_LOCAL_PART))})
+    with store.open_store(empty_url) as opened:
+        opened.record(opened.begin_run(NOW, "sync", "root"), "u@corp.example", SEEN, was, SAFE, NOW)
+        before = opened.verify_chain()
+    execute(empty_url, f"UPDATE {VERSION_TABLE} SET version_num = '0002'")
+    with pytest.raises(ConfigError, match="safelist db upgrade"):
+        store.open_store(empty_url)
+    assert store.upgrade(empty_url) == ("0002", REVISIONS[-1])
+    with store.open_store(empty_url) as opened:
+        state = opened.mailbox("u@corp.example")
+        assert state is not None
+        assert (state.change_key, state.digest) == (None, None)
+        assert opened.verify_chain() == before, "what is forgotten is not part of the chain"
+        assert [holding.pattern.form for holding in opened.listing("u@corp.example")] == [Form.REFUSED]
+        opened.record(
+            opened.begin_run(LATER, "sync", "root"), "u@corp.example", SEEN, entries("a..b@x.example"), SAFE, LATER
+        )
+        held = {(h.pattern.form, h.until) for h in opened.listing("u@corp.example")}
+        assert held == {(Form.REFUSED, LATER), (Form.ADDRESS, None)}
+        after = opened.verify_chain(bytes.fromhex(before.head))
+        assert (after.problem, after.change_sets) == (None, before.change_sets + 1)
+        assert opened.recount() == []
