@@ -7,7 +7,7 @@ from safelist import policy
 from safelist.override import Authentication, Effect, Override, scope_sentence
 from safelist.policy import Candidate, Reason
 from safelist.publisher.target import Refused, Ruling
-from safelist.sender import Form, Pattern, covering, domain_of, unquoted, with_subdomains
+from safelist.sender import Form, Pattern, covering, domain_of, unquoted, untagged, with_subdomains
 
 
 def rule(
@@ -53,6 +53,8 @@ def _may_widen(
         return True
     if pattern.form is Form.DOMAIN and not policy.may_be_widened(pattern, settings):
         return False
+    if untagged(pattern) is not None:  # what extends it is another address behind the same tag
+        return False
     if not candidate.overrides:
         return True
     is_domain = pattern.form is Form.DOMAIN
@@ -73,12 +75,12 @@ def exceptions(some: Iterable[Ruling], safe: Iterable[Ruling]) -> Iterator[Rulin
     addresses = {unquoted(pattern) for pattern in given if pattern.form is Form.ADDRESS}
     for each in some:
         is_below = domains and not domains.isdisjoint(covering(with_subdomains(each.pattern)))
-        if is_below or (addresses and not addresses.isdisjoint(_shorter(each.pattern))):
+        if is_below or (addresses and not addresses.isdisjoint(shorter(each.pattern))):
             yield each._replace(safe=False)
 
 
-def _shorter(pattern: Pattern) -> Iterator[str]:
-    """The addresses that it may be an extension of, whatever the delimiter."""
+def shorter(pattern: Pattern) -> Iterator[str]:
+    """The addresses, unquoted, that an address may be an extension of, whatever the delimiter."""
     if pattern.form is Form.ADDRESS:
         local, _, domain = unquoted(pattern).rpartition("@")
         yield from (f"{local[:end]}@{domain}" for end in range(1, len(local)))

@@ -52,6 +52,19 @@ def test_why_explains_in_words_json_and_csv(synced: Command) -> None:
     assert [(row["safe"], row["reason"], row["authentication"]) for row in table] == [("false", "below-quorum", "")]
 
 
+def test_why_says_that_a_blocked_address_takes_its_domain_out_of_the_map(synced: Command) -> None:
+    for effect, whom in (("allow", "half.example"), ("block", "bob@half.example")):
+        done = synced("override", effect, whom, "--reason", "a test", *(["--with-subdomains"] * (effect == "allow")))
+        assert done.code == 0, done
+    assert synced("publish").code == 0
+    assert "half.example DUNNO" in synced.map.read_text().splitlines()
+    for sender in ("friend@half.example", "half.example"):
+        found = synced("audit", "why", sender, "--json").json
+        assert found["safe"] is True
+        assert "bob@half.example must be an exception" in found["left_out"]["postfix"]
+    assert synced("audit", "why", "friend@a.half.example").out.count("bob@half.example must be an exception") == 1
+
+
 def test_the_last_voter_takes_the_entry_out_at_the_next_publish(synced: Command, organisation: Organisation) -> None:
     assert f"{AOL} permit" in synced.map.read_text()
     for n in (0, 1):

@@ -3,16 +3,18 @@
 import itertools
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from safelist import sender
 from safelist.override import Authentication, Effect, Level, Override, Terms
-from safelist.policy import Candidate, Reason, Settings, Tally, decide
+from safelist.policy import Candidate, Decision, Reason, Settings, Tally, decide
 from safelist.publisher.rulings import rule
 from safelist.publisher.target import Ruling
 from safelist.publisher.targets import postfix
@@ -25,8 +27,9 @@ ENTRIES = [
     *NAMES,
     *("." + name for name in NAMES),
 ]
-ENTRIES += ["a..b@d.test", '"a b"@s.d.test']
+ENTRIES += ["a..b@d.test", '"a b"@s.d.test', "prvs=1234abcdef=a@d.test"]
 LOCALS = ["a", "b", "c", "a+t", "a+u", "a..b", "a b", "a" * 70, "*"]
+LOCALS += [tagged.format(local) for tagged in ("prvs=1234abcdef={}", "{}+prvs=1234abcdef") for local in LOCALS[:7]]
 SENDERS = [f"{local}@{name}" for local in LOCALS for name in [*NAMES, "deep.x.s.d.test"]]
 CHOSEN = Settings(include_domains=True, own_domains=frozenset({"mail.d.test"}))
 BLOCKS = (Reason.ENFORCED_BLOCK, Reason.DEFAULT_BLOCK)
@@ -58,12 +61,17 @@ def about(asked: Pattern, given_: dict[str, int], said: list[Override]) -> Candi
 
 
 def found(lines: dict[str, str], text: str, *, is_wide: bool, delimiter: str = "") -> str | None:
-    """What Postfix finds for a sender (access(5)): the address, without its extension, its domain, those above it."""
+    """What Postfix finds for a sender (access(5))."""
+    return next((lines[key] for key in looked_up(text, is_wide, delimiter) if key in lines), None)
+
+
+@cache
+def looked_up(text: str, is_wide: bool, delimiter: str) -> tuple[str, ...]:
+    """The address, without its extension, its domain, those above it."""
     local, _, domain = text.rpartition("@")
     parents = [domain.split(".", n)[n] for n in range(1, domain.count(".") + 1)]
     shorter = [f"{local.partition(delimiter)[0]}@{domain}"] if delimiter and delimiter in local else []
-    keys = [text, *shorter, domain, *(parent if is_wide else f".{parent}" for parent in parents)]
-    return next((lines[key] for key in keys if key in lines), None)
+    return (text, *shorter, domain, *(parent if is_wide else f".{parent}" for parent in parents))
 
 
 class Way(NamedTuple):
@@ -84,7 +92,13 @@ def rendered(given_: dict[str, int], said: list[Override], way: Way) -> dict[str
 
 
 def lines_of(rulings: list[Ruling], way: Way) -> dict[str, str]:
-    chosen = settings(Path("/map"), "texthash").model_copy(
+    text = postfix.render(rulings, configured(way)).text.decode().splitlines()[1:]
+    return dict(line.split(" ") for line in text)
+
+
+@cache
+def configured(way: Way) -> postfix.Settings:
+    return settings(Path("/map"), "texthash").model_copy(
         update={
             "parent_domain_matches_subdomains": way.is_wide,
             "widen_domains": way.widen,
@@ -92,13 +106,24 @@ def lines_of(rulings: list[Ruling], way: Way) -> dict[str, str]:
             "recipient_delimiter": way.delimiter,
         }
     )
-    text = postfix.render(rulings, chosen).text.decode().splitlines()[1:]
-    return dict(line.split(" ") for line in text)
 
 
-def faults(
-    lines: dict[str, str], given_: dict[str, int], said: list[Override], way: Way, senders: Iterable[str] = SENDERS
-) -> list[str]:  # fmt: skip
+class Said:
+    """What the policy says of senders, each asked about once: for everybody, and for two recipients."""
+
+    def __init__(self, given_: dict[str, int], said: list[Override]) -> None:
+        self._known = given_, said
+        self._decisions: dict[str, list[Decision]] = {}
+
+    def of(self, text: str) -> list[Decision]:
+        if text not in self._decisions:
+            asked = about(sender.envelope(text), *self._known)
+            recipients = (None, "desk@corp.test", "else@corp.test")
+            self._decisions[text] = [decide(asked._replace(recipient=each), CHOSEN, NOW) for each in recipients]
+        return self._decisions[text]
+
+
+def faults(lines: dict[str, str], said: Said, way: Way, senders: Iterable[str] = SENDERS) -> list[str]:
     """The senders that the map lifts although the policy does not call them safe for the organisation.
 
     Where the administrator has widened domains, or Postfix takes extensions for the address, a neighbour of a safe
@@ -108,29 +133,29 @@ def faults(
     for each in senders:
         if found(lines, each, is_wide=way.is_wide, delimiter=way.delimiter) != postfix.RESULT:
             continue
-        asked = about(sender.envelope(each), given_, said)
-        decision = decide(asked, CHOSEN, NOW)
+        decision, *narrower = said.of(each)
         is_proven = way.unauthenticated or decision.authentication is Authentication.NONE
-        may_be_wider = (way.widen and way.is_wide and not each.endswith("@mail.d.test")) or "+" in each
+        may_be_wider = way.widen and way.is_wide and not each.endswith("@mail.d.test")
+        may_be_wider = may_be_wider or (way.delimiter != "" and way.delimiter in each)
         if not (decision.safe and is_proven):
             is_meant = may_be_wider and not decision.safe and decision.reason not in BLOCKS
             wrong += [] if is_meant else [f"{each}: {decision.sentence}"]
-        for recipient in ("desk@corp.test", "else@corp.test"):
-            if decide(asked._replace(recipient=recipient), CHOSEN, NOW).reason in BLOCKS:
-                wrong.append(f"{each} to {recipient}")
+        wrong += [f"{each}: {one.sentence}" for one in narrower if one.reason in BLOCKS]
     return wrong
 
 
 @given(votes, st.lists(overrides, max_size=5), st.sampled_from(WAYS))
 @hypothesis_settings(max_examples=800, deadline=None)
 def test_postfix_lifts_nobody_whom_the_policy_does_not(given_: dict[str, int], said: list[Override], way: Way) -> None:
-    assert not faults(rendered(given_, said, way), given_, said, way)
+    assert not faults(rendered(given_, said, way), Said(given_, said), way)
 
 
 # Everything that one vote and up to two overrides can say of three nested domains and of addresses in them.
 SMALL = [f"{dot}{name}" for name in ("d.test", "s.d.test", "x.s.d.test") for dot in ("", ".", "a@")] + ["a+t@s.d.test"]
 ASKED = [
-    f"{local}@{name}" for local in ("a", "a+t", "c") for name in ("d.test", "s.d.test", "x.s.d.test", "y.x.s.d.test")
+    f"{local}@{name}"
+    for local in ("a", "a+t", "c", "prvs=1234abcdef=a", "a+t+prvs=1234abcdef")
+    for name in ("d.test", "s.d.test", "x.s.d.test", "y.x.s.d.test")
 ]
 RULED = [
     Terms(effect, sender.parse(text), "why", level=level, authentication=authentication)
@@ -143,13 +168,18 @@ RULED = [
 ]  # fmt: skip
 
 
-def test_every_pair_of_overrides_and_a_quorum_renders_into_what_the_policy_says() -> None:
+DIFFERENT = [way for way in WAYS if way.is_wide or not way.widen]
+
+
+@pytest.mark.parametrize("voted", [(), (".d.test",), ("s.d.test", "a@s.d.test")])
+def test_every_pair_of_overrides_beside_a_quorum_renders_into_what_the_policy_says(voted: tuple[str, ...]) -> None:
     wrong: list[object] = []
+    given_ = dict.fromkeys(voted, CHOSEN.quorum)
     for one, two in itertools.combinations(RULED, 2):
         said = [Override(id_, terms, NOW, "alice") for id_, terms in enumerate((one, two), 1)]
-        given_ = {".d.test": 2} if (one.effect, two.effect) == (Effect.BLOCK, Effect.BLOCK) else {}
         rulings, _ = rule(candidates(given_, said), CHOSEN, NOW)
-        found_ = ((way, faults(lines_of(rulings, way), given_, said, way, ASKED)) for way in WAYS)
+        policy = Said(given_, said)
+        found_ = ((way, faults(lines_of(rulings, way), policy, way, ASKED)) for way in DIFFERENT)
         wrong += [(one, two, way, bad) for way, bad in found_ if bad]
     assert not wrong, wrong[:3]
 
@@ -164,14 +194,42 @@ def test_a_narrower_allow_below_a_block_is_not_widened_into_it() -> None:
     assert lines_of(rulings, Way(False, True, True, "")) == {"s.d.test": postfix.RESULT}
 
 
-def test_an_exception_that_cannot_be_written_takes_its_domain_along() -> None:
+@pytest.mark.parametrize("excepted", ["a@s.d.test", '"a b"@s.d.test'])
+def test_the_exception_of_an_address_is_its_whole_domain(excepted: str) -> None:
+    """Behind a tag it is another key, and some addresses cannot be written at all."""
     said = [
         Override(1, Terms(Effect.ALLOW, sender.parse(".d.test"), "why"), NOW, "alice"),
-        Override(2, Terms(Effect.BLOCK, sender.parse('"a b"@s.d.test'), "why"), NOW, "alice"),
-        Override(3, Terms(Effect.ALLOW, sender.parse("other.test"), "why"), NOW, "alice"),
+        Override(2, Terms(Effect.BLOCK, sender.parse(excepted), "why"), NOW, "alice"),
+        Override(3, Terms(Effect.ALLOW, sender.parse("b@s.d.test"), "why"), NOW, "alice"),
     ]
     rulings, _ = rule(candidates({}, said), CHOSEN, NOW)
-    assert lines_of(rulings, Way(False, False, True, "")) == {"other.test": postfix.RESULT}
+    expected = {"d.test": postfix.RESULT, "s.d.test": postfix.EXCEPTION, "b@s.d.test": postfix.RESULT}
+    assert lines_of(rulings, Way(True, False, True, "")) == expected
+    assert lines_of(rulings, Way(False, False, True, "")) == expected | {".d.test": postfix.RESULT}
+    (refused,) = postfix.render(rulings, configured(Way(True, False, True, ""))).refused
+    assert (refused.pattern.text, excepted in refused.why, "BATV" in refused.why) == (".s.d.test", True, True)
+
+
+def test_a_domain_with_a_blocked_address_of_its_own_is_left_out() -> None:
+    said = [
+        Override(1, Terms(Effect.ALLOW, sender.parse("d.test"), "why"), NOW, "alice"),
+        Override(2, Terms(Effect.BLOCK, sender.parse("a@d.test"), "why"), NOW, "alice"),
+    ]
+    rulings, _ = rule(candidates({}, said), CHOSEN, NOW)
+    assert lines_of(rulings, Way(False, False, True, "")) == {"d.test": postfix.EXCEPTION}
+    (refused,) = postfix.render(rulings, configured(Way(False, False, True, ""))).refused
+    assert (refused.pattern.text, "a@d.test must be an exception" in refused.why) == ("d.test", True)
+
+
+def test_an_address_that_a_blocked_one_extends_is_left_out_where_postfix_takes_extensions_off() -> None:
+    """Of ``a+t+prvs=TAG@`` Postfix leaves ``a@``, and no key can name it before that."""
+    said = [
+        Override(1, Terms(Effect.ALLOW, sender.parse("a@d.test"), "why"), NOW, "alice"),
+        Override(2, Terms(Effect.BLOCK, sender.parse("a+t@d.test"), "why"), NOW, "alice"),
+    ]
+    rulings, _ = rule(candidates({}, said), CHOSEN, NOW)
+    assert lines_of(rulings, Way(True, False, True, "")) == {"a@d.test": postfix.RESULT}
+    assert lines_of(rulings, Way(True, False, True, "+")) == {}
 
 
 def test_what_extends_an_address_in_a_blocked_domain_is_not_taken_for_it() -> None:

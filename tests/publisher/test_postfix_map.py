@@ -112,10 +112,11 @@ def test_a_domain_means_its_sub_domains_only_where_that_was_said() -> None:
 
 def test_an_exception_from_a_domain_ends_the_search() -> None:
     wide = safe(Pattern(".d.example", Form.SUBDOMAINS))
-    out = [Ruling(p, False, Authentication.SPF) for p in (address("bad@d.example"), domain("sub.d.example"))]
+    out = [Ruling(p, False, Authentication.SPF) for p in (address("bad@a.d.example"), domain("sub.d.example"))]
     found = lines([*out, wide], parent_domain_matches_subdomains=True)
-    assert found[b"bad@d.example"] == found[b"sub.d.example"] == b"DUNNO"
-    assert found[b"d.example"] == b"permit_auth_destination"
+    assert found == {b"d.example": b"permit_auth_destination"} | dict.fromkeys(
+        (b"a.d.example", b"sub.d.example"), b"DUNNO"
+    )
 
 
 def test_the_narrower_ruling_wins_where_one_key_would_say_both() -> None:
@@ -129,7 +130,7 @@ def test_senders_that_must_prove_themselves_can_be_left_out() -> None:
     assert set(lines([needs, free])) == {b"a@d.example", b"b@d.example"}
     assert set(lines([needs, free], unauthenticated=False)) == {b"b@d.example"}
     wide = safe(Pattern(".d.example", Form.SUBDOMAINS), Authentication.NONE)
-    assert lines([needs, free, wide], unauthenticated=False)[b"a@d.example"] == b"DUNNO"
+    assert lines([needs, free, wide], unauthenticated=False)[b"d.example"] == b"DUNNO"
     (refused,) = postfix.render([needs], PLAIN.model_copy(update={"unauthenticated": False})).refused
     assert "needs authentication" in refused.why
 

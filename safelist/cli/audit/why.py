@@ -32,6 +32,7 @@ from safelist.config import Config
 from safelist.override import Override, scope_sentence
 from safelist.policy import Decision, Reason, Settings
 from safelist.publisher.left_out import left_out
+from safelist.sender import Form, Pattern, covers
 from safelist.store import Store
 
 COLUMNS = ("row", "decides", "safe", "reason", "authentication", "why")
@@ -73,10 +74,18 @@ def _left_out(
     fact = answer.decision.fact
     entry = fact.terms.pattern if isinstance(fact, Override) else getattr(fact, "pattern", answer.sender)
     moment = opened.newest(answer.at)
-    questions = [opened.candidate(each, None, settings, moment)[0] for each in dict.fromkeys((answer.sender, entry))]
+    below = [o.terms.pattern for o in opened.overrides() if o.in_force(answer.at) and covers(entry, o.terms.pattern)]
+    asked = dict.fromkeys((answer.sender, entry, *below))  # an override below a domain may take all of it out of a map
+    questions = [opened.candidate(each, None, settings, moment)[0] for each in asked]
     for name, refused in left_out(questions, settings, config.publish, answer.at):
-        if refused.pattern in (entry, answer.sender):
+        if _is_about(refused.pattern, entry, answer.sender):
             yield name, refused.why
+
+
+def _is_about(left_out: Pattern, entry: Pattern, sender: Pattern) -> bool:
+    """Whether what a target leaves out is what makes the sender safe, or the part of it that the sender is in."""
+    is_part = Form.ADDRESS not in (left_out.form, entry.form) and covers(left_out, sender)
+    return is_part or left_out in (entry, sender)
 
 
 def _rows(answer: audit.Explanation) -> Iterator[dict[str, Any]]:

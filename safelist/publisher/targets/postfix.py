@@ -6,13 +6,14 @@ let whoever forges a listed sender relay (SMTPD_ACCESS_README, "Dangerous use of
 
 A domain is written as ``example.com``: ``@example.com`` is never looked up. With Postfix's default
 parent_domain_matches_subdomains, which names smtpd_access_maps, it also matches every sub-domain; without it,
-``.example.com`` does. ``DUNNO`` ends the search for a sender that is an exception from its domain. A map cannot ask for
-authentication: whoever forges a listed sender is taken for it.
+``.example.com`` does. ``DUNNO`` ends the search for a domain that is an exception from one above it; so is the whole
+domain of an address that is one, which may come with any tag (BATV). A map cannot ask for authentication: whoever
+forges a listed sender is taken for it.
 """
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,9 +23,9 @@ from pydantic import BeforeValidator, Field, field_validator
 from safelist.config import LenientPath, Section
 from safelist.errors import ConfigError, UnavailableError
 from safelist.publisher import program
-from safelist.publisher.rulings import exceptions
+from safelist.publisher.rulings import exceptions, shorter
 from safelist.publisher.target import Refused, Rendering, Ruling
-from safelist.sender import Form, Pattern, domain_of, unquoted, with_subdomains
+from safelist.sender import Form, Pattern, covering, domain_of, unquoted, with_subdomains
 
 NAME = "postfix"
 DESCRIPTION = "a map for Postfix's check_sender_access: the senders that its reject_rbl_client does not reject"
@@ -111,7 +112,7 @@ def demands(settings: Settings) -> str:
         said.append("It holds the senders of whom the policy or an override asks for DKIM or SPF all the same.")
     else:
         said.append("Left out: every sender but those that overrides allow without authentication.")
-    said.append("Left out, too: what only single mailboxes trust")
+    said.append("Left out, too: what only single mailboxes trust, domains of which an override blocks an address")
     said[-1] += "." if settings.widen_domains else ", and domains whose sub-domains Postfix would match without leave."
     return " ".join(said)
 
@@ -128,12 +129,9 @@ def render(rulings: Iterable[Ruling], settings: Settings) -> Rendering:
         refused += [Refused(ruling.pattern, why.format(ruling.authentication)) for ruling in unproven]
     given, unwritable = _writable(given, settings)
     refused += unwritable
-    lines = {
-        unquoted(r.pattern).lower(): RESULT if r.safe else EXCEPTION for r in given if r.pattern.form is Form.ADDRESS
-    }
-    domains = [ruling for ruling in given if ruling.pattern.form is not Form.ADDRESS]
-    if domains:
-        refused += _add_domains(lines, domains, settings)
+    lines = {unquoted(r.pattern).lower(): RESULT for r in given if r.safe and r.pattern.form is Form.ADDRESS}
+    if any(ruling.pattern.form is not Form.ADDRESS for ruling in given):
+        refused += _add_domains(lines, given, settings)
     keys = tuple(sorted(lines))
     text = "".join([f"{key} {lines[key]}\n" for key in keys])
     return Rendering(HEADER + text.encode("ascii"), keys, tuple(sorted(refused, key=lambda r: r.pattern[:2])))
@@ -145,43 +143,40 @@ def _is_proven(ruling: Ruling) -> bool:
 
 
 def _writable(given: Iterable[Ruling], settings: Settings) -> tuple[list[Ruling], list[Refused]]:
-    """The rulings that can be written and kept to, and the others: an exception that cannot takes its domain along."""
+    """The rulings that can be written and kept to, with every exception, and the others."""
     rulings = list(given)
-    faults = {ruling.pattern: fault for ruling in rulings if (fault := _fault(ruling))}
-    lost = [ruling for ruling in rulings if not ruling.safe and ruling.pattern in faults]
-    for ruling in rulings if lost else ():
-        if ruling.safe and (missing := next(exceptions(lost, [ruling]), None)):
-            faults[ruling.pattern] = Refused(ruling.pattern, _NO_EXCEPTION.format(exception=missing.pattern.text))
-    narrow = [r for r in rulings if r.safe and r.pattern.form is Form.ADDRESS and not r.may_widen]
+    faults = {ruling.pattern: fault for ruling in rulings if ruling.safe and (fault := _fault(ruling))}
+    addresses = [ruling for ruling in rulings if ruling.pattern.form is Form.ADDRESS]
+    extended = {text for ruling in addresses if not ruling.safe for text in shorter(ruling.pattern)}
+    narrow = [r for r in addresses if r.safe and (not r.may_widen or (extended and unquoted(r.pattern) in extended))]
     delimiter = _recipient_delimiter(settings) if narrow else ""
     for ruling in narrow if delimiter else ():
         faults.setdefault(ruling.pattern, Refused(ruling.pattern, _EXTENDED.format(delimiter=delimiter)))
     return [ruling for ruling in rulings if ruling.pattern not in faults], list(faults.values())
 
 
-_NO_EXCEPTION = "{exception}, which must be an exception from it, cannot be written into a map"
 _EXTENDED = (
-    "this Postfix (recipient_delimiter = {delimiter}) would take what extends it for it, too, which an override for "
-    "the domain blocks, or asks more of; if it does not, correct [publish.postfix] recipient_delimiter"
+    "this Postfix (recipient_delimiter = {delimiter}) would take what extends it for it, too, which an override "
+    "blocks, or asks more of; if it does not, correct [publish.postfix] recipient_delimiter"
 )
 
 
 def _fault(ruling: Ruling) -> Refused | None:
-    """Why a ruling cannot be written."""
+    """Why a safe sender cannot be written."""
     pattern = ruling.pattern
     plain = _PLAIN.get(pattern.form)
     text = unquoted(pattern) if pattern.form is Form.ADDRESS else pattern.text
     if plain and plain.fullmatch(text.lower()) and text.isascii():
         return None
-    why = _refusal(pattern)
-    return Refused(pattern, why if ruling.safe else f"{why}, so what it is an exception from is left out, too")
+    return Refused(pattern, _refusal(pattern))
 
 
-def _add_domains(lines: dict[str, str], domains: Iterable[Ruling], settings: Settings) -> Iterator[Refused]:
+def _add_domains(lines: dict[str, str], rulings: Iterable[Ruling], settings: Settings) -> Iterator[Refused]:
     """Write the domains as this Postfix reads them; where a key would mean more than one ruling, the narrower one."""
     is_wide = settings.parent_domain_matches_subdomains
     if is_wide is None:
         is_wide = _parent_domain_matches_subdomains()
+    domains = [ruling for ruling in rulings if ruling.pattern.form is not Form.ADDRESS]
     safe = {ruling.pattern for ruling in domains if ruling.safe}
     for ruling in sorted(domains, key=lambda r: (not r.safe, r.pattern)):
         pattern, name = ruling.pattern, domain_of(ruling.pattern)
@@ -197,12 +192,35 @@ def _add_domains(lines: dict[str, str], domains: Iterable[Ruling], settings: Set
             yield Refused(with_subdomains(pattern), f"an exception for {name} itself leaves its sub-domains out, too")
         keys = (name,) if is_wide or pattern.form is Form.DOMAIN else (name, f".{name}")
         lines |= dict.fromkeys(keys, RESULT if ruling.safe else EXCEPTION)
+    excepted = (ruling.pattern for ruling in rulings if not ruling.safe and ruling.pattern.form is Form.ADDRESS)
+    yield from _except_domains_of(sorted(excepted), lines, is_wide=is_wide)
+
+
+def _except_domains_of(addresses: Iterable[Pattern], lines: dict[str, str], *, is_wide: bool) -> Iterator[Refused]:
+    """Take the domain of each address out of what is safe: a map can name an address, but not with every BATV tag."""
+    for address in addresses:
+        name = domain_of(address)
+        if _found(lines, name, is_wide=is_wide) == RESULT:
+            lines[name] = EXCEPTION
+            domain = Pattern(name, Form.DOMAIN)
+            yield Refused(with_subdomains(domain) if is_wide else domain, _TAGGED.format(exception=address.text))
+
+
+def _found(lines: Mapping[str, str], domain: str, *, is_wide: bool) -> str | None:
+    """What Postfix finds for a sender in ``domain`` whose address is not there (access(5))."""
+    parents = covering(Pattern(domain, Form.SUBDOMAINS))[1:]
+    keys = (domain, *(parent[1:] if is_wide else parent for parent in parents))
+    return next((lines[key] for key in keys if key in lines), None)
 
 
 _TOO_WIDE = (
     "this Postfix would match its sub-domains, too: if that is meant, `safelist override allow {domain} "
     "--with-subdomains` or (unless own, free-mail, shared or public-suffix domains are below it) [publish.postfix] "
     "widen_domains; if not, take smtpd_access_maps out of Postfix's parent_domain_matches_subdomains"
+)
+_TAGGED = (
+    "{exception} must be an exception from it, but a map cannot name it with every tag before it (BATV: prvs=TAG=...); "
+    "allow single addresses there, or let safelist's own filter, which knows tags, take the map's place"
 )
 
 
