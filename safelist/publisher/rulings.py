@@ -7,7 +7,7 @@ from safelist import policy
 from safelist.override import Authentication, Effect, Override, scope_sentence
 from safelist.policy import Candidate, Reason
 from safelist.publisher.target import Refused, Ruling
-from safelist.sender import Form, Pattern, covering, domain_of, unquoted, untagged, with_subdomains
+from safelist.sender import Form, Pattern, covering, covers, domain_of, unquoted, untagged, with_subdomains
 
 
 def rule(
@@ -59,7 +59,8 @@ def _may_widen(
         return True
     is_domain = pattern.form is Form.DOMAIN
     others = with_subdomains(pattern) if is_domain else Pattern(domain_of(pattern), Form.DOMAIN)
-    found = policy.judge(candidate._replace(sender=others), settings, now)
+    tallies = tuple(tally for tally in candidate.tallies if covers(tally.pattern, others))
+    found = policy.judge(candidate._replace(sender=others, tallies=tallies), settings, now)
     if found.safe:
         return found.authentication in (authentication, Authentication.NONE)
     return found.reason not in (Reason.ENFORCED_BLOCK, Reason.DEFAULT_BLOCK)

@@ -240,3 +240,15 @@ def test_what_extends_an_address_in_a_blocked_domain_is_not_taken_for_it() -> No
     rulings, _ = rule(candidates({}, said), CHOSEN, NOW)
     assert lines_of(rulings, Way(True, False, True, "")) == {"a@d.test": postfix.RESULT}
     assert lines_of(rulings, Way(True, False, True, "+")) == {}
+
+
+@pytest.mark.parametrize("authentication", Authentication)
+def test_an_allow_never_takes_out_what_a_quorum_put_in(authentication: Authentication) -> None:
+    asked = sender.parse("a@d.test")
+    terms_ = Terms(Effect.ALLOW, asked, "why", None, Level.ENFORCED, authentication, None, None)
+    allow = Override(1, terms_, NOW, "alice", None, None, None)
+    chosen = settings(Path("/map"), "texthash").model_copy(update={"recipient_delimiter": "+"})
+    for said in ([], [allow]):
+        rulings, refused = rule(candidates({"a@d.test": 2}, said), CHOSEN, NOW)
+        rendering = postfix.render(rulings, chosen)
+        assert (rendering.keys, refused, rendering.refused) == (("a@d.test",), [], ())
