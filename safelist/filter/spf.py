@@ -38,6 +38,8 @@ _MACRO_COSTS = 64
 _SLOW = re.compile(rb"[^ ]{513}|[0-9A-Za-z]{129}")
 """Terms, and labels in them, that no name can hold: pyspf takes time with the square of their length."""
 _MODIFIER = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)=(.*)", re.DOTALL)
+_BY_THE_CLIENT = re.compile(r"%\{[hp][^}]*\}\.?([^%/]*?)\.?(?:/[0-9/]*)?\Z", re.IGNORECASE)
+"""A macro of a name that the client chooses, and the rest of the domain behind it."""
 _OF_THE_CLIENT = re.compile(r"%\{[ip]", re.IGNORECASE)
 """Macros that differ from client to client (RFC 7208 7.2)."""
 
@@ -346,6 +348,8 @@ class _Measurement(_Evaluation):
             is_of_this = name == f"ip{self.ipaddr.version}"
             return address_space.network(target, length) if is_of_this else ()
         self.check_lookups()
+        if _is_named_by_the_client(text):
+            return everybody
         if _OF_THE_CLIENT.search(text):
             self._is_whole = False
             return ()
@@ -357,6 +361,12 @@ class _Measurement(_Evaluation):
             return everybody if domains.is_public_suffix(target) else ()
         hosts = self.dns_a(target, self.A) if name == "a" else self.dns_mx(target)
         return tuple(each for host in hosts for each in address_space.network(host, length))
+
+
+def _is_named_by_the_client(text: str) -> bool:
+    """Whether the domain of a term ends in what whoever connects calls himself: his HELO, or his own reverse name."""
+    found = _BY_THE_CLIENT.search(text)
+    return found is not None and (not found[1] or domains.is_public_suffix(found[1].lower()))
 
 
 def _asked(name: str) -> str | None:

@@ -109,6 +109,28 @@ def test_however_it_is_written_what_permits_the_internet_proves_nothing(record: 
         assert "which proves nothing" in said
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        "v=spf1 a:%{h} -all",
+        "v=spf1 a:%{h}/32 -all",
+        "v=spf1 mx:%{h} -all",
+        "v=spf1 include:%{h} -all",
+        "v=spf1 redirect=%{h}",
+        "v=spf1 exists:%{h} -all",
+        "v=spf1 a:%{p} -all",
+        "v=spf1 exists:%{p} -all",
+        "v=spf1 include:%{p} -all",
+        "v=spf1 ptr:%{p} -all",
+    ],
+)
+def test_a_domain_that_the_client_names_himself_proves_nothing(record: str) -> None:
+    own = {"A": ["192.0.2.1"], "MX": ["1 mail.example."], "TXT": ["v=spf1 ip4:192.0.2.1 -all"]}
+    more: Zone = {"mail.example": own, "1.2.0.192.in-addr.arpa": {"PTR": ["mail.example."]}}
+    proof, _, said = prove(record, more=more)
+    assert (proof, "which proves nothing" in said) == (Proof.FAILS, True), said
+
+
 GOOGLE = (
     "ip4:35.190.247.0/24 ip4:64.233.160.0/19 ip4:66.102.0.0/20 ip4:66.249.80.0/20 ip4:72.14.192.0/18 "
     "ip4:74.125.0.0/16 ip4:108.177.8.0/21 ip4:173.194.0.0/16 ip4:209.85.128.0/17 ip4:216.58.192.0/19"
