@@ -138,11 +138,20 @@ class BoundedAdapter(HTTPAdapter):
         conn.cert_reqs = "CERT_REQUIRED"
 
     def send(self, request: PreparedRequest, stream: bool = False, *args: Any, **kwargs: Any) -> Response:
-        """As HTTPAdapter's; what is not to be streamed is read here, within bounds, before anybody else can."""
+        """As HTTPAdapter's; what is not to be streamed is read here, within bounds, before anybody else can.
+
+        A session would send it again to wherever the server points: a token's request, with its secret.
+        """
         response = super().send(request, stream, *args, **kwargs)
         if response.status_code in (401, 407):
             # Log-ins read and drop these bodies; packed, they could unpack to any size.
             response.raw.headers.pop("Content-Encoding", None)
+        elif not stream and response.is_redirect:
+            response.close()
+            place = str(request.url).partition("?")[0]
+            raise FetchError(
+                Reason.REDIRECT, f"{place} redirects elsewhere, which is not followed; write the final address there"
+            )
         elif not stream:
             try:
                 response._content = read_within(response.raw, self.bound)

@@ -11,7 +11,7 @@ import trustme
 from lxml import etree
 
 from safelist.collector import soap
-from safelist.collector.ews import FetchError, Reason, credentials_of, discover
+from safelist.collector.ews import Exchange, FetchError, Reason, credentials_of, discover
 from safelist.collector.line import tls_context
 from safelist.config import Exchange as Settings
 
@@ -44,6 +44,7 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/plain-outside": (200, {}, settings_named(InternalEwsUrl=INSIDE, ExternalEwsUrl="http://mail.corp.example/")),
     "/page": (200, {}, b"<html>Sign in</html>"),
     "/redirect": (302, {"Location": "https://elsewhere.example/"}, b""),
+    "/again": (307, {"Location": "/page"}, b""),
     "/fault": (500, {}, FAULT),
     "/fault-200": (200, {}, FAULT),
     "/none": (404, {}, b"nothing here"),
@@ -86,7 +87,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        mailbox = etree.fromstring(body).findtext(f".//{{{NAMESPACE}}}Mailbox")
+        is_xml = body.startswith(b"<")
+        mailbox = etree.fromstring(body).findtext(f".//{{{NAMESPACE}}}Mailbox") if is_xml else "token"
         self.asked.append(f"{self.path} {mailbox}")
         status, headers, content = ANSWERS[self.path]
         self.send_response(status)
@@ -170,3 +172,16 @@ def test_no_text_breaks_out_of_its_place() -> None:
     body = etree.fromstring(soap.get_user_settings(hostile, f"https://{hostile}/"))
     assert body.findtext(f".//{{{NAMESPACE}}}Mailbox") == hostile
     assert body.findtext(".//{http://www.w3.org/2005/08/addressing}To") == f"https://{hostile}/"
+
+
+@pytest.mark.parametrize("path", ["/redirect", "/again"])
+def test_the_secret_of_a_token_is_not_sent_on_to_where_the_endpoint_points(
+    made: Settings, place: str, path: str
+) -> None:
+    Handler.asked.clear()
+    keys = {"authentication": "oauth", "client_id": "c", "tenant_id": "t", "token_url": f"{place}{path}"}
+    oauth = Settings.model_validate(keys | {"endpoint": f"{place}/page", "ca_file": str(made.ca_file), "secret": "x"})
+    with Exchange(oauth, "client-Pa55word") as ews, pytest.raises(FetchError, match="redirects elsewhere") as caught:
+        ews.fetch("a@corp.example", None)
+    assert caught.value.reason is Reason.REDIRECT
+    assert Handler.asked == [f"{path} token"]
