@@ -532,6 +532,7 @@ def test_import_maps_contradictions_to_lines_and_replaces_when_told(admin: Comma
         assert is_refused(done, f"{path}: line 3: override 1 already allows bob@firm.example", "--replace")
     assert len(recorded(admin)) == 1
     foreseen = admin("override", "import", path, "--dry-run", "--replace")
+    assert foreseen.err == ""
     assert foreseen.out.splitlines()[:-1] == [
         "+ blocks a@b.example for everybody (enforced, without an end)",
         "+ blocks bob@firm.example for everybody (enforced, without an end) instead of override 1",

@@ -29,7 +29,7 @@ def notes(made: Sequence[Made], context: Context) -> list[list[str]]:
     narrower, collected, not_in = _by_what_covers(context), context.opened.own_domains(), _left_out(new, context)
     return [
         [
-            *_opposite(each.override, narrower),
+            *_opposite(each, narrower),
             *_not_collected(each.override.terms.scope, collected, context.opened),
             *_mistyped(each.override.terms.pattern, context.settings),
             *not_in.get(each.override.terms.pattern, ()),
@@ -49,13 +49,13 @@ def _by_what_covers(context: Context) -> Mapping[str, list[Override]]:
     return found
 
 
-def _opposite(made: Override, narrower: Mapping[str, Sequence[Override]]) -> Iterator[str]:
+def _opposite(made: Made, narrower: Mapping[str, Sequence[Override]]) -> Iterator[str]:
     """Overrides of the same level that are more specific and say the opposite: they go on to count."""
-    mine = made.terms
+    mine = made.override.terms
     for other in narrower.get(mine.pattern.text, ()):
         terms = other.terms
         is_opposite = terms.level is mine.level and terms.effect is not mine.effect and terms.scope == mine.scope
-        if is_opposite and covers(mine.pattern, terms.pattern):
+        if is_opposite and other != made.replaced and covers(mine.pattern, terms.pattern):
             yield f"override {other.id} is more specific and still {sentence(terms)}"
 
 
