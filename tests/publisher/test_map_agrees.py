@@ -104,6 +104,7 @@ def configured(way: Way) -> postfix.Settings:
             "widen_domains": way.widen,
             "unauthenticated": way.unauthenticated,
             "recipient_delimiter": way.delimiter,
+            "smtputf8_enable": False,
         }
     )
 
@@ -252,3 +253,28 @@ def test_an_allow_never_takes_out_what_a_quorum_put_in(authentication: Authentic
         rulings, refused = rule(candidates({"a@d.test": 2}, said), CHOSEN, NOW)
         rendering = postfix.render(rulings, chosen)
         assert (rendering.keys, refused, rendering.refused) == (("a@d.test",), [], ())
+
+
+@pytest.mark.parametrize("is_wide", [True, False])
+def test_no_foreign_letter_leads_past_an_exception(is_wide: bool) -> None:
+    """What Postfix finds for x@s.d.test with a full-width s is what it finds for d.test's sub-domains."""
+    effects = {
+        ".d.test": Effect.ALLOW,
+        "s.d.test": Effect.BLOCK,
+        ".other.test": Effect.ALLOW,
+        "other.test": Effect.BLOCK,
+    }
+    said = [
+        Override(number, Terms(effect, sender.parse(text), "why"), NOW, "alice")
+        for number, (text, effect) in enumerate(effects.items(), 1)
+    ]
+    rulings, _ = rule(candidates({}, said), CHOSEN, NOW)
+    chosen = settings(Path("/map"), "texthash").model_copy(update={"parent_domain_matches_subdomains": is_wide})
+    for enabled, kept in ((True, False), (False, True)):
+        rendering = postfix.render(rulings, chosen.model_copy(update={"smtputf8_enable": enabled}))
+        lines = dict(line.split(" ") for line in rendering.text.decode().splitlines()[1:])
+        assert lines["s.d.test"] == postfix.EXCEPTION
+        assert (("d.test" if is_wide else ".d.test") in lines) is kept
+        whys = {refused.pattern.text: refused.why for refused in rendering.refused}
+        assert ("s.d.test must be an exception below it" in whys.get(".d.test", "")) is not kept
+        assert ".other.test" not in [text for text, why in whys.items() if "foreign" in why]

@@ -77,6 +77,12 @@ class Settings(Section):
         "what postconf says.",
         examples=["+"],
     )
+    smtputf8_enable: bool | None = Field(
+        None,
+        description="Postfix's setting of that name: it takes senders in foreign letters, and looks them up as they "
+        "came. Without it,\nwhat postconf says.",
+        examples=[False],
+    )
     widen_domains: bool = Field(
         False,
         description="Write a domain although Postfix then matches its sub-domains, too, which nobody has allowed.",
@@ -194,6 +200,24 @@ def _add_domains(lines: dict[str, str], rulings: Iterable[Ruling], settings: Set
         lines |= dict.fromkeys(keys, RESULT if ruling.safe else EXCEPTION)
     excepted = (ruling.pattern for ruling in rulings if not ruling.safe and ruling.pattern.form is Form.ADDRESS)
     yield from _except_domains_of(sorted(excepted), lines, is_wide=is_wide)
+    yield from _leave_out_what_foreign_letters_open(lines, settings, is_wide=is_wide)
+
+
+def _leave_out_what_foreign_letters_open(
+    lines: dict[str, str], settings: Settings, *, is_wide: bool
+) -> Iterator[Refused]:
+    """Take out the domains with sub-domains that have an exception strictly below them.
+
+    Postfix looks a domain in foreign letters up as it came: what IDNA makes ``s.example.com`` of (a full-width s, a
+    soft hyphen in it) misses the exception and finds ``example.com``. An exception for the domain itself holds, since
+    nothing stands behind it.
+    """
+    wide = [key for key in lines if "@" not in key and lines[key] == RESULT and (is_wide or key.startswith("."))]
+    excepted = [key.removeprefix(".") for key in lines if "@" not in key and lines[key] == EXCEPTION]
+    open_ = {key: below for key in wide for below in excepted if below.endswith("." + key.removeprefix("."))}
+    for key, below in sorted(open_.items()) if open_ and _smtputf8_enable(settings) else ():
+        del lines[key]
+        yield Refused(Pattern("." + key.removeprefix("."), Form.SUBDOMAINS), _FOREIGN.format(exception=below))
 
 
 def _except_domains_of(addresses: Iterable[Pattern], lines: dict[str, str], *, is_wide: bool) -> Iterator[Refused]:
@@ -221,6 +245,13 @@ _TOO_WIDE = (
 _TAGGED = (
     "{exception} must be an exception from it, but a map cannot name it with every tag before it (BATV: prvs=TAG=...); "
     "allow single addresses there, or let safelist's own filter, which knows tags, take the map's place"
+)
+
+
+_FOREIGN = (
+    "{exception} must be an exception below it, and this Postfix (smtputf8_enable) would not know that one in foreign "
+    "letters; allow single addresses or domains there, set smtputf8_enable = no in main.cf, or let safelist's own "
+    "filter take the map's place"
 )
 
 
@@ -384,8 +415,16 @@ def _recipient_delimiter(settings: Settings) -> str:
     return _postconf(postconf, "recipient_delimiter") if postconf else ""
 
 
-def _postconf(postconf: str, name: str) -> str:
-    outcome = program.run([postconf, "-h", name])
+def _smtputf8_enable(settings: Settings) -> bool:
+    """Whether this Postfix takes senders in foreign letters; where there is none, its default: it does."""
+    if settings.smtputf8_enable is not None:
+        return settings.smtputf8_enable
+    postconf = program.find("postconf")
+    return postconf is None or _postconf(postconf, "smtputf8_enable", "-x").lower() != "no"
+
+
+def _postconf(postconf: str, name: str, *options: str) -> str:
+    outcome = program.run([postconf, *options, "-h", name])
     if outcome.code != 0:
         raise UnavailableError(f"postconf cannot say the {name}: {outcome.complaint}")
     return outcome.output.decode(errors="backslashreplace").strip()
