@@ -9,9 +9,9 @@ import typer
 from safelist.cli.remarks import report
 from safelist.cli.terminal import ConfigOption, JsonOption, load_config
 from safelist.errors import SafelistError, UnavailableError, UsageError
-from safelist.filter.placement import Remark
+from safelist.filter.placement import Remark, doors, merged, server_errors
 from safelist.publisher import map_placement, program
-from safelist.publisher.postconf import main_settings, map_types, services
+from safelist.publisher.postconf import main_settings, map_types, services, unopened
 from safelist.publisher.targets import postfix
 
 
@@ -24,29 +24,37 @@ def check(
     chosen = load_config(config_file).publish
     if target not in CHECKS:
         raise UsageError(f"check: there is no check of {target}; there is one of {', '.join(CHECKS)}")
-    if target not in chosen:
-        raise UsageError(f"check: the configuration has no [publish.{target}]")
-    report(list(CHECKS[target](chosen[target])), json=json)
+    report(list(CHECKS[target](chosen.get(target))), json=json)
 
 
-def _about_postfix(chosen: postfix.Settings) -> Iterator[Remark]:
+def _about_postfix(chosen: postfix.Settings | None) -> Iterator[Remark]:
     postconf, postmap = program.find("postconf"), program.find("postmap")
     if postconf is None or postmap is None:
         raise UnavailableError("Postfix is not installed here: run this check on the machine where it is")
     smtpds, types = services(postconf, "smtpd"), map_types(postconf)
+    broken = unopened(postconf, postmap, doors(smtpds))
+    if chosen is None:
+        yield Remark(
+            True,
+            "the configuration has no [publish.postfix]: write that section, with the map's file as `path`, and run "
+            "`safelist publish`; without it safelist writes no map that main.cf could name",
+        )
+        yield from merged((each, server_errors(each.restrictions, broken)) for each in doors(smtpds))
+        return
     index = postfix.index(chosen)
     names = map_placement.names_of(smtpds, str(chosen.path))
     name = f"{index.map_type if index else 'texthash'}:{chosen.path}"
     published = map_placement.Map(
         name, str(chosen.path), {each: _fault(postmap, each, chosen.path, types) for each in names},
         [each for each in map_placement.forgeable(smtpds) if _accepts(postmap, each)],
+        {table: why for table, why in broken.items() if table not in names},
     )  # fmt: skip
     if name not in names and (fault := _fault(postmap, name, chosen.path, types)):
         yield Remark(True, f"{name}: {fault}")
     yield from map_placement.remarks(main_settings(postconf), smtpds, services(postconf, "postscreen"), published)
 
 
-CHECKS: dict[str, Callable[[postfix.Settings], Iterator[Remark]]] = {postfix.NAME: _about_postfix}
+CHECKS: dict[str, Callable[[postfix.Settings | None], Iterator[Remark]]] = {postfix.NAME: _about_postfix}
 
 
 def _fault(postmap: str, name: str, path: Path, types: list[str]) -> str:

@@ -16,6 +16,9 @@ CLIENT_LISTS = ("reject_rbl_client", "reject_rbl", "reject_maps_rbl")
 RELAY_CONTROL = ("reject_unauth_destination", "defer_unauth_destination")
 RELAY_LISTS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 EXAMPLE = "inet:127.0.0.1:10045"
+ANSWERS_451 = "Postfix answers 451 to all mail that gets there"
+_RESTRICTION = re.compile(r"check_|permit|reject|defer|sleep\Z")
+"""How every restriction begins (postconf(5)); a table of whole names would call those of a later Postfix unknown."""
 
 Mode = Literal["enforce", "observe"]
 
@@ -45,7 +48,8 @@ class Answer(NamedTuple):
 class Installed(NamedTuple):
     """Postfix as it is (``main``: main.cf; its smtpd and postscreen services), and the filter as it is configured.
 
-    ``answers`` is by :func:`real_address`; ``own_maps`` are the maps (type:path) that safelist wrote.
+    ``answers`` is by :func:`real_address`; ``own_maps`` are the maps (type:path) that safelist wrote; ``unopened``
+    says of each table that Postfix cannot open why, and what to do.
     """
 
     main: Mapping[str, str]
@@ -58,6 +62,7 @@ class Installed(NamedTuple):
     max_connections: int = 200
     recipient_delimiter: str = ""
     own_maps: Collection[str] = ()
+    unopened: Mapping[str, str] = {}
 
 
 def remarks(installed: Installed) -> Iterator[Remark]:
@@ -154,6 +159,7 @@ def _places(service: Service, installed: Installed) -> list[_Place]:
 
 def _about_service(service: Service, installed: Installed) -> Iterator[Remark]:
     places = _places(service, installed)
+    yield from server_errors(service.restrictions, installed.unopened)
     yield from _about_the_filter(service, installed, places)
     for place in places:
         yield from _about_answer(service, place, installed.mode)
@@ -168,6 +174,24 @@ def _about_service(service: Service, installed: Installed) -> Iterator[Remark]:
     yield from _about_relaying(service.restrictions)
     if service.settings.get("smtpd_delay_reject", "yes") != "yes":
         yield Remark(True, "smtpd_delay_reject is not yes: at the client's connection no sender is known yet")
+
+
+def server_errors(them: Sequence[Restriction], unopened: Mapping[str, str]) -> Iterator[Remark]:
+    """What smtpd cannot evaluate: it answers 451 to whoever gets there, so of each list only the first word counts."""
+    strange = {it.place: it for it in reversed(them) if "=" in it.name or not _RESTRICTION.match(it.name)}
+    for it in strange.values():
+        advice = (
+            "options of a policy service need braces, as in check_policy_service { "
+            f"{EXAMPLE}, timeout=10s, default_action=DUNNO }}"
+            if "=" in it.name
+            else "correct it, name it in smtpd_restriction_classes, or take it out"
+        )
+        yield Remark(True, f"`{shown(it.name)}` in {it.where} is no restriction: {ANSWERS_451}; {advice}")
+    for it in them:
+        if it.name.endswith("_access") and (why := unopened.get(it.argument)):
+            yield Remark(
+                True, f"main.cf names {it.argument} in {it.where}, which Postfix cannot open: {ANSWERS_451}; {why}"
+            )
 
 
 def _about_the_filter(service: Service, installed: Installed, places: Sequence[_Place]) -> Iterator[Remark]:
@@ -241,7 +265,9 @@ def _about_answer(service: Service, place: _Place, mode: Mode) -> Iterator[Remar
 
 
 def _about_failure(service: Service, place: _Place) -> Iterator[Remark]:
-    """What Postfix does when the filter is down."""
+    """What Postfix does when the filter is down; options without braces are no options (:func:`server_errors`)."""
+    if any("=" in it.name for it in service.restrictions[place.at + 1 : place.at + 2]):
+        return
     default = service.settings.get("smtpd_policy_service_default_action", "")
     if place.asked.options.get("default_action", default).upper() != "DUNNO":
         yield Remark(

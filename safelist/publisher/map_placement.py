@@ -4,10 +4,12 @@ A result that permits ends the list in which it stands and no other one (SMTPD_A
 before the reject_rbl_client in the same list. A map that cannot be opened is a 451 for all mail that gets that far.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from safelist.filter.placement import (
+    ANSWERS_451,
     CLIENT_LISTS,
     RELAY_CONTROL,
     RELAY_LISTS,
@@ -16,6 +18,7 @@ from safelist.filter.placement import (
     before_relay_control,
     doors,
     merged,
+    server_errors,
     shown,
 )
 from safelist.filter.restrictions import Restriction, Service
@@ -25,13 +28,14 @@ class Map(NamedTuple):
     """The map that safelist publishes: its ``name`` as main.cf has to write it (type:path), and its ``path``.
 
     ``faults``: of each name that main.cf has for it, why it cannot be looked up, or nothing. ``accepting``: the maps
-    that give some key an OK or a number.
+    that give some key an OK or a number. ``unopened``: of other tables that Postfix cannot open, why, and what to do.
     """
 
     name: str
     path: str
     faults: Mapping[str, str]
     accepting: Collection[str] = ()
+    unopened: Mapping[str, str] = {}
 
 
 def remarks(
@@ -57,11 +61,30 @@ def forgeable(services: Sequence[Service]) -> list[str]:
 
 
 def _names(argument: str, path: str) -> bool:
-    return argument.partition(":")[2] == path or argument.rpartition(":")[2] == path  # proxy:hash:/path, too
+    """Whether a restriction's argument means the file: with a type, ``proxy:`` before it, neither, or as its index."""
+    plain = argument if argument.endswith(path) else _INDEX.sub("", argument)
+    return path in (plain.partition(":")[2], plain.rpartition(":")[2])
+
+
+def misnamed(argument: str, name: str) -> str:
+    """What is wrong with how main.cf names a map that is to be called ``name``, whatever its type; else nothing."""
+    if ":" not in argument:
+        return f"the type is missing: write {name}"
+    index = _INDEX.search(argument)
+    return f"leave `{index[0]}` off: write {name}" if index and not name.endswith(index[0]) else ""
+
+
+def without_index(argument: str) -> str:
+    """``type:path`` without the ending of an index, which Postfix adds itself."""
+    return _INDEX.sub("", argument)
+
+
+_INDEX = re.compile(r"\.(?:db|lmdb|cdb)\Z")
 
 
 def _about_service(service: Service, published: Map) -> Iterator[Remark]:
     them = service.restrictions
+    yield from server_errors(them, published.unopened)
     named = [(at, it) for at, it in enumerate(them) if _names(it.argument, published.path)]
     if not named:
         yield Remark(
@@ -82,14 +105,18 @@ def _about_name(it: Restriction, published: Map) -> Iterator[Remark]:
         yield Remark(
             True, f"{it.name} {it.argument} in {it.where}: the map holds senders; write check_sender_access before it"
         )
-    if it.argument.removeprefix("proxy:") != published.name:
+    fault = published.faults.get(it.argument)
+    if wrong := misnamed(it.argument, published.name):
+        yield Remark(True, f"main.cf names {it.argument} in {it.where}: {wrong}; {ANSWERS_451} until then")
+    elif it.argument.removeprefix("proxy:") != published.name:
+        until = f"; {ANSWERS_451} until then, or knows nobody" if fault else ""
         yield Remark(
             True,
             f"main.cf names {it.argument}, `safelist publish` writes {published.name}: write that in main.cf, or set "
-            "[publish.postfix] map_type, and publish first",
+            f"[publish.postfix] map_type, and publish first{until}",
         )
-    if fault := published.faults.get(it.argument):
-        yield Remark(True, f"{it.argument}: {fault}; Postfix answers 451 to all mail that gets there, or knows nobody")
+    elif fault:
+        yield Remark(True, f"{it.argument}: {fault}; {ANSWERS_451}, or knows nobody")
 
 
 def _about_dnsbls(them: Sequence[Restriction], asking: Sequence[tuple[int, Restriction]]) -> Iterator[Remark]:

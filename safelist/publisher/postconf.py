@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from safelist.errors import UnavailableError
 from safelist.filter.restrictions import Service, parse, parse_overrides
 from safelist.publisher import program
+from safelist.publisher.map_placement import misnamed, without_index
 
 
 def main_settings(postconf: str) -> dict[str, str]:
@@ -38,6 +39,35 @@ def _is_chrooted(field: str, settings: Mapping[str, str]) -> bool:
 def map_types(postconf: str) -> list[str]:
     """The types of maps that this Postfix can open."""
     return _said([postconf, "-m"]).split()
+
+
+def unopened(postconf: str, postmap: str, judged: Sequence[Service]) -> dict[str, str]:
+    """The tables (``type:path``) of the restrictions that Postfix cannot open: why, and what to do."""
+    types = map_types(postconf)
+    names = dict.fromkeys(it.argument for each in judged for it in each.restrictions if it.name.endswith("_access"))
+    return {name: fault for name in names if (fault := _unopened(postmap, name, types))}
+
+
+def _unopened(postmap: str, name: str, types: Sequence[str]) -> str:
+    kind, sign, path = name.removeprefix("proxy:").partition(":")
+    if not sign:
+        return misnamed(name, f"TYPE:{name}, such as hash:{name}")
+    if kind not in types:
+        return f"`postconf -m` lists no {kind}: apt-get install postfix-{kind}, or name another type"
+    if kind not in _FILES or not path.startswith("/"):
+        return ""  # a server's, or one that has no file of its own
+    outcome = program.run([postmap, "-q", "safelist.invalid", f"{kind}:{path}"])
+    if outcome.code in (0, 1) and b"fatal:" not in outcome.errors and b"error:" not in outcome.errors:
+        return ""
+    if b"Permission denied" in outcome.errors:
+        return ""  # smtpd opens its tables as root, which this command need not be
+    return misnamed(name, without_index(name)) or (
+        f"write it first ({outcome.complaint}): `safelist publish` its own map, `postmap {kind}:{path}` the index of "
+        "another; or take the line out of main.cf"
+    )
+
+
+_FILES = ("hash", "btree", "lmdb", "cdb", "dbm", "sdbm", "texthash", "regexp", "pcre", "cidr")
 
 
 def _said(command: Sequence[str]) -> str:

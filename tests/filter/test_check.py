@@ -118,6 +118,40 @@ def test_a_macro_that_a_service_changes_is_seen_with_its_value_there(
     assert fault.startswith("master.cf, 192.0.2.1:smtp/inet: the filter observes and rejects nobody")
 
 
+def test_a_policy_service_without_braces_stops_all_mail(filters: dict[str, Filter], tmp_path: Path) -> None:
+    chosen = filters["enforce"]
+    etc = postfix(tmp_path, chosen.address)
+    main = (etc / "main.cf").read_text()
+    (etc / "main.cf").write_text(main.replace("{ ", "").replace(" }", ""))
+    (fault,) = check(chosen.configuration, etc)
+    assert "`timeout=10s` in smtpd_recipient_restrictions is no restriction: Postfix answers 451 to all mail" in fault
+    assert "check_policy_service { inet:127.0.0.1:10045, timeout=10s, default_action=DUNNO }" in fault
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("hash:{etc}/safelist", "which Postfix cannot open: Postfix answers 451 to all mail that gets there; write it"),
+        (
+            "texthash:{etc}/safelist",
+            "which Postfix cannot open: Postfix answers 451 to all mail that gets there; write",
+        ),
+        ("hash:{etc}/theirs.db", "leave `.db` off: write hash:{etc}/theirs"),
+        ("mongodb:{etc}/safelist", "`postconf -m` lists no mongodb: apt-get install postfix-mongodb"),
+        ("{etc}/safelist", "the type is missing: write TYPE:{etc}/safelist, such as hash:{etc}/safelist"),
+    ],
+)
+def test_a_table_that_postfix_cannot_open_stops_all_mail(
+    filters: dict[str, Filter], tmp_path: Path, name: str, words: str
+) -> None:
+    chosen = filters["observe"]
+    behind = f", check_sender_access {name.format(etc=tmp_path)}, $lists"
+    etc = postfix(tmp_path, chosen.address, behind)
+    (fault,) = check(chosen.configuration, etc)
+    assert fault.startswith(f"main.cf names {name.format(etc=tmp_path)} in smtpd_recipient_restrictions")
+    assert words.format(etc=tmp_path) in fault
+
+
 def test_an_observer_without_the_lists_is_a_fault(filters: dict[str, Filter], tmp_path: Path) -> None:
     chosen = filters["observe"]
     (fault,) = check(chosen.configuration, postfix(tmp_path, chosen.address))

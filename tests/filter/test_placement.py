@@ -75,7 +75,7 @@ def test_the_recommended_places_are_without_remark() -> None:
         (
             {
                 RECIPIENT: f"{PLACE}, strict", "smtpd_restriction_classes": "strict, idle",
-                "strict": f"deep, reject_rbl_client {ZEN}",
+                "strict": f"reject_unlisted_recipient, reject_rbl_client {ZEN}",
             },
             f"reject_rbl_client {ZEN} in the class strict of smtpd_recipient_restrictions rejects",
         ),
@@ -95,6 +95,14 @@ def test_the_recommended_places_are_without_remark() -> None:
             "forges a sender relay",
         ),
         ({"smtpd_delay_reject": "no"}, "smtpd_delay_reject"),
+        (
+            {RECIPIENT: PLACE.replace("{ ", "").replace(" }", "")},
+            "`timeout=10s` in smtpd_recipient_restrictions is no restriction: Postfix answers 451 to all mail",
+        ),
+        (
+            {RECIPIENT: f"{PLACE}, strict, lax, permit"},
+            "there; correct it, name it in smtpd_restriction_classes",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_once(changed: dict[str, str], words_: str) -> None:

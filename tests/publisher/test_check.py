@@ -106,14 +106,39 @@ def test_an_index_that_is_behind_its_text_is_a_fault(tmp_path: Path) -> None:
     ("map_type", "words"),
     [
         ("texthash", "main.cf names texthash:{path}, `safelist publish` writes hash:{path}: write that in main.cf"),
-        ("btree", "btree:{path}: postmap cannot look anything up"),
-        ("mongodb", "mongodb:{path}: this Postfix opens no mongodb maps"),
+        ("btree", "main.cf names btree:{path}, `safelist publish` writes hash:{path}: write that in main.cf"),
+        ("mongodb", "and publish first; Postfix answers 451 to all mail that gets there until then"),
     ],
 )
 def test_another_type_than_the_published_one_is_a_fault(tmp_path: Path, map_type: str, words: str) -> None:
-    found = faults(site(tmp_path, GOOD.replace("{map}", f"{map_type}:{tmp_path}/safelist")))
-    assert any(words.format(path=tmp_path / "safelist") in fault for fault in found), found
-    assert any("`safelist publish` writes hash:" in fault for fault in found)
+    (fault,) = faults(site(tmp_path, GOOD.replace("{map}", f"{map_type}:{tmp_path}/safelist")))
+    assert words.format(path=tmp_path / "safelist") in fault
+    assert ("Postfix answers 451" in fault) == (map_type != "texthash")  # which needs no index
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("{path}", "main.cf names {path} in {place}: the type is missing: write hash:{path}; Postfix answers 451"),
+        ("hash:{path}.db", "hash:{path}.db in {place}: leave `.db` off: write hash:{path}; Postfix answers 451"),
+        ("lmdb:{path}.lmdb", "lmdb:{path}.lmdb in {place}: leave `.lmdb` off: write hash:{path}; Postfix answers 451"),
+    ],
+)
+def test_a_misspelt_name_of_the_map_is_one_fault(tmp_path: Path, written: str, words: str) -> None:
+    path = tmp_path / "safelist"
+    (fault,) = faults(site(tmp_path, GOOD.replace("{map}", written.format(path=path))))
+    assert words.format(path=path, place=RECIPIENT) in fault
+
+
+def test_another_table_that_cannot_be_opened_stops_all_mail(tmp_path: Path) -> None:
+    others = {"smtpd_client_restrictions": f"check_client_access hash:{tmp_path}/theirs"}
+    safelist = site(tmp_path, **others)
+    (fault,) = faults(safelist)
+    assert f"main.cf names hash:{tmp_path}/theirs in smtpd_client_restrictions, which Postfix cannot open" in fault
+    assert "Postfix answers 451 to all mail that gets there" in fault
+    (tmp_path / "theirs").write_text("192.0.2.1 REJECT\n")
+    assert postmap(f"hash:{tmp_path}/theirs")[0] == 0
+    assert faults(safelist) == []
 
 
 @pytest.mark.parametrize(("result", "is_fault"), [("OK", True), ("1", True), ("permit_auth_destination", False)])
@@ -143,5 +168,13 @@ def test_only_what_is_configured_and_can_be_checked_is_checked(tmp_path: Path) -
     assert "there is no check of filter; there is one of postfix" in done.err
     safelist.config.write_text(DATABASE)
     done = run(safelist)
-    assert done.code == 64
-    assert "the configuration has no [publish.postfix]" in done.err
+    assert done.code == 78
+    assert "the configuration has no [publish.postfix]: write that section" in done.err
+
+
+def test_a_map_that_is_gone_with_its_section_stops_all_mail(tmp_path: Path) -> None:
+    safelist = site(tmp_path, published=False)
+    safelist.config.write_text(DATABASE)
+    missing, unopened = faults(safelist)
+    assert missing.startswith("the configuration has no [publish.postfix]")
+    assert unopened.startswith(f"main.cf names hash:{tmp_path}/safelist in {RECIPIENT}, which Postfix cannot open")

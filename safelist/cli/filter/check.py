@@ -17,7 +17,7 @@ from safelist.filter.restrictions import Service
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.publisher import program
-from safelist.publisher.postconf import main_settings, services
+from safelist.publisher.postconf import main_settings, services, unopened
 from safelist.publisher.targets import postfix
 from safelist.snapshot import Snapshot
 
@@ -75,6 +75,7 @@ def _about_postfix(chosen: Filter) -> Iterator[Remark]:
         main, smtpds, services(postconf, "postscreen"), chosen.listen, chosen.mode, _providers(chosen),
         {address: _answer(address, main.get("mail_owner", "postfix")) for address in asked},
         chosen.max_connections, chosen.recipient_delimiter, _own_maps(smtpds),
+        unopened(postconf, program.find("postmap") or "postmap", placement.doors(smtpds)),
     )  # fmt: skip
     yield from placement.remarks(installed)
     if not any(answer.mode for answer in installed.answers.values()):
