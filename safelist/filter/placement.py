@@ -128,7 +128,7 @@ def _normal(address: str) -> str:
     return f"inet:{'127.0.0.1' if host in ('', 'localhost') else host}:{port}"
 
 
-def _is_same(asked: str, listening: str) -> bool:
+def is_same(asked: str, listening: str) -> bool:
     """Whether who connects to ``asked`` gets to who listens at ``listening``, which may be every address."""
     kind, _, rest = _normal(listening).partition(":")
     host, _, port = rest.rpartition(":")
@@ -152,7 +152,7 @@ def _places(service: Service, installed: Installed) -> list[_Place]:
             asked = policy_service(it.argument)
             real = real_address(asked.address, service)
             answer = installed.answers.get(real, Answer())
-            if answer.mode or any(_is_same(real, address) for address in installed.addresses):
+            if answer.mode or any(is_same(real, address) for address in installed.addresses):
                 found.append(_Place(at, it, asked, answer))
     return found
 

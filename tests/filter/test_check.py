@@ -176,9 +176,10 @@ def test_a_filter_that_nobody_can_reach_is_a_fault(filters: dict[str, Filter], t
     configuration = tmp_path / "filter.toml"
     text = filters["enforce"].configuration.read_text().replace("inet:127.0.0.1:0", address)
     configuration.write_text(text)
-    faults = check(configuration, postfix(tmp_path / "etc", address, ", $lists"))
-    asked, listens = faults
+    (asked,) = check(configuration, postfix(tmp_path / "etc", address, ", $lists"))
     assert f"Postfix asks the filter at {address}, where nobody answers: Connection refused" in asked
+    elsewhere, listens = check(configuration, postfix(tmp_path / "etc", unused(), ", $lists"))
+    assert f"the filter listens on {address}: name that address in main.cf" in elsewhere
     assert f"nobody answers on {address} (Connection refused)" in listens
 
 
@@ -192,11 +193,11 @@ def test_a_socket_in_the_queue_directory_is_found_and_one_outside_a_chroot_is_no
         path = etc / "queue/private/safelist"
         listening.bind(str(path))
         configuration.write_text(text.replace("inet:127.0.0.1:0", f"unix:{path}"))
-        (first, _) = check(configuration, postfix(etc, "unix:private/safelist"))
+        (first,) = check(configuration, postfix(etc, "unix:private/safelist"))
         assert f"Postfix asks the filter at unix:private/safelist (unix:{path}), where nobody answers" in first
         (first, _) = check(configuration, postfix(etc, f"unix:{path}"))
         assert f"its smtpd is chrooted (master.cf) and looks for unix:{etc}/queue{path}" in first
-        (first, _) = check(configuration, postfix(etc, f"unix:{path}", master=MASTER.replace("- y -", "- n -")))
+        (first,) = check(configuration, postfix(etc, f"unix:{path}", master=MASTER.replace("- y -", "- n -")))
         assert f"Postfix asks the filter at unix:{path}, where nobody answers: Connection refused" in first
 
 

@@ -79,7 +79,8 @@ def _about_postfix(chosen: Filter) -> Iterator[Remark]:
     )  # fmt: skip
     yield from placement.remarks(installed)
     if not any(answer.mode for answer in installed.answers.values()):
-        yield from _unreachable(chosen.listen)
+        told = placement.policy_addresses(placement.doors(smtpds))
+        yield from _unreachable([it for it in chosen.listen if not any(placement.is_same(each, it) for each in told)])
 
 
 def _answer(address: str, user: str) -> Answer:
