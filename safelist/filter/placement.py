@@ -302,14 +302,15 @@ def _about_lists_to_remove(service: Service, installed: Installed, at: int) -> I
                 f"{it.name} {shown(it.argument, secrets)} in {it.where}{who} rejects whatever the filter says: "
                 + ("take it out" if is_asked else "make it a [[providers]] of the filter and then take it out"),
             )
-    if not any(it.name in CLIENT_LISTS for it in service.restrictions):
-        for it in service.restrictions[at:]:
-            if it.name == "check_sender_access" and it.argument in installed.own_maps:
-                yield Remark(
-                    False,
-                    f"check_sender_access {it.argument} has nothing left to lift, and skips what stands behind it: "
-                    "take it out",
-                )
+    are_left = any(it.name in CLIENT_LISTS for it in service.restrictions)
+    for it in service.restrictions[at:]:
+        if it.name == "check_sender_access" and it.argument in installed.own_maps:
+            why = "lifts only reject_rbl_client" if are_left else "has nothing left to lift"
+            advice = "take it out together with the last of those" if are_left else "take it out"
+            yield Remark(
+                False,
+                f"check_sender_access {it.argument} in {it.where} {why}, and skips what stands behind it: {advice}",
+            )
 
 
 def _about_kept_lists(service: Service, installed: Installed, places: Sequence[_Place]) -> Iterator[Remark]:

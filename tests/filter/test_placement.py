@@ -120,6 +120,13 @@ def test_what_rejects_nobody_is_no_obstacle() -> None:
     assert told(**changed) == []
 
 
+def test_the_list_and_the_map_are_named_in_one_run() -> None:
+    first, second = told(**{RECIPIENT: f"{PLACE}, check_sender_access {OWN}, reject_rbl_client {ZEN}"})
+    assert f"reject_rbl_client {ZEN} in {RECIPIENT} rejects whatever the filter says: take it out" in first
+    assert f"check_sender_access {OWN} in {RECIPIENT} lifts only reject_rbl_client" in second
+    assert "take it out together with the last of those" in second
+
+
 def test_an_observer_leaves_every_list_in_force() -> None:
     (missing,) = observed(**{RECIPIENT: PLACE})
     assert missing[0]
