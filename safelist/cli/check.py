@@ -9,7 +9,8 @@ import typer
 from safelist.cli.remarks import report
 from safelist.cli.terminal import ConfigOption, JsonOption, load_config
 from safelist.errors import SafelistError, UnavailableError, UsageError
-from safelist.filter.placement import Remark, doors, merged, server_errors
+from safelist.filter import probe
+from safelist.filter.placement import Remark, doors, merged, policy_addresses, server_errors
 from safelist.publisher import map_placement, program
 from safelist.publisher.postconf import main_settings, map_types, services, unopened
 from safelist.publisher.targets import postfix
@@ -48,6 +49,7 @@ def _about_postfix(chosen: postfix.Settings | None) -> Iterator[Remark]:
         name, str(chosen.path), {each: _fault(postmap, each, chosen.path, types) for each in names},
         [each for each in map_placement.forgeable(smtpds) if _accepts(postmap, each)],
         {table: why for table, why in broken.items() if table not in names},
+        [address for address in policy_addresses(doors(smtpds)) if probe.ask(address).mode],
     )  # fmt: skip
     if name not in names and (fault := _fault(postmap, name, chosen.path, types)):
         yield Remark(True, f"{name}: {fault}")

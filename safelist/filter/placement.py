@@ -280,14 +280,18 @@ def _about_maps(them: Sequence[Restriction], place: _Place, own: Collection[str]
     """Maps that accept a sender before the filter could ask for a proof."""
     for it in them[: place.at]:
         if it.name == "check_sender_access" and it.place == place.it.place:
-            is_own = it.argument in own
-            whose = "safelist's own map" if is_own else "a map"
-            yield Remark(
-                is_own,
-                f"check_sender_access {it.argument} stands before the filter: whom {whose} accepts there is never "
-                "asked for a proof, and may be forged"
-                + ("; move it behind the filter, and take it out together with reject_rbl_client" if is_own else ""),
-            )
+            yield before_the_filter(it, is_own=it.argument in own)
+
+
+def before_the_filter(it: Restriction, *, is_own: bool) -> Remark:
+    """What a sender map does that stands before the filter in the same list."""
+    whose = "safelist's own map" if is_own else "a map"
+    return Remark(
+        is_own,
+        f"check_sender_access {it.argument} stands before the filter: whom {whose} accepts there is never asked for a "
+        "proof, and may be forged"
+        + ("; move it behind the filter, and take it out together with reject_rbl_client" if is_own else ""),
+    )
 
 
 def _about_lists_to_remove(service: Service, installed: Installed, at: int) -> Iterator[Remark]:

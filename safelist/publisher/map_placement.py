@@ -16,12 +16,14 @@ from safelist.filter.placement import (
     Remark,
     about_postscreen,
     before_relay_control,
+    before_the_filter,
     doors,
     merged,
+    real_address,
     server_errors,
     shown,
 )
-from safelist.filter.restrictions import Restriction, Service
+from safelist.filter.restrictions import Restriction, Service, policy_service
 
 
 class Map(NamedTuple):
@@ -29,6 +31,7 @@ class Map(NamedTuple):
 
     ``faults``: of each name that main.cf has for it, why it cannot be looked up, or nothing. ``accepting``: the maps
     that give some key an OK or a number. ``unopened``: of other tables that Postfix cannot open, why, and what to do.
+    ``filters``: the real addresses of policy services at which a filter of ours answers.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Map(NamedTuple):
     faults: Mapping[str, str]
     accepting: Collection[str] = ()
     unopened: Mapping[str, str] = {}
+    filters: Collection[str] = ()
 
 
 def remarks(
@@ -86,7 +90,10 @@ def _about_service(service: Service, published: Map) -> Iterator[Remark]:
     them = service.restrictions
     yield from server_errors(them, published.unopened)
     named = [(at, it) for at, it in enumerate(them) if _names(it.argument, published.path)]
-    if not named:
+    has_lists = any(it.name in CLIENT_LISTS and not it.only_warns for it in them)
+    if not named and not has_lists:
+        yield Remark(False, "no reject_rbl_client is left, so there is nothing to lift: [publish.postfix] can go")
+    elif not named:
         yield Remark(
             True,
             f"the map is asked nowhere: write check_sender_access {published.name} directly before the "
@@ -97,6 +104,7 @@ def _about_service(service: Service, published: Map) -> Iterator[Remark]:
     asking = [(at, it) for at, it in named if it.name == "check_sender_access"]
     if asking:
         yield from _about_dnsbls(them, asking)
+        yield from _about_filters(service, asking, published.filters)
     yield from _about_relaying(them, published)
 
 
@@ -133,6 +141,16 @@ def _about_dnsbls(them: Sequence[Restriction], asking: Sequence[tuple[int, Restr
         yield Remark(True, f"{it.name} {shown(it.argument)} in {it.where} is not lifted: {why}")
     if not lists:
         yield Remark(False, "no reject_rbl_client is left that the map could lift: its line can be taken out")
+
+
+def _about_filters(
+    service: Service, asking: Sequence[tuple[int, Restriction]], filters: Collection[str]
+) -> Iterator[Remark]:
+    for at, it in asking:
+        for later in service.restrictions[at:]:
+            is_policy = later.name == "check_policy_service" and later.place == it.place
+            if is_policy and real_address(policy_service(later.argument).address, service) in filters:
+                yield before_the_filter(it, is_own=True)
 
 
 def _about_relaying(them: Sequence[Restriction], published: Map) -> Iterator[Remark]:

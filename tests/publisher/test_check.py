@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from safelist import policy, snapshot
 from tests.cli.command import Command, Done
+from tests.filter.dns_server import nameserver
+from tests.filter.site import running
+from tests.postfix.servers import until
 from tests.publisher.site import INSTALLED, address, needs_postmap, postmap, voted, write
 
 pytestmark = [needs_postmap, pytest.mark.skipif("hash" not in INSTALLED, reason="this Postfix has no hash maps")]
@@ -24,7 +28,7 @@ def site(
     path = directory / "safelist"
     if published:
         write(path, [voted(address(SAFE), 2)], "hash")
-    lines = more | {RECIPIENT: restrictions.format(map=f"hash:{path}"), "compatibility_level": "3.6"}
+    lines = more | {RECIPIENT: restrictions.replace("{map}", f"hash:{path}"), "compatibility_level": "3.6"}
     (directory / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in lines.items()))
     (directory / "master.cf").write_text(master)
     safelist = Command(directory)
@@ -72,6 +76,25 @@ def test_a_map_at_its_place_has_no_faults(tmp_path: Path) -> None:
 def test_a_wrong_place_is_a_fault(tmp_path: Path, restrictions: str, more: dict[str, str], words: str) -> None:
     (fault,) = faults(site(tmp_path, restrictions, **more, listed=f"reject_rbl_client {ZONE}"))
     assert words in fault
+
+
+def test_where_no_list_is_left_the_section_can_go(tmp_path: Path) -> None:
+    done = run(site(tmp_path, "reject_unauth_destination"))
+    assert done.code == 0
+    assert "nothing to lift: [publish.postfix] can go" in done.out
+
+
+def test_a_map_before_the_filter_is_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot"
+    snapshot.write(path, snapshot.Contents("a test", policy.Settings(), (), (), ()))
+    with nameserver({}) as dns, running(tmp_path, "enforce", path, dns.address) as chosen:
+        assert until(lambda: any("listening on" in line for line in chosen.lines())), chosen.log.read_text()
+        asks = f"check_policy_service {{ {chosen.address}, timeout=10s, default_action=DUNNO }}"
+        begin, end = "reject_unauth_destination, ", f", reject_rbl_client {ZONE}"
+        name = f"check_sender_access hash:{tmp_path}/safelist"
+        (fault,) = faults(site(tmp_path, f"{begin}{name}, {asks}{end}"))
+        assert f"{name} stands before the filter: whom safelist's own map accepts there is never asked" in fault
+        assert faults(site(tmp_path, f"{begin}{asks}, {name}{end}")) == []
 
 
 def test_what_rejects_nobody_need_not_be_lifted(tmp_path: Path) -> None:
