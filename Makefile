@@ -17,7 +17,7 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	$(RUN)/coverage erase
-	$(RUN)/coverage run -m pytest
+	$(RUN)/coverage run -m pytest -n auto --dist loadfile
 	$(RUN)/coverage combine --quiet
 	$(RUN)/coverage report
 
