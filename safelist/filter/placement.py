@@ -16,6 +16,10 @@ CLIENT_LISTS = ("reject_rbl_client", "reject_rbl", "reject_maps_rbl")
 RELAY_CONTROL = ("reject_unauth_destination", "defer_unauth_destination")
 RELAY_LISTS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 EXAMPLE = "inet:127.0.0.1:10045"
+_REFUSES_RELAYING = (*RELAY_CONTROL, "reject", "defer", "defer_if_permit", "check_relay_domains")
+_ENDS = ("permit", "permit_auth_destination")
+"""For mail to this site's domains, which is all that gets so far."""
+_ASKING = (*CLIENT_LISTS, "check_policy_service", "check_sender_access")
 ANSWERS_451 = "Postfix answers 451 to all mail that gets there"
 _RESTRICTION = re.compile(r"check_|permit|reject|defer|sleep\Z")
 """How every restriction begins (postconf(5)); a table of whole names would call those of a later Postfix unknown."""
@@ -187,11 +191,38 @@ def server_errors(them: Sequence[Restriction], unopened: Mapping[str, str]) -> I
             else "correct it, name it in smtpd_restriction_classes, or take it out"
         )
         yield Remark(True, f"`{shown(it.name)}` in {it.where} is no restriction: {ANSWERS_451}; {advice}")
+    yield from _about_relay_control(them)
+    yield from _about_permits(them)
     for it in them:
         if it.name.endswith("_access") and (why := unopened.get(it.argument)):
             yield Remark(
                 True, f"main.cf names {it.argument} in {it.where}, which Postfix cannot open: {ANSWERS_451}; {why}"
             )
+
+
+def _about_relay_control(them: Sequence[Restriction]) -> Iterator[Remark]:
+    """smtpd does not begin to work where no list refuses relaying."""
+    if not any(it.place in RELAY_LISTS and it.name in _REFUSES_RELAYING for it in them):
+        yield Remark(
+            True,
+            f"neither {RELAY_LISTS[0]} nor {RELAY_LISTS[1]} refuses relaying: smtpd ends at once and greets nobody; "
+            "write reject_unauth_destination there",
+        )
+
+
+def _about_permits(them: Sequence[Restriction]) -> Iterator[Remark]:
+    """What asks anybody behind a word that ends its list."""
+    ends: dict[str, Restriction] = {}
+    for it in them:
+        end = ends.get(it.place)
+        if end is not None and it.is_certain and it.name in _ASKING:
+            yield Remark(
+                True,
+                f"{it.name} stands behind {end.name} in {it.where}, which ends that list: it is never asked; put "
+                f"{end.name} last, or take it out",
+            )
+        if it.name in _ENDS and not it.classes:
+            ends.setdefault(it.place, it)
 
 
 def _about_the_filter(service: Service, installed: Installed, places: Sequence[_Place]) -> Iterator[Remark]:

@@ -50,11 +50,33 @@ def test_the_recommended_places_are_without_remark() -> None:
     assert observed() == []
 
 
+def test_a_permit_at_the_end_or_in_another_list_ends_nothing_that_matters() -> None:
+    assert said(service(**{RECIPIENT: f"permit_mynetworks, {PLACE}, permit"})) == []
+    assert said(service(smtpd_client_restrictions="permit")) == []
+    kept = f"permit_mynetworks, {PLACE}, permit, reject_rbl_client {ZEN}"
+    (text,) = [text for fault, text in observed(**{RECIPIENT: kept}) if fault]
+    assert text.startswith(
+        "reject_rbl_client stands behind permit in smtpd_recipient_restrictions, which ends that list"
+    )
+
+
 @pytest.mark.parametrize(
     ("changed", "words_"),
     [
         ({RECIPIENT: "reject_unauth_destination"}, "asked nowhere"),
-        ({RECIPIENT: "check_policy_service inet:127.0.0.1:99"}, "Postfix asks inet:127.0.0.1:99"),
+        (
+            {RECIPIENT: "reject_unauth_destination, check_policy_service inet:127.0.0.1:99"},
+            "Postfix asks inet:127.0.0.1:99",
+        ),
+        ({RECIPIENT: ASKS}, "neither smtpd_relay_restrictions nor smtpd_recipient_restrictions refuses relaying"),
+        (
+            {RECIPIENT: f"reject_unauth_destination, permit, {ASKS}"},
+            "check_policy_service stands behind permit in smtpd_recipient_restrictions, which ends that list",
+        ),
+        (
+            {RECIPIENT: f"reject_unauth_destination, permit_auth_destination, {ASKS}"},
+            "check_policy_service stands behind permit_auth_destination",
+        ),
         (
             {RECIPIENT: "reject_unauth_destination, check_policy_service inet:localhost:10045"},
             "without default_action=DUNNO",
