@@ -93,6 +93,10 @@ def _left_out(made: Sequence[Made], context: Context) -> Mapping[Pattern, list[s
                 found.setdefault(pattern, []).append(f"the target {name} leaves it out: {refused.why}")
             elif pattern.form is Form.SUBDOMAINS and domain in asked:
                 found.setdefault(domain, []).append(f"the target {name} leaves {pattern.text} out: {refused.why}")
+            else:
+                for each in asked:
+                    if refused.why.startswith(f"{each.text.removeprefix('.')} must be an exception"):
+                        found.setdefault(each, []).append(f"the target {name} leaves {pattern.text} out: {refused.why}")
     except SafelistError as error:
         said = f"what the targets leave out cannot be told: {error}"
         return {pattern: [said] for pattern in asked}
