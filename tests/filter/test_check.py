@@ -231,7 +231,7 @@ def test_a_socket_that_smtpd_may_not_open_is_told(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         path.chmod(0o600)
-        for parent in (tmp_path, *tmp_path.parents[:2]):
+        for parent in (tmp_path, *tmp_path.parents[:-2]):
             parent.chmod(0o711)
         assert probe.refuses(path, "nobody") == f"nobody, as whom smtpd runs, may not open {path}"
         tmp_path.chmod(0o700)
