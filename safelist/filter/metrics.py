@@ -5,7 +5,7 @@ Whoever connects there gets one answer and takes none of the policy port's descr
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from http.client import HTTPException, parse_headers
 from io import BytesIO
@@ -98,9 +98,17 @@ class _Conversations:
             accepted = parse_headers(BytesIO(rest.partition(b"\r\n")[2])).get("Accept", "")
         except HTTPException:
             return _response("400 Bad Request", "text/plain", b"too many header lines\n")
-        encode, kind = choose_encoder(accepted)
+        encode, kind = _encoder(accepted)
         response = _response("200 OK", kind, encode(self._registry))
         return response if method == b"GET" else response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+
+def _encoder(accepted: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    """The form of the answer; the plain one for a header that the library cannot read, whatever that raises."""
+    try:
+        return choose_encoder(accepted)
+    except Exception:
+        return choose_encoder("")
 
 
 def _response(status: str, kind: str, body: bytes) -> bytes:

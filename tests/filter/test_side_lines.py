@@ -245,6 +245,25 @@ def test_the_metrics_count_verdicts_and_connections(tmp_path: Path) -> None:
         assert filter_.stop() == 0
 
 
+@pytest.mark.parametrize(
+    "accept",
+    ["application/openmetrics-text; version=abc", "text/plain; version=..", "text/plain;version=a.b.c", ";=,;"],
+)
+def test_a_form_that_is_none_gets_the_plain_one(accept: str, tmp_path: Path) -> None:
+    pytest.importorskip("prometheus_client")
+    port = free_port()
+    with running(tmp_path, metrics=f"127.0.0.1:{port}") as filter_:
+        assert until(lambda: _is_served(port))
+        with closing(HTTPConnection("127.0.0.1", port, timeout=SECONDS)) as connection:
+            connection.request("GET", "/metrics", headers={"Accept": accept})
+            response = connection.getresponse()
+            kind, text = response.getheader("Content-Type"), response.read().decode()
+        assert (response.status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        assert 'safelist_server_events_total{event="requests"} 0.0' in text.splitlines()
+        assert filter_.said("Traceback") == 0
+        assert filter_.stop() == 0
+
+
 def _is_served(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
