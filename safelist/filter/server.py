@@ -63,7 +63,9 @@ class Counters:
     connections: int = 0
     open: int = 0
     refused: int = 0
-    """Connections beyond the limit."""
+    """Connections beyond the limit, while every other one was owed an answer."""
+    displaced: int = 0
+    """Connections beyond the limit that were owed nothing, and closed for a new one."""
     requests: int = 0
     errors: int = 0
     """Connections that ended because answering a request failed or took too long; failed reloads."""
@@ -260,16 +262,31 @@ class _Shared:
         self._said: dict[str, tuple[float, int, int]] = {}
 
     def admits(self, connection: "_Connection") -> bool:
-        """Note a new connection, or count that there is no room for it."""
+        """Note a new connection, or count that no other one could make room for it."""
         self.counters.connections += 1
         if self.is_stopping:
             return False
-        if len(self.open) >= self.limits.max_connections:
-            self.counters.refused += 1
-            self.warn("refused", f"more than {self.limits.max_connections} connections: the newest is closed", 1)
+        if len(self.open) >= self.limits.max_connections and not self._make_room():
             return False
         self.open.add(connection)
         self.counters.open = len(self.open)
+        return True
+
+    def _make_room(self) -> bool:
+        """Close who has kept silent longest and is owed nothing, else nobody: whoever only sits there, or sends an
+        octet a second, must not keep out those who ask. Postfix asks once more where a connection has gone.
+        """
+        most = f"more than {self.limits.max_connections} connections"
+        silent = [(since, connection) for connection in self.open if (since := connection.silent_since) is not None]
+        if not silent:
+            self.counters.refused += 1
+            self.warn("refused", f"{most}, all of which wait for an answer: the newest is closed", 1)
+            return False
+        self.counters.displaced += 1
+        self.warn("displaced", f"{most}: the one that has been silent longest is closed", 1)
+        _, longest = min(silent, key=lambda each: each[0])
+        longest.cut()
+        self.forget(longest)  # now: what asyncio does at the loop's next turn would count it until then
         return True
 
     def forget(self, connection: "_Connection") -> None:
@@ -381,6 +398,17 @@ class _Connection(asyncio.BufferedProtocol):
         """Close at once, whatever is unsent."""
         self._drop()
         self._transport.abort()
+
+    @property
+    def silent_since(self) -> float | None:
+        """When it last completed a request, began the one that is not complete, or took its answers; None where it is
+        owed some that are not sent.
+        """
+        if self._blocked is not None:
+            return self._blocked
+        if self._answers or self._todo:
+            return None
+        return self._heard if self._began is None else self._began
 
     def check(self, now: float) -> None:
         """Cut the connection off if it is time."""

@@ -36,7 +36,9 @@ class Filter(Section):
         description="inet:HOST:PORT or unix:PATH; sockets that systemd passes are used instead.",
     )
     socket_mode: str = Field("0660", description="The mode of UNIX sockets, octal.")
-    max_connections: int = Field(200, ge=1, le=100_000, description="More are closed at once.")
+    max_connections: int = Field(
+        200, ge=1, le=100_000, description="For one more the one that has been silent longest is closed."
+    )
     trusted_networks: Texts = Field(
         ("127.0.0.0/8", "::1/128"), description="Clients there are not looked up, as if they had logged in."
     )

@@ -400,20 +400,82 @@ def test_who_does_not_take_the_last_answers_does_not_stay_for_ever() -> None:
         assert until(lambda: server.counters.open == 0)
 
 
-def test_ten_times_the_connections(address: str, caplog: pytest.LogCaptureFixture) -> None:
-    with serving(dunno, address, limits=Limits(max_connections=20)) as server, contextlib.ExitStack() as stack:
+def unanswered(_: Request) -> Awaitable[str]:
+    return asyncio.get_running_loop().create_future()
+
+
+def test_ten_times_the_connections_while_each_is_owed_an_answer(address: str, caplog: pytest.LogCaptureFixture) -> None:
+    answers = asyncio.Event()
+
+    async def later(_: Request) -> str:
+        await answers.wait()
+        return "DUNNO"
+
+    server = Server(later, [address], limits=Limits(max_connections=20))
+    server.listen()
+    with running(server) as loop, contextlib.ExitStack() as stack:
         served = [stack.enter_context(dial(server.addresses[0])) for _ in range(20)]
-        assert until(lambda: server.counters.open == 20)
-        beyond = [stack.enter_context(dial(server.addresses[0])) for _ in range(180)]
-        assert [rest(client) for client in beyond] == [b""] * 180
         for client in served:
             client.sendall(ask())
+        assert until(lambda: server.counters.requests == 20)
+        beyond = [stack.enter_context(dial(server.addresses[0])) for _ in range(180)]
+        assert [rest(client) for client in beyond] == [b""] * 180
+        found = server.counters
+        assert (found.connections, found.refused, found.displaced, found.open) == (200, 180, 0, 20)
+        loop.call_soon_threadsafe(answers.set)
         assert [read(client) for client in served] == [["DUNNO"]] * 20
-        assert (server.counters.connections, server.counters.refused, server.counters.open) == (200, 180, 20)
-        served[0].close()
-        assert until(lambda: server.counters.open == 19)
-        assert asked(server.addresses[0], ask()) == "DUNNO"
-    assert [r.getMessage() for r in caplog.records] == ["more than 20 connections: the newest is closed"]
+    assert [r.getMessage() for r in caplog.records] == [
+        "more than 20 connections, all of which wait for an answer: the newest is closed"
+    ]
+
+
+@pytest.mark.parametrize("says", [b"", b"r", ask()[:-1], ask()])
+def test_who_only_sits_there_keeps_nobody_out(says: bytes, address: str, caplog: pytest.LogCaptureFixture) -> None:
+    with serving(echo, address, limits=Limits(max_connections=20)) as server, contextlib.ExitStack() as stack:
+        sitting = [stack.enter_context(dial(server.addresses[0])) for _ in range(20)]
+        for client in sitting:
+            client.sendall(says)
+        assert until(lambda: server.counters.open == 20)
+        for number in range(5):
+            with dial(server.addresses[0]) as client:
+                client.sendall(ask(number))
+                assert read(client) == echoed(range(number, number + 1))
+            assert until(lambda: server.counters.open < 20)
+            sitting.append(stack.enter_context(dial(server.addresses[0])))
+            sitting[-1].sendall(says)
+            assert until(lambda: server.counters.open == 20)
+        assert (server.counters.refused, server.counters.displaced) == (0, 5)
+        assert {rest(client).replace(b"action=PREPEND X-Number: 0\n\n", b"") for client in sitting[:5]} == {b""}
+    assert [r.getMessage() for r in caplog.records] == [
+        "more than 20 connections: the one that has been silent longest is closed"
+    ]
+
+
+def test_the_silent_make_room_and_never_who_waits_for_an_answer(address: str) -> None:
+    def slow_or_at_once(request: Request) -> str | Awaitable[str]:
+        return unanswered(request) if request.get("size") == "1" else echo(request)
+
+    with serving(slow_or_at_once, address, limits=Limits(max_connections=3)) as server, contextlib.ExitStack() as stack:
+        owed, half, idle = (stack.enter_context(dial(server.addresses[0])) for _ in range(3))
+        owed.sendall(ask(1))
+        assert until(lambda: server.counters.requests == 1)
+        half.sendall(ask()[:20])
+        idle.sendall(ask(6))
+        assert read(idle) == echoed(range(6, 7))
+        idle.sendall(ask(7))  # by now the half one was read, too
+        assert read(idle) == echoed(range(7, 8))
+        first = stack.enter_context(dial(server.addresses[0]))
+        assert rest(half) == b"", "it began before the other was answered"
+        first.sendall(ask(8))
+        assert read(first) == echoed(range(8, 9))
+        second = stack.enter_context(dial(server.addresses[0]))
+        assert rest(idle) == b""
+        second.sendall(ask(9))
+        assert read(second) == echoed(range(9, 10))
+        assert (server.counters.open, server.counters.displaced, server.counters.refused) == (3, 2, 0)
+        owed.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            owed.recv(1)
 
 
 # -- where it listens
