@@ -418,6 +418,24 @@ def test_a_snapshot_of_the_future_makes_nobody_safe(
     assert ("in the future" in only(served)["why"]) != is_safe
 
 
+def test_a_block_counts_at_once_where_the_publishers_clock_goes_before_the_filters(tmp_path: Path) -> None:
+    here, made = tmp_path / "snapshot", NOW + timedelta(minutes=30)
+    blocks = Override(1, Terms(Effect.BLOCK, sender.parse(BOB), "forged"), made, "root")
+    entries = [holding(UserList.SAFE_SENDERS, BOB)]
+    snapshot.write(here, snapshot.Contents("one", policy.Settings(), [blocks], [], [(DESK, entries)]))
+    os.utime(here, (made.timestamp(), made.timestamp()))
+
+    async def decided() -> policy.Decision:
+        holder = Holder(here, timedelta(days=7))
+        await holder.refresh()
+        found = holder.decide(sender.parse(BOB), DESK, NOW)
+        holder.close()
+        return found
+
+    found = asyncio.run(decided())
+    assert (found.safe, found.reason) == (False, policy.Reason.ENFORCED_BLOCK)
+
+
 def test_a_fifo_is_no_snapshot(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (said,) = looked(caplog, tmp_path / "fifo", os.getpid)
