@@ -2,7 +2,7 @@
 
 import json as json_text
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -12,7 +12,7 @@ from safelist import store
 from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, load_config, now, print_json, say
 from safelist.config import Config
 from safelist.errors import ConfigError, SafelistError, UsageError, worst
-from safelist.policy import Settings
+from safelist.policy import Candidate, Settings
 from safelist.publisher import publish as publisher
 from safelist.publisher.target import Published
 from safelist.publisher.targets import NAMES, STORE_TARGETS, TARGETS
@@ -113,10 +113,14 @@ def _publish(
     if name in STORE_TARGETS:
         publish_ = STORE_TARGETS[name].publish
         return publish_(opened, settings, chosen, at, dry_run=dry_run, allow_shrink=allow_shrink)
-    candidates = opened.candidates(settings, at, settings.quorum)
     return publisher.publish(
-        candidates, settings, TARGETS[name], chosen, at, dry_run=dry_run, allow_shrink=allow_shrink
+        _candidates(opened, settings), settings, TARGETS[name], chosen, at, dry_run=dry_run, allow_shrink=allow_shrink
     )  # fmt: skip
+
+
+def _candidates(opened: Store, settings: Settings) -> Iterator[Candidate]:
+    """As of when the first is asked for: by then another publication may have been waited for."""
+    yield from opened.candidates(settings, now(), settings.quorum)
 
 
 def _note_failure(opened: Store, name: str, error: Exception) -> None:

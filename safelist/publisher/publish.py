@@ -12,10 +12,11 @@ import shlex
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from safelist import policy
@@ -58,14 +59,17 @@ def publish(
 ) -> Published:
     """Bring the target's file to what ``candidates`` and ``settings`` say; touch nothing where it is so already.
 
+    ``candidates`` are read once no other publication is at it, and decided on as of ``now`` and what that took.
+
     Raises ConfigError, PermissionDeniedError, UnavailableError or, for a sudden shrink or where another publication is
     at it, TemporaryError; the old map then stays in use. What fails after the swap is in ``failed``.
     """
     index, failed = target.index(target_settings), None
     with explained(target_settings.path):
         place = locate(target_settings.path, index, target.left_behind(target_settings))
-        with nullcontext() if dry_run else alone(place):  # what is decided before could be older than what is there
-            rulings, left_out = rule(candidates, settings, now)
+        # What is decided before, or as of before, could be older than what another publication has written meanwhile.
+        with nullcontext(timedelta()) if dry_run else alone(place) as waited:
+            rulings, left_out = rule(candidates, settings, now + waited)
             rendering = target.render(rulings, target_settings)
             rendering = rendering._replace(refused=tuple(sorted((*rendering.refused, *left_out), key=_by_sender)))
             published = _compare(target, place, rendering)
@@ -261,12 +265,14 @@ def _run_hook(place: Place, command: Sequence[str]) -> SafelistError | None:
 
 
 @contextmanager
-def alone(place: Place, seconds: float = WAIT) -> Iterator[None]:
-    """One publication of a file at a time; the temporary files of it and of one that was killed are removed.
+def alone(place: Place, seconds: float = WAIT) -> Iterator[timedelta]:
+    """One publication of a file at a time: how long it waited for another.
+
+    The temporary files of it and of one that was killed are removed.
 
     Raises TemporaryError, which says who holds the lock, when that takes longer than ``seconds``.
     """
-    path = place.text.with_name(f".{place.text.name}.lock")
+    path, began = place.text.with_name(f".{place.text.name}.lock"), time.monotonic()
     try:
         handle = lockfile.take(path, seconds)
     except lockfile.HeldError as held:
@@ -278,7 +284,7 @@ def alone(place: Place, seconds: float = WAIT) -> Iterator[None]:
         lockfile.tell(handle, f"process {os.getpid()} of uid {os.getuid()}".encode())
         _clean(place)
         try:
-            yield
+            yield timedelta(seconds=time.monotonic() - began)
         finally:
             _clean(place)
             path.unlink(missing_ok=True)  # while it is held; another user could not open what is left of ours

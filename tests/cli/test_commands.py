@@ -17,6 +17,7 @@ import pytest
 
 from safelist.demo import DemoServer, Fault, Mailbox, Organisation, Trouble
 from safelist.junkrule import JunkRule
+from safelist.publisher.publish import alone, locate
 from tests.cli.command import Command
 from tests.cli.conftest import AOL
 
@@ -522,3 +523,26 @@ def test_demo_asks_nothing_of_a_postfix_that_does_not_work(tmp_path: Path, scrip
     assert (done.code, done.json["found"][AOL], done.json["found"]["stranger@aol.com"]) == (
         0, "permit_auth_destination", "",
     ), done.err  # fmt: skip
+
+
+def test_who_waited_for_another_publication_knows_what_was_said_meanwhile(safelist: Command) -> None:
+    assert safelist("sync", "--publish").code == 0
+    lock = safelist.map.with_name(".map.lock")
+    with alone(locate(safelist.map, None)):
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "safelist", "publish"],
+            env={"PATH": os.environ["PATH"], "HOME": str(safelist.directory), "SAFELIST_CONFIG": str(safelist.config)},
+        )
+        assert until(lambda: str(lock) in opened_by(waiting.pid))
+        assert safelist("override", "block", AOL, "--reason", "forged").code == 0
+    assert waiting.wait(60) == 0
+    assert AOL not in safelist.map.read_text()
+
+
+def opened_by(pid: int) -> set[str]:
+    """The files that a process has open, and may close while one looks."""
+    found = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(str(each.readlink()))
+    return found

@@ -11,7 +11,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -76,7 +76,8 @@ def publish(
         place = locate(chosen.path, None)
         _refuse_open(chosen.path)
         _refuse_foreign(place.text)
-        with nullcontext() if dry_run else alone(place):
+        with nullcontext(timedelta()) if dry_run else alone(place) as waited:
+            now += waited  # what another publication has written meanwhile must not be made older
             before = _current(place.text)
             source = _source(store, settings, now)
             if before is not None and before.source == source and settings.max_age is None:
