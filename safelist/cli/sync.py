@@ -144,14 +144,17 @@ def run(
             if not (options.dry_run or report.has_readers):
                 leavers.tell(opened, report.not_named)
         if not selected and report.has_readers and report.summary.problem is None:
-            report.note_rooms(_voting_rooms(opened, config, exchange))
+            report.note_rooms(_voting_rooms(opened, config, exchange, options.until))
     return report
 
 
-def _voting_rooms(opened: store.Store, config: Config, exchange: "Exchange") -> list[str]:
-    """Collected mailboxes with entries that are rooms and that the policy counts; none where Exchange does not say."""
+def _voting_rooms(opened: store.Store, config: Config, exchange: "Exchange", until: float | None) -> list[str]:
+    """Collected mailboxes with entries that are rooms and that the policy counts; none where Exchange does not say.
+
+    It says nothing after ``until`` (by the monotonic clock).
+    """
     try:
-        rooms = exchange.rooms()
+        rooms = exchange.rooms(until)
     except FetchError:
         return []
     excluded = frozenset(config.policy.exclude_mailboxes)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 from typing import TypeVar
 
 from safelist.collector import outage, soap
@@ -12,6 +13,8 @@ from safelist.collector.patience import Gate, Patience, Trial
 from safelist.collector.secret import Hidden
 
 Answer = TypeVar("Answer")
+
+TIME_IS_UP = "the run's time was up before the answer came; raise exchange.budget, or look at Exchange"
 
 
 class Lines:
@@ -83,30 +86,38 @@ class Asker:
         self._closed.set()
         self._lines.close()
 
-    def ask(self, body: bytes, anchor: str | None, read: Callable[[bytes], Answer], asked: Asked) -> Answer:
+    def ask(
+        self, body: bytes, anchor: str | None, read: Callable[[bytes], Answer], asked: Asked,
+        until: float | None = None,
+    ) -> Answer:  # fmt: skip
         """What ``read`` makes of the answer to ``body``; asked again until patience ends.
 
-        Raises FetchError, in which no secret stands that the server may have sent back.
+        Nothing is waited for after ``until`` (by the monotonic clock). Raises FetchError, in which no secret stands
+        that the server may have sent back.
         """
         try:
-            return self._ask(body, anchor, read, asked)
+            return self._ask(body, anchor, read, asked, inf if until is None else until)
         except FetchError as error:
             line = self._lines.current()
             message = self._hidden.in_text(error.message, line.bearer if line else None)
             raise FetchError(error.reason, message, self._hidden.in_text(error.code)) from None
 
-    def _ask(self, body: bytes, anchor: str | None, read: Callable[[bytes], Answer], asked: Asked) -> Answer:
+    def _ask(
+        self, body: bytes, anchor: str | None, read: Callable[[bytes], Answer], asked: Asked, until: float
+    ) -> Answer:
         trial = Trial(self._patience, self._gate)
         was_renewed = False
         while True:
-            self._gate.wait()
+            self._gate.wait(until)
             if self._closed.is_set():
                 raise FetchError(Reason.UNAVAILABLE, "the run was ended before the answer came; run again")
+            if time.monotonic() >= until:
+                raise FetchError(Reason.TIMEOUT, TIME_IS_UP)
             line = self._lines.mine()
             try:
-                return self._once(line, body, anchor, read, asked)
+                return self._once(line, body, anchor, read, asked, until)
             except TransientError as error:
-                if (seconds := trial.pause_after(error)) > 0:
+                if (seconds := min(trial.pause_after(error), until - time.monotonic())) > 0:
                     self._pause(seconds)
             except FetchError as error:
                 may_be_old = self._has_answered or line.bearer is not None
@@ -116,11 +127,14 @@ class Asker:
                 self._lines.renew()
 
     def _once(
-        self, line: Line, body: bytes, anchor: str | None, read: Callable[[bytes], Answer], asked: Asked
+        self, line: Line, body: bytes, anchor: str | None, read: Callable[[bytes], Answer], asked: Asked, until: float
     ) -> Answer:
+        timeout = min(self._timeout, max(0.0, until - time.monotonic()))
         try:
-            reply = line.post(body, anchor, self._timeout)
+            reply = line.post(body, anchor, timeout)
         except outage.LINE_ERRORS as error:
+            if time.monotonic() >= until:
+                raise FetchError(Reason.TIMEOUT, TIME_IS_UP) from None
             raise outage.of_line(error, line.endpoint, self._timeout, answered_before=self._has_answered) from None
         return self._read(reply, line.endpoint, read, asked)
 

@@ -113,21 +113,24 @@ class Exchange:
             raise rule
         return rule
 
-    def expand(self, group: str) -> list[Member]:
-        """The direct members of a distribution group. Raises FetchError."""
+    def expand(self, group: str, until: float | None = None) -> list[Member]:
+        """The direct members of a distribution group. Raises FetchError, also at ``until`` (by the monotonic clock)."""
         _refuse_unwritable(group)
         asked = self._asked(group)._replace(is_group=True)
-        return self._asker.ask(soap.expand_group(group), None, soap.read_members, asked)
+        return self._asker.ask(soap.expand_group(group), None, soap.read_members, asked, until)
 
-    def rooms(self) -> frozenset[str]:
-        """The addresses of the rooms in Exchange's room lists, lower case. Raises FetchError.
+    def rooms(self, until: float | None = None) -> frozenset[str]:
+        """The addresses of the rooms in Exchange's room lists, lower case.
 
-        EWS tells no other kind of mailbox from a user's.
+        Raises FetchError, also at ``until`` (by the monotonic clock). EWS tells no other kind of mailbox from a user's.
         """
         asked = self._asked("")._replace(is_group=True)
-        lists = self._asker.ask(soap.get_room_lists(), None, soap.read_rooms, asked)
-        found = (self._asker.ask(soap.get_rooms(each), None, soap.read_rooms, asked) for each in lists[:MAX_ROOM_LISTS])
-        return frozenset(room.lower() for rooms in found for room in rooms)
+
+        def addresses(body: bytes) -> list[str]:
+            return self._asker.ask(body, None, soap.read_rooms, asked, until)
+
+        lists = addresses(soap.get_room_lists())[:MAX_ROOM_LISTS]
+        return frozenset(room.lower() for each in lists for room in addresses(soap.get_rooms(each)))
 
     def _fetch(self, address: str, change_key: str | None) -> Rule | Unchanged | FetchError | None:
         _refuse_unwritable(address)

@@ -126,7 +126,7 @@ class _Groups:
             self.problems.append((group, text))
             return []
         try:
-            return self._exchange.expand(group)
+            return self._exchange.expand(group, self._until)
         except FetchError as error:
             if error.reason in HOPELESS:
                 kind = PermissionDeniedError if error.reason is Reason.CREDENTIALS else UnavailableError

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 from safelist.collector.failure import TransientError
 
@@ -35,9 +36,9 @@ class Gate:
         with self._lock:
             self._not_before = max(self._not_before, time.monotonic() + seconds)
 
-    def wait(self) -> None:
-        """Return when it is allowed to send."""
-        while (left := self._not_before - time.monotonic()) > 0:
+    def wait(self, until: float = inf) -> None:
+        """Return when it is allowed to send, or at ``until`` (by the monotonic clock)."""
+        while (left := min(self._not_before, until) - time.monotonic()) > 0:
             self._pause(left)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from safelist.collector import mailboxes
-from safelist.collector.ews import Exchange
+from safelist.collector.ews import Exchange, FetchError, Reason
 from safelist.collector.mailboxes import read_file, select
 from safelist.config import Exchange as Settings
 from safelist.config import Mailboxes
-from safelist.demo import DemoServer, Group, Mailbox, Member, Organisation
+from safelist.demo import DemoServer, Fault, Group, Mailbox, Member, Organisation, Trouble
 from safelist.errors import ConfigError, PermissionDeniedError
 
 GROUPS = [
@@ -80,6 +80,27 @@ def test_no_group_is_asked_when_the_time_is_up(server: DemoServer, exchange: Exc
     assert [group for group, _ in selection.problems] == ["all@corp.example", "own@corp.example"]
     assert all("the run's time was up" in problem for _, problem in selection.problems)
     assert list(server.requests) == []
+
+
+def test_a_group_that_does_not_answer_in_the_time_that_is_left(server: DemoServer, exchange: Exchange) -> None:
+    server.organisation.faults.append(Fault(Trouble.SLOW, times=None, operation="ExpandDL", seconds=600))
+    named = Mailboxes(addresses=("desk4@corp.example",), groups=("all@corp.example",))
+    selection = select(named, exchange, until=time.monotonic() + 1)
+    assert selection.addresses == ["desk4@corp.example"]
+    ((group, problem),) = selection.problems
+    assert (group, problem[:21]) == ("all@corp.example", "the run's time was up")
+
+
+@pytest.mark.parametrize("back_off_ms", [0, 250_000])
+def test_rooms_are_not_waited_for_when_the_time_is_up(server: DemoServer, exchange: Exchange, back_off_ms: int) -> None:
+    server.organisation.room_lists = {"hall@corp.example": ("desk1@corp.example",)}
+    server.organisation.faults.append(
+        Fault(Trouble.SERVER_BUSY, times=None, operation="GetRooms", back_off_ms=back_off_ms)
+    )
+    with pytest.raises(FetchError, match="the run's time was up before the answer came; raise") as caught:
+        exchange.rooms(until=time.monotonic() + 1)
+    assert caught.value.reason is Reason.TIMEOUT
+    server.organisation.faults.clear()
 
 
 def test_leaving_out_every_mailbox_is_a_fault_of_the_configuration(exchange: Exchange) -> None:
