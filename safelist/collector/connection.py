@@ -1,12 +1,19 @@
-"""A connection on which one deadline and one size hold for all that is read: log-in, proxies, headers and bodies."""
+"""A connection on which one deadline holds from its name's look-up on, and one size for all that is read: log-in,
+proxies, headers and bodies.
+"""
 
 import socket
 import ssl
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from requests.models import PreparedRequest, Response
+from urllib3.exceptions import ConnectTimeoutError
 
 from safelist.collector.failure import FetchError, Reason
 
@@ -91,13 +98,28 @@ class _Measuring:
 
     adapter: "BoundedAdapter"
     sock: Any
+    host: str
+    port: int
+    timeout: float | None
 
     def _new_conn(self) -> socket.socket:
-        plain = super()._new_conn()  # type: ignore[misc]
+        try:
+            plain = _within(self.adapter.bound.seconds(), self._connected)
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "no connection came about in time") from error
         measured = _Socket(plain.family, plain.type, plain.proto, plain.detach())
         measured.bound = self.adapter.bound
         measured.settimeout(self.adapter.bound.seconds())  # which bounds the TLS handshake as a whole
         return measured
+
+    def _connected(self) -> socket.socket:
+        """As urllib3's, which would allow the whole time for each of a name's addresses."""
+        behind = getattr(self, "_socks_options", None) or {}
+        count = _addresses(behind.get("proxy_host", self.host), behind.get("proxy_port", self.port))
+        left = self.adapter.bound.seconds()
+        self.timeout = min(left, self.timeout or left) / count
+        plain: socket.socket = super()._new_conn()  # type: ignore[misc]
+        return plain
 
     def _tunnel(self) -> None:
         self.sock.bound = self.adapter.bound
@@ -109,6 +131,42 @@ class _Measuring:
         self.sock.bound = self.adapter.bound
         certificate = getattr(self.sock, "getpeercert", None)
         self.adapter.certificate = certificate(True) if certificate else None
+
+
+def _within(seconds: float, connect: Callable[[], socket.socket]) -> socket.socket:
+    """What ``connect`` returns within that time; closed where it comes later. Raises TimeoutError.
+
+    In a thread, for nothing else bounds getaddrinfo(3), nor what a SOCKS proxy says before it connects.
+    """
+    coming: Future[socket.socket] = Future()
+
+    def work() -> None:
+        try:
+            made = connect()
+        except BaseException as error:
+            with suppress(InvalidStateError):
+                coming.set_exception(error)
+            return
+        try:
+            coming.set_result(made)
+        except InvalidStateError:
+            made.close()
+
+    Thread(target=work, name="connecting", daemon=True).start()
+    try:
+        return coming.result(seconds)
+    except TimeoutError:
+        if coming.cancel():
+            raise
+        return coming.result()  # it came, or failed, in this moment
+
+
+def _addresses(host: str, port: int) -> int:
+    """How many addresses a name has; 1 where that cannot be told, which connecting explains better."""
+    try:
+        return len(socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)) or 1
+    except (OSError, UnicodeError):
+        return 1
 
 
 class BoundedAdapter(HTTPAdapter):
