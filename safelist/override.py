@@ -59,7 +59,11 @@ class Terms(NamedTuple):
 
 
 class Override(NamedTuple):
-    """Recorded terms. ``revoked`` is None unless somebody took them back."""
+    """Recorded terms. ``revoked`` is None unless somebody took them back.
+
+    ``made`` and ``revoked`` are what the clock said, which may have been wrong: what was recorded has happened,
+    whatever its date.
+    """
 
     id: int
     terms: Terms
@@ -70,8 +74,8 @@ class Override(NamedTuple):
     revoked_why: str | None = None
 
     def in_force(self, now: datetime) -> bool:
-        """Whether it counts at ``now``: made, not yet expired, not revoked."""
-        return self.made <= now and (self.ended is None or now < self.ended)
+        """Whether it counts at ``now``: not revoked, not yet expired."""
+        return self.revoked is None and (self.terms.expires is None or now < self.terms.expires)
 
     @property
     def ended(self) -> datetime | None:
@@ -84,7 +88,7 @@ class Override(NamedTuple):
             return f"in force {until_sentence(self.terms.expires)}" if self.terms.expires else "in force"
         if self.revoked is not None and self.revoked == self.ended:
             return f"revoked {self.revoked:%Y-%m-%d} by {self.revoked_by}: {self.revoked_why}"
-        return f"expired {self.terms.expires:%Y-%m-%d %H:%M} UTC" if self.ended else "not made yet"
+        return f"expired {self.terms.expires:%Y-%m-%d %H:%M} UTC"
 
     def says(self, sender: Pattern, recipient: str | None) -> bool:
         """Whether it is about mail from ``sender`` to ``recipient`` (None: to everybody)."""

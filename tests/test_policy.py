@@ -212,7 +212,11 @@ def test_an_override_that_expired_or_was_revoked_changes_nothing_and_its_last_se
     assert decide(asked("bob@aol.com", overrides=(ended,)), OWN, NOW - timedelta(seconds=1)).safe
     revoked = said(Effect.ALLOW, "bob@aol.com")._replace(revoked=NOW)
     assert reason(asked("bob@aol.com", overrides=(revoked,))) is Reason.NOBODY
-    assert not decide(asked("bob@aol.com", overrides=(ended,)), OWN, NOW - timedelta(days=9)).safe
+    for other_clock in (NOW - timedelta(days=3650), NOW):
+        decided = decide(asked("bob@aol.com", overrides=(revoked,)), OWN, other_clock)
+        assert decided.reason is Reason.NOBODY, "revoked is revoked, whatever the date"
+        block = (said(Effect.BLOCK, "bob@aol.com"),)
+        assert decide(asked("bob@aol.com", overrides=block), OWN, other_clock).reason is Reason.ENFORCED_BLOCK
 
 
 def test_the_sentence_of_an_override_says_who_why_and_for_whom() -> None:
@@ -352,8 +356,7 @@ def naive_vote_refusal(holding: Holding, settings: Settings) -> str | None:
 def naive_override(candidate: Candidate, level: str) -> str | None:
     best = None
     for o in candidate.overrides:
-        ends = [t for t in (o.terms.expires, o.revoked) if t]
-        if o.terms.level != level or o.made > NOW or any(end <= NOW for end in ends):
+        if o.terms.level != level or o.revoked or (o.terms.expires and o.terms.expires <= NOW):
             continue
         scope = o.terms.scope.text if o.terms.scope else None
         to = candidate.recipient or ""

@@ -44,9 +44,8 @@ class Changes:
 def changes(store: Store, since: Moment, until: Moment, settings: Settings) -> Changes:
     """The difference between two states; both are decided on with today's ``settings``."""
     added, removed = _entries(store, since, until)
+    then, now = ({o.id for o in store.overrides(at) if o.in_force(at.at)} for at in (since, until))
     overrides = store.overrides()
-    then = {o.id for o in overrides if o.in_force(since.at)}
-    now = {o.id for o in overrides if o.in_force(until.at)}
     made = tuple(o for o in overrides if o.id in now - then)
     ended = tuple(o for o in overrides if o.id in then - now)
     touched = [change.entry.pattern for change in (*added, *removed) if _is_trust(change.entry)]

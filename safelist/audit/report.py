@@ -522,8 +522,6 @@ def _override(override: Override, settings: Settings, now: datetime) -> Override
 
 
 def _state(override: Override, now: datetime) -> tuple[str, str]:
-    if override.made > now:
-        return "not yet in force", "made later than this report"
     ended = override.ended
     if override.in_force(now):
         return "in force", "never expires" if ended is None else f"expires in {_span(ended - now)}"

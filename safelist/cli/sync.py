@@ -168,8 +168,9 @@ def _warn_of_clock(opened: store.Store) -> None:
     if ahead is not None:
         complain(
             f"the clock says {at:%Y-%m-%d %H:%M} UTC, but the newest record is of {ahead:%Y-%m-%d %H:%M}: one of both "
-            "is wrong. Correct the clock (timedatectl) and look at `safelist audit history`: an override that is dated "
-            "ahead is not in force until then; revoke it and make it anew"
+            "is wrong. Correct the clock (timedatectl) and look at `safelist audit history`. Overrides that are dated "
+            "ahead are in force; where one ends a time after it was made (`safelist override list`), it ends that long "
+            "after its date: make it anew with --replace"
         )
 
 

@@ -232,10 +232,10 @@ class Store:
         with self._reading() as connection:
             return reading.moment_after(connection, run)
 
-    def overrides(self) -> list[Override]:
-        """Every override ever made, oldest first."""
+    def overrides(self, at: Moment | None = None) -> list[Override]:
+        """Every override ever made, oldest first; or as they were at that moment."""
         with self._reading() as connection:
-            return overriding.load(connection)
+            return overriding.load(connection, at.change_set if at else None)
 
     def make_overrides(
         self, given: Sequence[Terms], now: datetime, actor: str, *, replace: bool = False, dry_run: bool = False

@@ -96,11 +96,10 @@ def candidate(
     """One question, with every entry and override about its sender as of that moment; and all those entries."""
     texts = covering(sender)
     found = [h for h in reading.who(connection, among, texts, moment) if h.list in SENDER_LISTS]
-    overrides = overriding.about(connection, among, texts)
     return Candidate(
         sender,
         tuple(_tallied(texts, found, settings, moment.at)),
-        tuple(override for override in overrides if override.made <= moment.at),
+        tuple(overriding.about(connection, among, texts, moment.change_set)),
         recipient,
         tuple(
             sorted((h for h in found if h.mailbox == recipient), key=lambda h: (texts.index(h.pattern.text), h.list))

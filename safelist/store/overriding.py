@@ -1,6 +1,6 @@
 """Overrides in the database: made and revoked, never changed otherwise and never deleted."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -20,7 +20,8 @@ _made, _revoked = change_set.alias("made_by"), change_set.alias("revoked_by")
 _maker, _revoker = run.alias("maker"), run.alias("revoker")
 _ALL = (
     select(
-        *(override.c[name] for name in chain.MADE), override.c.revoked_why,
+        *(override.c[name] for name in chain.MADE), override.c.made.label("made_in"),
+        override.c.revoked.label("revoked_in"), override.c.revoked_why,
         _made.c.at.label("made_at"), _maker.c.actor, _revoked.c.at.label("revoked_at"),
         _revoker.c.actor.label("revoker"),
     )
@@ -63,19 +64,32 @@ def _say_contradiction(contradiction: Contradiction) -> str:
     )
 
 
-def load(connection: Connection) -> list[Override]:
-    """Every override ever made, oldest first."""
-    return list(map(_override, connection.execute(_ALL)))
+def load(connection: Connection, through: int | None = None) -> list[Override]:
+    """Every override ever made, oldest first; or as they were after the change set ``through``."""
+    return list(_as_of(connection.execute(_ALL), through))
 
 
-def about(connection: Connection, among: Among, texts: Iterable[str]) -> list[Override]:
-    """Every override ever made whose pattern has one of those texts."""
+def about(
+    connection: Connection, among: Among, texts: Iterable[str], through: int | None = None
+) -> list[Override]:  # fmt: skip
+    """As :func:`load`, those whose pattern has one of those texts."""
     statement = _ALL.where(among.test(override.c.text, "texts"))
     return [
-        _override(row)
+        found
         for portion in portions(dict.fromkeys(texts))
-        for row in connection.execute(statement, {"texts": among.pack(portion)})
+        for found in _as_of(connection.execute(statement, {"texts": among.pack(portion)}), through)
     ]
+
+
+def _as_of(rows: Iterable[Any], through: int | None) -> Iterator[Override]:
+    """By the order in which they were recorded, as with entries: a clock may have been wrong."""
+    for row in rows:
+        found = _override(row)
+        if through is None:
+            yield found
+        elif row.made_in <= through:
+            is_revoked = row.revoked_in is not None and row.revoked_in <= through
+            yield found if is_revoked else found._replace(revoked=None, revoked_by=None, revoked_why=None)
 
 
 def _override(row: Any) -> Override:
@@ -104,7 +118,7 @@ def make(
     standing = {
         there.terms.subject: there
         for there in about(connection, among, (terms.pattern.text for terms in given))
-        if there.ended is None or there.ended > now  # one that another clock made a little later is there, too
+        if there.in_force(now)
     }
     found = [
         Contradiction(n, there, terms)

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from safelist import used
+from safelist import store, used
 from safelist.demo import DemoServer, Mailbox, Organisation
 from safelist.junkrule import JunkRule
+from safelist.override import Authentication, Effect, Terms
+from safelist.sender import parse
 from tests.cli.command import Command
 from tests.cli.conftest import AOL
 
@@ -105,6 +107,34 @@ def test_what_a_wrong_clock_recorded_is_shown_and_marked(synced: Command) -> Non
     assert done.err.startswith("safelist: the clock says ")
     assert "timedatectl" in done.err
     assert synced("sync").err == ""
+
+
+def test_overrides_that_a_wrong_clock_recorded_hold_and_are_marked(synced: Command) -> None:
+    """A block of whom three trust, and an allow that was taken back, both while the clock said ten years more."""
+    ahead = datetime.now(UTC) + timedelta(days=3650)
+    block = Terms(Effect.BLOCK, parse(AOL), "phished")
+    allow = Terms(Effect.ALLOW, parse("bob@partner.example"), "asked for", authentication=Authentication.NONE)
+    with store.open_store(f"sqlite:///{synced.directory}/state/safelist.db") as opened:
+        opened.make_overrides([block], ahead, "root")
+        opened.make_overrides([allow], ahead - timedelta(days=1), "root")
+        opened.revoke_overrides([2], "over", ahead, "root")
+    listed = synced("override", "list", "--all", "--json").json
+    assert [(row["override"], row["state"]) for row in listed] == [(1, "in-force"), (2, "revoked")]
+    shown = synced("override", "show", "1").out
+    assert f"{ahead:%Y-%m-%d %H:%M} UTC (dated ahead: the clock was wrong when it was recorded) by root" in shown
+    assert synced("audit", "why", AOL, "--json").json["reason"] == "enforced-block"
+    assert synced("audit", "why", "bob@partner.example", "--json").json["reason"] == "nobody"
+    assert synced("publish").code == 0
+    assert "@" not in "".join(line for line in synced.map.read_text().splitlines() if not line.startswith("#"))
+    told = [row for row in synced("audit", "history", "--json").json if row["override"]]
+    assert [(row["what"], row["override"]) for row in told] == [
+        ("override-made", 2), ("override-made", 1), ("override-revoked", 2),
+    ]  # fmt: skip
+    assert all("dated ahead" in row["detail"] for row in told)
+    changed = synced("audit", "changes", "--since", YESTERDAY, "--json").json
+    assert [row["override"] for row in changed["changes"] if row["what"] == "override-made"] == [1]
+    assert synced("override", "revoke", AOL, "--reason", "over").code == 0
+    assert synced("audit", "why", AOL, "--json").json["reason"] == "quorum"
 
 
 def test_history_is_in_order_and_filtered(synced: Command) -> None:

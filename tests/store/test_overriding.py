@@ -7,6 +7,7 @@ import pytest
 from safelist import sender
 from safelist.errors import UsageError
 from safelist.override import Authentication, Effect, Level, Terms
+from safelist.policy import Settings
 from safelist.store import ContradictionError, EventKind, Store, Window
 from tests.store.samples import LATER, NOW
 
@@ -69,8 +70,30 @@ def test_replacing_revokes_the_old_one(opened: Store) -> None:
     assert made.replaced is not None
     old, new = opened.overrides()
     assert (old.revoked, old.revoked_by, old.revoked_why) == (LATER, "bob", "replaced by override 2")
-    assert (old.in_force(LATER - timedelta(seconds=1)), old.in_force(LATER), new.in_force(LATER)) == (True, False, True)
+    assert (old.in_force(LATER), new.in_force(LATER)) == (False, True)
     assert runs(opened)[-1] == ("override", "bob", {"made": 1, "revoked": 1})
+
+
+def test_the_overrides_as_they_were_by_the_order_in_which_they_were_recorded(opened: Store) -> None:
+    ahead = NOW + timedelta(days=3650)
+    opened.make_overrides([ALLOW._replace(expires=None)], ahead, "alice")
+    first = opened.newest(NOW)
+    opened.make_overrides([BLOCK], NOW, "bob", replace=True)
+    (then,) = opened.overrides(first)
+    assert (then.id, then.made, then.revoked, then.in_force(NOW)) == (1, ahead, None, True)
+    now = opened.newest(NOW)
+    assert [(o.id, o.in_force(NOW)) for o in opened.overrides(now)] == [(1, False), (2, True)]
+    for moment, expected in ((first, [(1, True)]), (now, [(1, False), (2, True)])):
+        found = opened.candidate(ALLOW.pattern, None, Settings(), moment)[0].overrides
+        assert [(o.id, o.in_force(NOW)) for o in found] == expected
+
+
+def test_what_was_revoked_at_a_clock_that_was_ahead_is_over_and_can_be_made_anew(opened: Store) -> None:
+    opened.make_overrides([BLOCK], NOW, "alice")
+    opened.revoke_overrides([1], "over", NOW + timedelta(days=3650), "bob")
+    (again,) = opened.make_overrides([BLOCK], LATER, "carol")
+    assert again.is_new
+    assert [o.in_force(LATER) for o in opened.overrides()] == [False, True]
 
 
 def test_after_its_end_the_same_can_be_said_anew(opened: Store) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from safelist import store
-from safelist.cli.audit.asked import override_row, print_answer
+from safelist.cli.audit.asked import AHEAD, override_row, print_answer
 from safelist.cli.override.asked import minute
 from safelist.cli.terminal import (
     ConfigOption,
@@ -50,8 +50,6 @@ def row(override: Override, at: datetime) -> dict[str, Any]:
 def state(override: Override, at: datetime) -> str:
     if override.in_force(at):
         return "in-force"
-    if override.ended is None or override.made > at:
-        return "not-yet"
     return "revoked" if override.revoked == override.ended else "expired"
 
 
@@ -92,15 +90,19 @@ def show(
         print_json(row(found, at))
         return
     terms = found.terms
-    revoked = f"{minute(found.revoked)} UTC by {found.revoked_by}: {found.revoked_why}" if found.revoked else ""
+    revoked = f"{_dated(found.revoked, at)} by {found.revoked_by}: {found.revoked_why}" if found.revoked else ""
     figures = [
         ("number", str(found.id)), ("effect", str(terms.effect)), ("sender", subject_sentence(terms.pattern)),
         ("for", scope_sentence(terms.scope)), ("level", str(terms.level)), ("authentication", _authentication(terms)),
         ("expires", f"{minute(terms.expires)} UTC" if terms.expires else "never"), ("state", state(found, at)),
         ("reason", terms.reason), ("ticket", terms.ticket or ""),
-        ("made", f"{minute(found.made)} UTC by {found.actor}"), ("revoked", revoked),
+        ("made", f"{_dated(found.made, at)} by {found.actor}"), ("revoked", revoked),
     ]  # fmt: skip
     print_table(("", ""), [row for row in figures if row[1]])
+
+
+def _dated(moment: datetime, at: datetime) -> str:
+    return f"{minute(moment)} UTC ({AHEAD})" if moment > at else f"{minute(moment)} UTC"
 
 
 def unknown(number: int) -> str:
