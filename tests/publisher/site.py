@@ -12,7 +12,8 @@ import pytest
 
 from safelist.policy import Candidate, Tally
 from safelist.policy import Settings as Policy
-from safelist.publisher.publish import Published, publish
+from safelist.publisher.publish import publish
+from safelist.publisher.target import Published
 from safelist.publisher.targets import postfix
 from safelist.sender import Form, Pattern
 

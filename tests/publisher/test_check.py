@@ -21,13 +21,15 @@ DATABASE = '[database]\nurl = "sqlite:////nonexistent/safelist.db"\n'
 """Which the check does not open."""
 
 
-def site(
-    directory: Path, restrictions: str = GOOD, *, published: bool = True, master: str = MASTER, **more: str
-) -> Command:
+def site(directory: Path, restrictions: str = GOOD, *, master: str = MASTER, **more: str) -> Command:
     """A Postfix's configuration directory, the command's, and the map, all in one."""
+    write(directory / "safelist", [voted(address(SAFE), 2)], "hash")
+    return unpublished(directory, restrictions, master=master, **more)
+
+
+def unpublished(directory: Path, restrictions: str = GOOD, *, master: str = MASTER, **more: str) -> Command:
+    """The same without the map."""
     path = directory / "safelist"
-    if published:
-        write(path, [voted(address(SAFE), 2)], "hash")
     lines = more | {RECIPIENT: restrictions.replace("{map}", f"hash:{path}"), "compatibility_level": "3.6"}
     (directory / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in lines.items()))
     (directory / "master.cf").write_text(master)
@@ -103,7 +105,7 @@ def test_what_rejects_nobody_need_not_be_lifted(tmp_path: Path) -> None:
 
 
 def test_a_map_that_is_not_published_stops_all_mail(tmp_path: Path) -> None:
-    safelist = site(tmp_path, published=False)
+    safelist = unpublished(tmp_path)
     (fault,) = faults(safelist)
     assert (
         "the map has not been published: run `safelist publish` before main.cf names it; Postfix answers 451" in fault
@@ -197,7 +199,7 @@ def test_only_what_is_configured_and_can_be_checked_is_checked(tmp_path: Path) -
 
 
 def test_a_map_that_is_gone_with_its_section_stops_all_mail(tmp_path: Path) -> None:
-    safelist = site(tmp_path, published=False)
+    safelist = unpublished(tmp_path)
     safelist.config.write_text(DATABASE)
     missing, unopened = faults(safelist)
     assert missing.startswith("the configuration has no [publish.postfix]")

@@ -19,7 +19,8 @@ import pytest
 from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
 from safelist.policy import Candidate
 from safelist.policy import Settings as Policy
-from safelist.publisher.publish import Published, publish
+from safelist.publisher.publish import publish
+from safelist.publisher.target import Published
 from safelist.publisher.targets import postfix
 from safelist.sender import Form, Pattern
 from tests.publisher.site import (
