@@ -401,7 +401,7 @@ def _say_override(asked: _Asked, fact: Override) -> str:
 
 
 def _say_entry(asked: _Asked, fact: Holding) -> str:
-    return f"{fact.mailbox} has {fact.pattern.text} among its {fact.list.title} since {fact.since:%Y-%m-%d}."
+    return f"{fact.mailbox} has {fact.pattern.text} among its {fact.list.title} (first seen {fact.since:%Y-%m-%d})."
 
 
 def _say_quorum(asked: _Asked, fact: Tally) -> str:

@@ -229,6 +229,15 @@ def test_the_sentence_of_an_override_says_who_why_and_for_whom() -> None:
     )
 
 
+def test_an_entry_is_dated_by_when_it_was_first_seen() -> None:
+    entry = Holding(DESK, UserList.SAFE_SENDERS, sender.parse("x@partner.example"), NOW - timedelta(days=2), None)
+    candidate = asked("x@partner.example", recipient=DESK)._replace(entries=(entry,))
+    told = f"{DESK} has x@partner.example among its {UserList.SAFE_SENDERS.title} (first seen {entry.since:%Y-%m-%d})"
+    assert decide(candidate, OWN, NOW).sentence == f"{told}."
+    old = decide(candidate, OWN._replace(max_age=timedelta(days=1)), NOW)
+    assert old.sentence == f"{told}, but that is too long ago ([policy] max_age)."
+
+
 def test_what_cannot_be_a_sender_is_never_safe_and_its_sentence_is_printable() -> None:
     hostile = Pattern("a\x1b[2J\n", Form.REFUSED, Refusal.INVISIBLE)
     decision = decide(Candidate(hostile, (Tally(hostile, 99),)), Settings(quorum=1), NOW)

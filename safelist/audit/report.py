@@ -125,7 +125,7 @@ class NotASender(NamedTuple):
 
 
 class OverrideLine(NamedTuple):
-    """An override. ``state`` is in force, expired, revoked or not yet in force; ``remark`` says until or since when."""
+    """An override. ``state`` is in force, expired or revoked; ``remark`` says until or since when."""
 
     id: int
     effect: str

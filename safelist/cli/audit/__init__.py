@@ -5,7 +5,7 @@ import typer
 from safelist.cli.audit import changes, history, mailbox, report, used, verify, who, why
 
 app = typer.Typer(
-    help="Who trusts whom since when, who overrode it, and why a sender is safe.",
+    help="Who trusts whom, first seen when, who overrode it, and why a sender is safe.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -38,7 +38,7 @@ def who(
     json: JsonOption = False,
     csv: CsvOption = False,
 ) -> None:
-    """Every mailbox that trusts or blocks SENDER, directly or by an entry for its domain, and since when it is seen."""
+    """Every mailbox that trusts or blocks SENDER, directly or by an entry for its domain, first seen when."""
     config = load_config(config_file)
     with store.open_store(config.database.url) as opened:
         settings = config.policy.settings(opened.own_domains())
