@@ -234,13 +234,17 @@ def _known_suffix(domain: str) -> str | None:
             name = _domain(".".join(labels[at:]), Refusal.BAD_DOMAIN)
         except _RefusedError:
             break
-        known = _visible(".".join([*labels[:at], ""])) + name if at else name
-    return known
+        known = at, name
+    if known is None:
+        return None
+    begin, name = known
+    return _visible(".".join([*labels[:begin], ""])) + name if begin else name
 
 
 def _visible(text: str) -> str:
     """``text`` as one can print it, bounded; no canonical spelling reads like it where that matters."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    begin = text[: MAX_REFUSED + 1]
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in begin)
     return shown if len(shown) <= MAX_REFUSED else f"{shown[:MAX_REFUSED]}…"
 
 
