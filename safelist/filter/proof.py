@@ -62,21 +62,24 @@ class Prover:
             return Proven(Proof.CANNOT_TELL, told, "your SPF record could not be read in time")
 
     async def _prove(self, client: IPv4Address | IPv6Address, sender: str, helo: str) -> Proven:
-        found = await spf.check(self._resolver, client, sender, helo, self._timeout)
+        work = spf.Work()
+        found = await spf.check(self._resolver, client, sender, helo, self._timeout, work=work)
         if not found.authenticated:
-            return _unproven(found)
-        reach = await spf.measure(self._resolver, client, sender, helo)
+            return _too_much(found) if work.is_exceeded else _unproven(found)
+        reach = await spf.measure(self._resolver, client, sender, helo, work)
         if reach.share > MAX_SHARE[client.version]:
             return _too_wide(found, f"{reach.share:.1%} of all public IPv{client.version} addresses")
-        if not reach.is_whole and await self._permits_strangers(client.version, sender, helo):
+        if not reach.is_whole and await self._permits_strangers(client.version, sender, helo, work):
             return _too_wide(found, "clients drawn at random")
+        if work.is_exceeded:
+            return _too_much(found)
         return Proven(Proof.HOLDS, _told(found))
 
-    async def _permits_strangers(self, version: int, sender: str, helo: str) -> bool:
+    async def _permits_strangers(self, version: int, sender: str, helo: str, work: spf.Work) -> bool:
         """Whether terms that cannot be measured (``exists:%{i}.x.example``) permit anybody who happens to ask."""
         outcomes = await asyncio.gather(
             *(
-                spf.check(self._resolver, stranger, sender, helo, self._timeout, is_probe=True)
+                spf.check(self._resolver, stranger, sender, helo, self._timeout, is_probe=True, work=work)
                 for stranger in self._strangers[version]
             )
         )
@@ -99,6 +102,11 @@ def _told(found: Outcome) -> str:
 def _too_wide(found: Outcome, whom: str) -> Proven:
     text = f"SPF of {found.domain} permits {whom}, which proves nothing"
     return Proven(Proof.FAILS, f"{text}.", text)
+
+
+def _too_much(found: Outcome) -> Proven:
+    text = f"the SPF record of {found.domain} proves nothing: {spf.TOO_MUCH_WORK}"
+    return Proven(Proof.FAILS, f"{text[0].upper()}{text[1:]}.", text)
 
 
 def _public_addresses(version: int) -> Iterator[IPv4Address | IPv6Address]:

@@ -1,14 +1,15 @@
 """Whether a client may send mail for the domain of its envelope sender: SPF (RFC 7208), as pyspf evaluates it.
 
-pyspf never waits here: an evaluation that lacks a DNS answer breaks off, the answer is looked up, and the evaluation
-starts anew with what is known by then. It is deterministic and takes some ten microseconds a record, so this costs
-less than a thread to wait in, and slow nameservers of senders hold nothing up.
+pyspf never waits here: an evaluation that lacks DNS answers breaks off, they are looked up, and the evaluation starts
+anew with what is known by then. It is deterministic, and what it has parsed once it does not parse again, so this
+costs less than a thread to wait in, and slow nameservers of senders hold nothing up. All that one mail makes it do
+comes out of one :class:`Work`, so that no record holds the thread.
 """
 
 import asyncio
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from time import monotonic
@@ -33,6 +34,13 @@ _MAX_HELO = 255
 _MAX_QUERIES = 150
 """More than the limits of RFC 7208 4.6.4 allow, so never reached by a record within them."""
 _MAX_WORK = 16_384
+"""Octets of records, with their macros, of one evaluation."""
+MAX_PROOF = 4 * _MAX_WORK
+"""The same of all that is evaluated about one mail: over and over until every DNS answer is there, and for others."""
+_READ_AGAIN = 4
+"""Parts of the first time's cost that a record's octets cost when they are read again, without parsing."""
+_VALUE_COSTS = 8
+"""Octets of record that take as long as an address, or a name, in a DNS answer."""
 _MACRO_COSTS = 64
 """Octets of record whose evaluation takes as long as a macro's."""
 _SLOW = re.compile(rb"[^ ]{513}|[0-9A-Za-z]{129}")
@@ -79,6 +87,42 @@ class Outcome(NamedTuple):
         return self.result is Result.PASS and not self.is_null_sender
 
 
+class Work:
+    """What evaluating may cost about one mail, and what it has parsed so far. ``limit`` is in octets of record."""
+
+    def __init__(self, limit: int = MAX_PROOF) -> None:
+        self.limit = limit
+        self.spent = 0
+        self.evaluations = 0
+        self.ranges: dict[tuple[str, int], Ranges] = {}
+        self.mechanisms: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self.records: dict[str, str] = {}
+        self._read: set[bytes] = set()
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether something was left undone: nothing that was found then is a proof."""
+        return self.spent > self.limit
+
+    def spend(self, cost: int) -> None:
+        """Raises pyspf's PermError where that is more than is left."""
+        self.spent += cost
+        if self.is_exceeded:
+            raise spf.PermError(TOO_MUCH_WORK)
+
+    def read(self, text: bytes) -> None:
+        """Take the text of a record, or raise pyspf's PermError."""
+        size = len(text) if text not in self._read else len(text) // _READ_AGAIN
+        self.spend(size + _MACRO_COSTS * text.count(b"%"))
+        if text not in self._read and _SLOW.search(text):
+            raise spf.PermError(_TOO_LONG)
+        self._read.add(text)
+
+
+TOO_MUCH_WORK = "to evaluate it takes more work than any one mail is given"
+_TOO_LONG = "SPF records longer than names or the limits of RFC 7208 can make them"
+
+
 class Reach(NamedTuple):
     """Whom a record permits, as far as that can be measured.
 
@@ -98,13 +142,15 @@ async def check(
     timeout: float = MAX_SECONDS,
     *,
     is_probe: bool = False,
+    work: Work | None = None,
 ) -> Outcome:
     """Evaluate the SPF record of ``sender``'s domain, or for the null sender (empty) that of ``helo``, for ``client``.
 
     ``sender`` is as in MAIL FROM, without ``<>``; a domain in other letters is asked for in A-labels. Never raises:
     a DNS failure or ``timeout`` seconds passed are TEMPERROR, and whatever pyspf stumbles over is PERMERROR. (Where
     the client's reverse names cannot be looked up, ``ptr`` does not match, as RFC 7208 5.5 has it.) ``is_probe``: the
-    client is made up, so its reverse names, which are somebody else's, are not looked up.
+    client is made up, so its reverse names, which are somebody else's, are not looked up. ``work``: what the mail
+    may cost, and has cost; beyond it the result is PERMERROR.
     """
     began = monotonic()
     local, domain = _identity(sender, helo)
@@ -113,21 +159,27 @@ async def check(
     question = _Question(_plain(client), local, domain, helo[:_MAX_HELO], is_probe)
     try:
         async with asyncio.timeout(timeout):
-            result, text = await _evaluate(resolver, question)
+            result, text = await _evaluate(resolver, question, work or Work())
     except TimeoutError:
         result, text = Result.TEMPERROR, f"no result within {timeout:g} s"
     return Outcome(result, _one_line(text), domain, not sender, (monotonic() - began) * 1000)
 
 
-async def measure(resolver: Resolver, client: IPv4Address | IPv6Address, sender: str, helo: str) -> Reach:
+async def measure(
+    resolver: Resolver, client: IPv4Address | IPv6Address, sender: str, helo: str, work: Work | None = None
+) -> Reach:
     """How many of the clients of ``client``'s IP version may send as ``sender``: every term is read, in order.
 
     A term that cannot be read (a DNS failure, a record in error) permits nobody, and so do those behind it.
+    ``work.is_exceeded`` tells whether that was for want of more work.
     """
+    work = work or Work()
     local, domain = _identity(sender, helo)
     question = _Question(_plain(client), local, domain, helo[:_MAX_HELO])
     try:
-        found = await _answered(resolver, lambda answers: _Measurement(question, answers, resolver.peek).measure())
+        found = await _answered(
+            resolver, work, lambda answers: _Measurement(question, answers, resolver.peek, work).measure()
+        )
     except Exception:
         return Reach(0.0, is_whole=False)
     return found or Reach(0.0, is_whole=False)
@@ -155,13 +207,13 @@ class _Question(NamedTuple):
     is_probe: bool = False
 
 
-async def _evaluate(resolver: Resolver, question: _Question) -> tuple[Result, str]:
+async def _evaluate(resolver: Resolver, question: _Question, work: Work) -> tuple[Result, str]:
     def evaluation(answers: "_Answers") -> tuple[Result, str]:
-        result, _, text = _Evaluation(question, answers, resolver.peek).check()
+        result, _, text = _Evaluation(question, answers, resolver.peek, work).check()
         return Result(result), text
 
     try:
-        found = await _answered(resolver, evaluation)
+        found = await _answered(resolver, work, evaluation)
     except Exception as error:
         return Result.PERMERROR, f"the record cannot be evaluated ({type(error).__name__})"
     return found or (Result.PERMERROR, f"more than {_MAX_QUERIES} DNS queries")
@@ -171,15 +223,20 @@ _Answers = Mapping[tuple[str, str], Answer]
 T = TypeVar("T")
 
 
-async def _answered(resolver: Resolver, evaluation: Callable[[_Answers], T]) -> T | None:
-    """What it comes to once every answer that it misses is known; None where they are too many."""
+async def _answered(resolver: Resolver, work: Work, evaluation: Callable[[_Answers], T]) -> T | None:
+    """What it comes to once every answer that it misses is known; None where they are too many.
+
+    Answers that are missed together are asked for at once, and others have their turn before each evaluation.
+    """
     answers: dict[tuple[str, str], Answer] = {}
-    for _ in range(_MAX_QUERIES):
+    while len(answers) < _MAX_QUERIES:
+        await asyncio.sleep(0)
+        work.evaluations += 1
         try:
             return evaluation(answers)
         except _MissingError as missing:
-            key = missing.name, missing.kind
-        answers[key] = await resolver.query(*key)
+            keys = missing.keys
+        answers.update(zip(keys, await asyncio.gather(*(resolver.query(*key) for key in keys)), strict=True))
     return None
 
 
@@ -188,12 +245,11 @@ def _one_line(text: str) -> str:
 
 
 class _MissingError(Exception):
-    """The evaluation cannot go on without this answer."""
+    """The evaluation cannot go on without these answers: name and kind of each."""
 
-    def __init__(self, name: str, kind: str) -> None:
-        super().__init__(name, kind)
-        self.name = name
-        self.kind = kind
+    def __init__(self, keys: Sequence[tuple[str, str]]) -> None:
+        super().__init__(keys)
+        self.keys = keys
 
 
 class _Evaluation(spf.query):  # type: ignore[misc]
@@ -203,7 +259,7 @@ class _Evaluation(spf.query):  # type: ignore[misc]
     """
 
     def __init__(
-        self, question: _Question, answers: Mapping[tuple[str, str], Answer], peek: Callable[[str, str], Answer | None]
+        self, question: _Question, answers: _Answers, peek: Callable[[str, str], Answer | None], work: Work
     ) -> None:
         super().__init__(
             i=question.client, s=f"{question.local}@{question.domain}", h=question.helo, local=None, strict=True
@@ -212,23 +268,36 @@ class _Evaluation(spf.query):  # type: ignore[misc]
         self._answers = answers
         self._peek = peek
         self._is_probe = question.is_probe
-        self._work = 0
+        self._work = work
+        self._octets = 0
+        self._ptrs: list[str] | None = None
 
     def dns(self, name: str, qtype: str, cnames: object = None, ignore_void: bool = False) -> list[Any]:
         """As pyspf's: addresses, (preference, name) of MX, names, or the one string of a TXT record in a tuple."""
         asked = _asked(name)
         if asked is None:
             return []
-        answer = self._answers.get((asked, qtype)) or self._peek(asked, qtype)
+        answer = self._known(asked, qtype)
         if answer is None:
-            raise _MissingError(asked, qtype)
+            raise _MissingError([(asked, qtype)])
         if answer.status is Status.FAILED:
             raise spf.TempError(f"DNS: {answer.why}")
         # A host that has only addresses of the other IP version exists; RFC 7208 4.6.4 is about names that do not.
         exists = answer.status is Status.NO_DATA and qtype in ("A", "AAAA")
         if not answer.values and not ignore_void and not exists:
             self._count_void_lookup()
+        if qtype != "TXT":
+            self._work.spend(_VALUE_COSTS * len(answer.values))
         return [self._value(qtype, text) for text in answer.values]
+
+    def _known(self, asked: str, kind: str) -> Answer | None:
+        return self._answers.get((asked, kind)) or self._peek(asked, kind)
+
+    def _want(self, names: Iterable[str]) -> None:
+        """Have the addresses of all these names asked for at once."""
+        asked = dict.fromkeys(filter(None, map(_asked, names)))
+        if missing := [(name, self.A) for name in asked if self._known(name, self.A) is None]:
+            raise _MissingError(missing)
 
     def _count_void_lookup(self) -> None:
         self.void_lookups += 1
@@ -245,20 +314,54 @@ class _Evaluation(spf.query):  # type: ignore[misc]
 
     def _bearable(self, text: bytes) -> bytes:
         if text[:6].lower() == b"v=spf1":
-            self._work += len(text) + _MACRO_COSTS * text.count(b"%")
-            if self._work > _MAX_WORK or _SLOW.search(text):
-                raise spf.PermError("SPF records longer than names or the limits of RFC 7208 can make them")
+            self._octets += len(text) + _MACRO_COSTS * text.count(b"%")
+            if self._octets > _MAX_WORK:
+                raise spf.PermError(_TOO_LONG)
+            self._work.read(text)
         return text
 
     def check0(self, spf: str | None, recursion: int) -> tuple[str, int, str]:
-        result: tuple[str, int, str] = super().check0(spf and _with_modifiers_apart(spf), recursion)
+        result: tuple[str, int, str] = super().check0(spf and self._with_modifiers_apart(spf), recursion)
         return result
+
+    def _with_modifiers_apart(self, record: str) -> str:
+        found = self._work.records.get(record)
+        if found is None:
+            found = self._work.records[record] = _with_modifiers_apart(record)
+        return found
+
+    def validate_mechanism(self, mech: str) -> tuple[Any, ...]:
+        """As pyspf's; without macros it comes to the same for every client of an IP version."""
+        key = mech, self.d
+        found = self._work.mechanisms.get(key)
+        if found is None:
+            found = super().validate_mechanism(mech)
+            if "%" not in mech:
+                self._work.mechanisms[key] = found
+        return found
+
+    def cidrmatch(self, ipaddrs: Iterable[str], n: int) -> bool:
+        """Whether the client is in a network of that prefix length around one of the addresses."""
+        client = int(self.ipaddr)
+        return any(first <= client <= last for ip in ipaddrs for first, last in self._network(ip, n))
+
+    def _network(self, address: str, length: int) -> Ranges:
+        """Its range where it is of the client's IP version; raises pyspf's PermError where it is no address."""
+        key = address, length
+        found = self._work.ranges.get(key)
+        if found is None:
+            found = address_space.network(address, length)
+            if not found:
+                raise spf.PermError(f"{address}/{length} is no network")
+            self._work.ranges[key] = found
+        return found
 
     def dns_mx(self, domainname: str) -> list[str]:
         """RFC 7208 4.6.4: more than ten are an error. A void lookup is a term's, not that of each of its hosts."""
         hosts = self.dns(domainname, "MX")
         if len(hosts) > spf.MAX_MX:
             raise spf.PermError(f"more than {spf.MAX_MX} MX records")
+        self._want(host for _, host in hosts)
         return [address for _, host in sorted(hosts) for address in self.dns(host, self.A, ignore_void=True)]
 
     def validated_ptrs(self) -> list[str]:
@@ -266,10 +369,13 @@ class _Evaluation(spf.query):  # type: ignore[misc]
         if self._is_probe:
             return []
         try:
-            names = self.dns_ptr(self.i)[: spf.MAX_PTR]
+            names = self.dns_ptr(self.i)[: spf.MAX_PTR]  # a void look-up counts as often as it is asked for
         except spf.TempError:
             return []
-        return [name for name in names if self._leads_back(name)]
+        if self._ptrs is None:
+            self._want(names)
+            self._ptrs = [name for name in names if self._leads_back(name)]
+        return self._ptrs
 
     def _leads_back(self, name: str) -> bool:
         try:
@@ -325,7 +431,7 @@ class _Measurement(_Evaluation):
         record: str | None = self.dns_spf(domain)
         if record is None:
             raise spf.PermError("no SPF record")
-        return _with_modifiers_apart(record)
+        return self._with_modifiers_apart(record)
 
     def _terms(self, record: str) -> Iterator[tuple[Ranges, bool]]:
         """Whom each term is about, and whether it permits them."""
@@ -360,7 +466,7 @@ class _Measurement(_Evaluation):
         if name == "ptr":  # only whose names lead there and back; under a public suffix that is anybody
             return everybody if domains.is_public_suffix(target) else ()
         hosts = self.dns_a(target, self.A) if name == "a" else self.dns_mx(target)
-        return tuple(each for host in hosts for each in address_space.network(host, length))
+        return tuple(each for host in hosts for each in self._network(host, length))
 
 
 def _is_named_by_the_client(text: str) -> bool:

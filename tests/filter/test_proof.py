@@ -199,3 +199,28 @@ def test_a_provider_that_owns_a_public_suffix_as_its_reverse_names_permits_anybo
     }
     assert prove("v=spf1 ptr:co.uk -all", more=names).proof is Proof.FAILS
     assert prove("v=spf1 ptr:shop.co.uk -all", more=names).proof is Proof.HOLDS
+
+
+IP4 = " ".join(f"ip4:10.0.{number // 250}.{number % 250}" for number in range(700))
+NAMES = [f"x{number}.corp.example" for number in range(8)]
+TOO_MUCH = "the SPF record of corp.example proves nothing: to evaluate it takes more work than any one mail is given"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        f"v=spf1 ip4:192.0.2.1 {IP4} {' '.join(f'mx:{name}' for name in NAMES)} +all",
+        f"v=spf1 {' '.join(f'mx:{name}' for name in NAMES)} ip4:192.0.2.1 -all",
+        f"v=spf1 {IP4} ip4:192.0.2.1 exists:{'%{i}.' * 60}s.example -all",
+    ],
+    ids=["in the measurement", "before the client's address", "for strangers"],
+)
+def test_what_takes_too_much_work_proves_nothing(record: str) -> None:
+    """However the work is spread over the evaluation, the measurement and the strangers."""
+    more: Zone = {
+        **{name: {"MX": [f"1 h{at}.{name}." for at in range(10)]} for name in NAMES},
+        **{f"*.{name}": {"A": [f"198.51.100.{at}" for at in range(70)]} for name in NAMES},
+    }
+    proof, told, said = prove(record, more=more)
+    assert proof is Proof.FAILS
+    assert (told, said) == (f"T{TOO_MUCH[1:]}.", TOO_MUCH)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from safelist.filter import spf
 from safelist.filter.resolver import Resolver
-from safelist.filter.spf import Outcome, Result
+from safelist.filter.spf import Outcome, Result, Work
 from tests.filter import dns_server
 from tests.filter.dns_server import Fault, Zone, answering, nameserver, record, silent
 
@@ -439,6 +439,68 @@ def test_no_record_is_too_much_work(record: str) -> None:
     with nameserver({"corp.example": {"TXT": [record]}}) as server:
         outcome = ask(server.address, sender="x" * 60 + "@corp.example", timeout=60, dns_timeout=30)
     assert outcome.result in (Result.PERMERROR, Result.FAIL, Result.NEUTRAL, Result.NONE)
+
+
+def work_of(zone: Zone) -> tuple[Outcome, Work]:
+    async def main(address: tuple[str, int]) -> tuple[Outcome, Work]:
+        resolver, work = Resolver([address], timeout=5), Work()
+        try:
+            return await spf.check(resolver, ip_address(CLIENT), SENDER, HELO, work=work), work
+        finally:
+            resolver.close()
+
+    with nameserver(zone) as server:
+        return asyncio.run(main(server.address))
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        mail_hosts(10),
+        {**publishing("v=spf1 ptr ptr:b.example ptr:c.example -all"),
+         "1.2.0.192.in-addr.arpa": {"PTR": [f"h{number}.example." for number in range(10)]},
+         **{f"h{number}.example": {"A": [CLIENT]} for number in range(10)}},
+    ],
+)  # fmt: skip
+def test_hosts_are_asked_for_at_once(zone: Zone) -> None:
+    """The record, its names, their addresses; then everything is known."""
+    outcome, work = work_of(zone)
+    assert (outcome.result, work.evaluations) == (Result.FAIL, 4)
+
+
+IP4 = " ".join(f"ip4:10.0.{number // 250}.{number % 250}" for number in range(700))
+
+
+def test_what_is_read_again_is_not_parsed_again() -> None:
+    names = [f"e{number}.example" for number in range(5)]
+    zone = publishing(f"v=spf1 {IP4} {' '.join(f'exists:{name}' for name in names)} -all")
+    outcome, work = work_of({**zone, **{name: {"AAAA": ["::1"]} for name in names}})
+    assert (outcome.result, work.evaluations) == (Result.FAIL, 7)
+    assert len(work.mechanisms) == 700 + 5 + 1
+    record = len(zone["corp.example"]["TXT"][1])
+    assert work.spent == record + 5 * (record // 4)
+
+
+MANY = [f"x{number}.example" for number in range(8)]
+COSTLY: Mapping[str, Zone] = {
+    "addresses": {
+        **publishing(f"v=spf1 {' '.join(f'mx:{name}' for name in MANY)} -all"),
+        **{name: {"MX": [f"1 h{at}.{name}." for at in range(10)]} for name in MANY},
+        **{f"*.{name}": {"A": [f"198.51.100.{at}" for at in range(70)]} for name in MANY},
+    },
+    "macros": {
+        **publishing("v=spf1 " + " ".join(f"exists:{'%{d}' * 20}.{name}" for name in MANY)),
+        **{f"*.{name}": {"AAAA": ["::1"]} for name in MANY},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("zone", COSTLY.values(), ids=COSTLY)
+def test_one_mail_gets_no_more_work_than_there_is(zone: Zone) -> None:
+    outcome, work = work_of(zone)
+    assert (outcome.result, work.is_exceeded) == (Result.PERMERROR, True), work.spent
+    assert outcome.explanation.endswith(spf.TOO_MUCH_WORK)
+    assert work.spent < 1.5 * work.limit
 
 
 def test_ten_thousand_records_fail_in_time() -> None:
