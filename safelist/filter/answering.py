@@ -26,7 +26,7 @@ _log = logging.getLogger("safelist.filter")
 NOTHING = "DUNNO"
 PROBE, PROBED = "safelist filter check", "safelist answers in mode "
 """The policy_context of a request that asks whether somebody answers (it is about no mail, and no verdict), and what
-follows DUNNO then; the context comes from whoever connects, never from a client of Postfix.
+follows DUNNO then. A policy_context of main.cf switches nothing off: with what Postfix asks, an instance comes along.
 """
 _MAX_SHOWN = 320
 _MAX_CACHED = 1 << 14
@@ -80,7 +80,7 @@ class Service:
         """The action for a request: at once where everything is known, else when it is."""
         if request.get("protocol_state") not in ("RCPT", ""):
             return NOTHING
-        if request.get("policy_context") == PROBE:
+        if request.get("policy_context") == PROBE and not request.get("instance"):
             return f"{NOTHING} {PROBED}{self._chosen.mode}"
         began = perf_counter()
         mail = mail_of(request)

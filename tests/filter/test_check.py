@@ -10,6 +10,7 @@ import pytest
 
 from safelist import policy, snapshot
 from safelist.filter import probe
+from safelist.filter.answering import PROBE, PROBED
 from safelist.filter.placement import Answer
 from tests.cli.command import Command, Done
 from tests.filter.dns_server import nameserver
@@ -224,6 +225,22 @@ def test_what_answers_is_told_apart(filters: dict[str, Filter]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"inet:127.0.0.1:{silent.getsockname()[1]}"
         assert probe.ask(address, 0.2) == Answer("no answer in 0.2 seconds")
+
+
+def test_a_policy_context_of_main_cf_switches_nothing_off(filters: dict[str, Filter]) -> None:
+    """The very words by which the check asks, in a request as Postfix makes it, are answered with a verdict."""
+    chosen = filters["enforce"]
+    before = len(chosen.verdicts())
+    host, _, port = chosen.address.removeprefix("inet:").rpartition(":")
+    request = (
+        f"request=smtpd_access_policy\nprotocol_state=RCPT\nclient_address=203.0.113.9\nsender=a@context.example\n"
+        f"recipient=desk@corp.example\ninstance=1.2.3.0\npolicy_context={PROBE}\n\n"
+    )
+    with socket.create_connection((host, int(port)), 20) as peer:
+        peer.sendall(request.encode())
+        assert PROBED.encode() not in peer.recv(4096)
+    assert until(lambda: len(chosen.verdicts()) == before + 1)
+    assert chosen.verdicts()[-1]["sender"] == "a@context.example"
 
 
 def test_a_socket_that_smtpd_may_not_open_is_told(tmp_path: Path) -> None:
