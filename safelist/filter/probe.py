@@ -16,16 +16,22 @@ _REQUEST = (
     f"reverse_client_name=localhost\ninstance=\nsasl_username=\npolicy_context={PROBE}\n\n"
 ).encode()
 _MAX_ANSWER = 8192
+_ACCEPTED = (
+    ", though something holds the socket (systemd does with safelist-filter.socket, and starts the filter for it: "
+    "`systemctl status safelist-filter` tells why that did not answer)"
+)
 
 
 def ask(address: str, seconds: float = SECONDS) -> Answer:
     """What a request gets at ``inet:HOST:PORT`` or ``unix:PATH``."""
+    late = f"no answer in {seconds:g} seconds"
     try:
         with _connected(address, seconds) as peer:
+            late += _ACCEPTED
             peer.sendall(_REQUEST)
             return _read(peer)
     except TimeoutError:
-        return Answer(fault=f"no answer in {seconds:g} seconds")
+        return Answer(fault=late)
     except (OSError, ValueError) as error:
         return Answer(fault=str(getattr(error, "strerror", None) or error))
 

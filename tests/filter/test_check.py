@@ -3,6 +3,8 @@ that run.
 """
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -224,7 +226,41 @@ def test_what_answers_is_told_apart(filters: dict[str, Filter]) -> None:
     assert probe.ask("unix:/nonexistent/socket") == Answer("No such file or directory")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"inet:127.0.0.1:{silent.getsockname()[1]}"
-        assert probe.ask(address, 0.2) == Answer("no answer in 0.2 seconds")
+        assert probe.ask(address, 0.2).fault.startswith("no answer in 0.2 seconds, though something holds the socket")
+
+
+def test_a_socket_that_systemd_holds_is_reachable_only_with_a_filter_behind_it(
+    filters: dict[str, Filter], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:  # which nobody accepts from
+        address = f"inet:127.0.0.1:{held.getsockname()[1]}"
+        configuration = tmp_path / "filter.toml"
+        text = filters["enforce"].configuration.read_text()
+        configuration.write_text(text.replace("inet:127.0.0.1:0", address))
+        etc = postfix(tmp_path / "etc", address)
+        (fault,) = check(configuration, etc)
+        assert f"Postfix asks the filter at {address}, where nobody answers: no answer in 10 seconds, though" in fault
+        assert "systemctl status safelist-filter" in fault
+        configuration.write_text(text.replace("inet:127.0.0.1:0", unused()))  # systemd's sockets are used instead
+        start = (
+            f"import os; os.dup2({held.fileno()}, 3); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1'); "
+            f"os.execv({sys.executable!r}, [{sys.executable!r}, '-m', 'safelist', 'filter', 'run', '--config', "
+            f"{str(configuration)!r}])"
+        )
+        with (tmp_path / "log").open("wb") as log:
+            activated = subprocess.Popen(
+                [sys.executable, "-c", start],
+                pass_fds=[held.fileno()],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+        try:
+            assert until(lambda: "listening on" in (tmp_path / "log").read_text()), (tmp_path / "log").read_text()
+            assert check(configuration, etc) == []
+        finally:
+            activated.terminate()
+            assert activated.wait(20) == 0
 
 
 def test_a_policy_context_of_main_cf_switches_nothing_off(filters: dict[str, Filter]) -> None:
