@@ -6,10 +6,22 @@ before MAIL FROM (POSTSCREEN_README), and an OK in a list that also controls rel
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
+from itertools import product
 from typing import Literal, NamedTuple
 
-from safelist.filter.restrictions import PolicyService, Restriction, Service, policy_service, words, zone_of
+from safelist.filter.restrictions import (
+    EARLY_LISTS,
+    PolicyService,
+    Restriction,
+    Service,
+    counted,
+    policy_service,
+    seconds,
+    words,
+    zone_of,
+)
 
 CLIENT_LISTS = ("reject_rbl_client", "reject_rbl", "reject_maps_rbl")
 """Restrictions that reject by a DNSBL of clients; the latter two are old names."""
@@ -20,7 +32,10 @@ _REFUSES_RELAYING = (*RELAY_CONTROL, "reject", "defer", "defer_if_permit", "chec
 _ENDS = ("permit", "permit_auth_destination")
 """For mail to this site's domains, which is all that gets so far."""
 _ASKING = (*CLIENT_LISTS, "check_policy_service", "check_sender_access")
+_TIMEOUT = "smtpd_policy_service_timeout"
+_AT_DATA = ("smtpd_data_restrictions", "smtpd_end_of_data_restrictions")
 ANSWERS_451 = "Postfix answers 451 to all mail that gets there"
+ENDS_AT_ONCE = "smtpd ends at once and greets nobody"
 _RESTRICTION = re.compile(r"check_|permit|reject|defer|sleep\Z")
 """How every restriction begins (postconf(5)); a table of whole names would call those of a later Postfix unknown."""
 
@@ -35,11 +50,12 @@ class Remark(NamedTuple):
 
 
 class Provider(NamedTuple):
-    """A block list that the filter asks; only ``public_domain`` is ever shown."""
+    """A block list that the filter asks; only ``public_domain`` is ever shown. ``counts``: whether an answer does."""
 
     name: str
     lookup_domain: str
     public_domain: str
+    counts: Callable[[IPv4Address], bool] | None = None
 
 
 class Answer(NamedTuple):
@@ -53,7 +69,7 @@ class Installed(NamedTuple):
     """Postfix as it is (``main``: main.cf; its smtpd and postscreen services), and the filter as it is configured.
 
     ``answers`` is by :func:`real_address`; ``own_maps`` are the maps (type:path) that safelist wrote; ``unopened``
-    says of each table that Postfix cannot open why, and what to do.
+    says of each table that Postfix cannot open what follows, and what to do; ``timeout`` is the filter's, in seconds.
     """
 
     main: Mapping[str, str]
@@ -67,6 +83,7 @@ class Installed(NamedTuple):
     recipient_delimiter: str = ""
     own_maps: Collection[str] = ()
     unopened: Mapping[str, str] = {}
+    timeout: float = 0.0
 
 
 def remarks(installed: Installed) -> Iterator[Remark]:
@@ -163,21 +180,37 @@ def _places(service: Service, installed: Installed) -> list[_Place]:
 
 def _about_service(service: Service, installed: Installed) -> Iterator[Remark]:
     places = _places(service, installed)
+    judging = [place for place in places if _judges_all_mail(service, place)]
     yield from server_errors(service.restrictions, installed.unopened)
     yield from _about_the_filter(service, installed, places)
     for place in places:
         yield from _about_answer(service, place, installed.mode)
         yield from _about_failure(service, place)
+        yield from _about_patience(service, place, installed.timeout)
         yield from _about_maps(service.restrictions, place, installed.own_maps)
     running = {place.answer.mode for place in places} | {installed.mode}
     if "observe" in running:
-        yield from _about_kept_lists(service, installed, places)
-    elif places and not any(place.answer.fault for place in places):  # else nothing would be left that rejects
-        yield from _about_lists_to_remove(service, installed, min(place.at for place in places))
+        yield from _about_kept_lists(service, installed, judging)
+    elif judging and not any(place.answer.fault for place in places):  # else nothing would be left that rejects
+        yield from _about_lists_to_remove(service, installed, min(place.at for place in judging))
+    for provider in installed.providers:
+        yield from _about_codes(service.restrictions, provider)
     yield from _about_domain_lists(service, _secrets(installed.providers))
     yield from _about_relaying(service.restrictions)
-    if service.settings.get("smtpd_delay_reject", "yes") != "yes":
-        yield Remark(True, "smtpd_delay_reject is not yes: at the client's connection no sender is known yet")
+
+
+def _judges_all_mail(service: Service, place: _Place) -> bool:
+    """Whether what gets so far is rejected there if the filter says so."""
+    it = place.it
+    is_ended = any(
+        one.place == it.place and one.name in _ENDS and not one.classes for one in service.restrictions[: place.at]
+    )
+    return it.is_certain and not (it.only_warns or is_ended or it.place in _AT_DATA or is_too_early(service, it))
+
+
+def is_too_early(service: Service, it: Restriction) -> bool:
+    """Whether it is asked before a recipient is known."""
+    return it.place in EARLY_LISTS and service.settings.get("smtpd_delay_reject", "yes") != "yes"
 
 
 def server_errors(them: Sequence[Restriction], unopened: Mapping[str, str]) -> Iterator[Remark]:
@@ -191,12 +224,23 @@ def server_errors(them: Sequence[Restriction], unopened: Mapping[str, str]) -> I
             else "correct it, name it in smtpd_restriction_classes, or take it out"
         )
         yield Remark(True, f"`{shown(it.name)}` in {it.where} is no restriction: {ANSWERS_451}; {advice}")
+    yield from _about_options(them)
     yield from _about_relay_control(them)
     yield from _about_permits(them)
     for it in them:
         if it.name.endswith("_access") and (why := unopened.get(it.argument)):
+            yield Remark(True, f"main.cf names {it.argument} in {it.where}, which Postfix cannot open: {why}")
+
+
+def _about_options(them: Sequence[Restriction]) -> Iterator[Remark]:
+    """Options of a policy service that smtpd cannot read, which it does before it greets anybody."""
+    for it in them:
+        if it.name == "check_policy_service" and (wrong := policy_service(it.argument).malformed):
             yield Remark(
-                True, f"main.cf names {it.argument} in {it.where}, which Postfix cannot open: {ANSWERS_451}; {why}"
+                True,
+                f"check_policy_service {shown(it.argument)} in {it.where}: `{shown(' '.join(wrong))}` is no option: "
+                f"{ENDS_AT_ONCE}; write NAME=VALUE without blanks, or {{NAME = VALUE}} in braces of its own, as in "
+                f"check_policy_service {{ {EXAMPLE}, timeout=10s, default_action=DUNNO }}",
             )
 
 
@@ -205,8 +249,8 @@ def _about_relay_control(them: Sequence[Restriction]) -> Iterator[Remark]:
     if not any(it.place in RELAY_LISTS and it.name in _REFUSES_RELAYING for it in them):
         yield Remark(
             True,
-            f"neither {RELAY_LISTS[0]} nor {RELAY_LISTS[1]} refuses relaying: smtpd ends at once and greets nobody; "
-            "write reject_unauth_destination there",
+            f"neither {RELAY_LISTS[0]} nor {RELAY_LISTS[1]} refuses relaying: {ENDS_AT_ONCE}; write "
+            "reject_unauth_destination there",
         )
 
 
@@ -229,14 +273,28 @@ def _about_the_filter(service: Service, installed: Installed, places: Sequence[_
     them = service.restrictions
     if not places:
         yield _asked_nowhere(service, installed)
-    for place in places:
+    certain = [place for place in places if place.it.is_certain]
+    if places and not certain:
+        yield Remark(
+            True,
+            f"the filter is asked only in {places[0].it.where}, where an access map applies it: other mail never meets "
+            "it; ask it in smtpd_recipient_restrictions itself, behind reject_unauth_destination, and leave every "
+            "reject_rbl_client where it is until then",
+        )
+    for place in certain:
         before = [it.name for it in them[: place.at] if it.place == place.it.place]
         behind = [it.name for it in them[place.at :] if it.place == place.it.place]
         if place.it.only_warns:
             yield Remark(True, f"warn_if_reject stands before the filter in {place.it.where}: it rejects nobody there")
-        if place.it.place != "smtpd_recipient_restrictions":
+        if is_too_early(service, place.it):
             yield Remark(
-                place.it.place in ("smtpd_data_restrictions", "smtpd_end_of_data_restrictions"),
+                True,
+                f"smtpd_delay_reject is not yes: in {place.it.where} no recipient is known yet, and the filter lets "
+                "all mail pass there; ask it in smtpd_recipient_restrictions, or set smtpd_delay_reject = yes",
+            )
+        elif place.it.place != "smtpd_recipient_restrictions":
+            yield Remark(
+                place.it.place in _AT_DATA,
                 f"the filter is asked in {place.it.where}: it decides for each recipient; ask it in "
                 "smtpd_recipient_restrictions",
             )
@@ -296,14 +354,44 @@ def _about_answer(service: Service, place: _Place, mode: Mode) -> Iterator[Remar
 
 
 def _about_failure(service: Service, place: _Place) -> Iterator[Remark]:
-    """What Postfix does when the filter is down; options without braces are no options (:func:`server_errors`)."""
-    if any("=" in it.name for it in service.restrictions[place.at + 1 : place.at + 2]):
+    """What Postfix does when the filter is down; options that are none are another fault (:func:`server_errors`)."""
+    if place.asked.malformed or any("=" in it.name for it in service.restrictions[place.at + 1 : place.at + 2]):
         return
     default = service.settings.get("smtpd_policy_service_default_action", "")
-    if place.asked.options.get("default_action", default).upper() != "DUNNO":
+    action = place.asked.options.get("default_action", default)
+    if _first(action) != "DUNNO":
         yield Remark(
             True,
-            f"{place.it.where} asks the filter without default_action=DUNNO: all mail is deferred while it is down",
+            f"{place.it.where} asks the filter without default_action=DUNNO: {_while_down(action)} while it is down",
+        )
+
+
+def _first(action: str) -> str:
+    return (action.split() or [""])[0].upper()
+
+
+def _while_down(action: str) -> str:
+    """What becomes of mail by an action of access(5) that is not DUNNO."""
+    word = _first(action)
+    if re.match("REJECT|5[0-9][0-9]", word):
+        return f"`{shown(action)}` rejects all mail for good"
+    if re.match("DEFER|4[0-9][0-9]", word) or not word:
+        return "all mail is deferred"
+    if re.fullmatch("OK|PERMIT|PERMIT_AUTH_DESTINATION|[0-9]+", word):
+        return f"`{shown(action)}` accepts all mail, whatever stands behind it,"
+    return f"`{shown(action)}` decides about all mail"
+
+
+def _about_patience(service: Service, place: _Place, timeout: float) -> Iterator[Remark]:
+    """Postfix gives up before a filter that waits for its lists, and then for SPF, has answered."""
+    own = place.asked.options.get("timeout")
+    waits = seconds(own or service.settings.get(_TIMEOUT, ""))
+    if waits is not None and waits <= 2 * timeout:
+        yield Remark(
+            True,
+            f"Postfix waits {waits} s for the filter in {place.it.where} ({'timeout' if own else _TIMEOUT}), which may "
+            f"take {2 * timeout:g} (twice its own `timeout`): such mail fares as if the filter were down; write a "
+            "longer timeout= into the braces, or lower `timeout` in filter.toml and restart the filter",
         )
 
 
@@ -348,10 +436,10 @@ def _about_lists_to_remove(service: Service, installed: Installed, at: int) -> I
             )
 
 
-def _about_kept_lists(service: Service, installed: Installed, places: Sequence[_Place]) -> Iterator[Remark]:
+def _about_kept_lists(service: Service, installed: Installed, judging: Sequence[_Place]) -> Iterator[Remark]:
     """Where the filter observes, every list that it would ask has to reject behind it as before."""
     secrets, them = _secrets(installed.providers), service.restrictions
-    first = min((place.at for place in places), default=0)
+    first = min((place.at for place in judging), default=0)
     for it in them[:first]:
         if it.name in CLIENT_LISTS and not it.only_warns:
             yield Remark(
@@ -375,6 +463,38 @@ def _about_kept_lists(service: Service, installed: Installed, places: Sequence[_
             f"the filter observes and rejects nobody, and no reject_rbl_client asks {provider.name}{told}: until the "
             f"filter enforces, write reject_rbl_client {provider.public_domain} behind check_policy_service",
         )
+
+
+def _about_codes(them: Sequence[Restriction], provider: Provider) -> Iterator[Remark]:
+    """A list of which Postfix counts certain answers, and the filter others; a line without any counts them all."""
+    lines = [it for it in them if it.name in CLIENT_LISTS and zone_of(it.argument) == provider.lookup_domain]
+    read = [counted(it.argument) for it in lines if not it.only_warns]
+    patterns = [places for places in read if places is not None]
+    if provider.counts is None or not patterns or len(patterns) < len(read):
+        return
+    postfix = {a for pattern in patterns for a in product(*pattern) if a[:2] == (127, 0)}
+    filters = {a for a in _ANSWERS if provider.counts(IPv4Address(bytes(a)))}
+    only = [
+        f"only {who} counts {_some(codes)}"
+        for who, codes in (("the filter", filters - postfix), ("Postfix", postfix - filters))
+        if codes
+    ]
+    if only:
+        yield Remark(
+            False,
+            f"reject_rbl_client {provider.public_domain} in {lines[0].where} and the provider {provider.name} count "
+            f"different answers: {', '.join(only)}; change the provider's ip_address_match (or bitmask_match) where "
+            "the filter is to reject the same clients",
+        )
+
+
+_ANSWERS = [(127, 0, third, last) for third in range(256) for last in range(256)]
+"""What lists answer in practice (RFC 5782 2.1): only these are compared."""
+
+
+def _some(codes: Collection[tuple[int, ...]]) -> str:
+    texts = [".".join(map(str, code)) for code in sorted(codes)[:3]]
+    return ", ".join(texts) + (f" and {len(codes) - 3} more" if len(codes) > 3 else "")
 
 
 def _about_domain_lists(service: Service, secrets: Collection[str]) -> Iterator[Remark]:

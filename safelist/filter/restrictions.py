@@ -26,6 +26,12 @@ _TABLES = {
     "smtpd_recipient_restrictions": "check_recipient_access",
     "smtpd_relay_restrictions": "check_recipient_access",
 }
+EARLY_LISTS = LISTS[:3]
+"""At RCPT TO only with smtpd_delay_reject = yes; else before a recipient is known."""
+_OPTIONS = (
+    "timeout", "max_idle", "max_ttl", "retry_delay", "request_limit", "try_limit", "default_action", "policy_context",
+)  # fmt: skip
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _MAX_DEPTH = 20
 _SUBMISSION = ("submission", "submissions", "smtps", "587", "465")
 
@@ -90,10 +96,11 @@ class Service(NamedTuple):
 
 
 class PolicyService(NamedTuple):
-    """The argument of check_policy_service."""
+    """The argument of check_policy_service. ``malformed``: the words that smtpd takes for no option of it."""
 
     address: str
     options: Mapping[str, str]
+    malformed: tuple[str, ...] = ()
 
 
 def parse(output: str) -> dict[str, str]:
@@ -124,11 +131,50 @@ def words(value: str) -> list[str]:
 
 
 def policy_service(argument: str) -> PolicyService:
-    """``inet:127.0.0.1:10045`` or ``{ inet:127.0.0.1:10045, timeout=10s }``."""
-    inside = argument.strip("{} \t")
-    address = re.split(r"[\s,]", inside, maxsplit=1)[0]
-    options = re.findall(r"([a-z_]+)\s*=\s*([^\s,{}]+)", inside[len(address) :])
-    return PolicyService(address, dict(options))
+    """``inet:127.0.0.1:10045`` or ``{ inet:127.0.0.1:10045, timeout=10s, {default_action = DUNNO} }``.
+
+    Blanks around the ``=`` need braces of their own; any other word ends smtpd (SMTPD_POLICY_README).
+    """
+    inside = argument.strip()
+    if inside.startswith("{"):
+        inside = inside[1:].removesuffix("}")
+    address, *rest = words(inside) or [""]
+    options: dict[str, str] = {}
+    malformed = []
+    for word in rest:
+        name, sign, value = (part.strip() for part in word.removeprefix("{").removesuffix("}").partition("="))
+        if not sign or name not in _OPTIONS or (name == "timeout" and seconds(value) is None):
+            malformed.append(word)
+        else:
+            options[name] = value
+    return PolicyService(address, options, tuple(malformed))
+
+
+def seconds(text: str) -> int | None:
+    """A time of postconf(5), such as ``10s`` or ``1m``; None where it is none."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhdw]?)", text)
+    return int(found[1]) * _UNITS[found[2]] if found else None
+
+
+def counted(argument: str) -> tuple[frozenset[int], ...] | None:
+    """The numbers that may stand in each of the four places of an answer (``zen.example=127.0.0.[2..11;20]``).
+
+    None where every answer counts, or where Postfix itself would not read it.
+    """
+    places = re.findall(r"\[[^\]]*\]|[^.\[\]]+", argument.partition("=")[2])
+    found = [_numbers(place.strip("[]")) for place in places]
+    return tuple(found) if len(found) == 4 and all(found) else None
+
+
+def _numbers(text: str) -> frozenset[int]:
+    """Of ``2``, ``2..11`` or ``2..11;20``; empty where it is neither."""
+    numbers: set[int] = set()
+    for part in text.split(";"):
+        found = re.fullmatch(r"\s*([0-9]{1,3})(?:\.\.([0-9]{1,3}))?\s*", part)
+        if not found:
+            return frozenset()
+        numbers.update(range(int(found[1]), int(found[2] or found[1]) + 1))
+    return frozenset(numbers)
 
 
 def zone_of(argument: str) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from safelist.errors import UnavailableError
-from safelist.filter.restrictions import Service, parse, parse_overrides
+from safelist.filter.placement import ANSWERS_451, ENDS_AT_ONCE
+from safelist.filter.restrictions import Service, parse, parse_overrides, words
 from safelist.publisher import program
 from safelist.publisher.map_placement import misnamed, without_index
 
@@ -42,10 +43,34 @@ def map_types(postconf: str) -> list[str]:
 
 
 def unopened(postconf: str, postmap: str, judged: Sequence[Service]) -> dict[str, str]:
-    """The tables (``type:path``) of the restrictions that Postfix cannot open: why, and what to do."""
+    """The tables (``type:path``) of the restrictions that Postfix cannot open: what follows, why, and what to do."""
     types = map_types(postconf)
-    names = dict.fromkeys(it.argument for each in judged for it in each.restrictions if it.name.endswith("_access"))
-    return {name: fault for name in names if (fault := _unopened(postmap, name, types))}
+    faults = {name: fault for name in _tables(judged) if (fault := _unopened(postmap, name, types))}
+    return {name: f"{ANSWERS_451}; {fault}" for name, fault in faults.items()} | unapproved(postconf, judged)
+
+
+def unapproved(postconf: str, judged: Sequence[Service]) -> dict[str, str]:
+    """The tables by way of proxymap(8) that it does not open for smtpd: what follows, and what to do.
+
+    It reads proxy_read_maps by its own line of master.cf, so nothing that only an smtpd is told stands in that.
+    """
+    names = [name for name in _tables(judged) if name.startswith("proxy:")]
+    if not names:
+        return {}
+    told = [each.settings for each in services(postconf, "proxymap")] or [main_settings(postconf)]
+    approved = set(words(told[0].get("proxy_read_maps", "")))
+    return {
+        name: f"{ENDS_AT_ONCE}, for proxymap opens only what proxy_read_maps names; add {name} to that, or leave "
+        "`proxy:` off"
+        for name in names
+        if name not in approved
+    }
+
+
+def _tables(judged: Sequence[Service]) -> list[str]:
+    return list(
+        dict.fromkeys(it.argument for each in judged for it in each.restrictions if it.name.endswith("_access"))
+    )
 
 
 def _unopened(postmap: str, name: str, types: Sequence[str]) -> str:

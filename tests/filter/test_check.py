@@ -279,6 +279,24 @@ def test_a_policy_context_of_main_cf_switches_nothing_off(filters: dict[str, Fil
     assert chosen.verdicts()[-1]["sender"] == "a@context.example"
 
 
+def test_a_table_by_way_of_proxymap_has_to_be_approved(filters: dict[str, Filter], tmp_path: Path) -> None:
+    chosen = filters["observe"]
+    (tmp_path / "theirs").write_text("a.example DUNNO\n")
+    name = f"proxy:texthash:{tmp_path}/theirs"
+    asks = f", check_sender_access {name}, $lists"
+    assert check(chosen.configuration, postfix(tmp_path, chosen.address, asks)) == []  # its default names that list
+    master = MASTER + f"192.0.2.1:smtp inet n - y - - smtpd\n  -o {{ smtpd_helo_restrictions = {asks[2:-8]} }}\n"
+    (fault,) = check(chosen.configuration, postfix(tmp_path, chosen.address, ", $lists", master))
+    assert fault.startswith(f"master.cf, 192.0.2.1:smtp/inet: main.cf names {name} in smtpd_helo_restrictions, which")
+    assert (
+        f"smtpd ends at once and greets nobody, for proxymap opens only what proxy_read_maps names; add {name}" in fault
+    )
+    more = f"proxy_read_maps = $smtpd_recipient_restrictions, {name}\n"
+    assert check(chosen.configuration, postfix(tmp_path, chosen.address, ", $lists", master, more)) == []
+    own = f"proxymap unix - - n - - proxymap\n  -o proxy_read_maps={name}\n"
+    assert check(chosen.configuration, postfix(tmp_path, chosen.address, ", $lists", master + own)) == []
+
+
 def test_a_socket_that_smtpd_may_not_open_is_told(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX) as listening:

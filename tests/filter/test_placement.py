@@ -1,13 +1,23 @@
 """What the check says of Postfix configurations, good and bad, and of absurd ones."""
 
 from collections.abc import Sequence
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
 
 from safelist.filter import placement
 from safelist.filter.placement import Answer, Installed, Provider
-from safelist.filter.restrictions import Restriction, Service, parse, parse_overrides, policy_service, words
+from safelist.filter.restrictions import (
+    Restriction,
+    Service,
+    counted,
+    parse,
+    parse_overrides,
+    policy_service,
+    seconds,
+    words,
+)
 
 HERE = "inet:127.0.0.1:10045"
 PLACE = f"reject_unauth_destination, check_policy_service {{ {HERE}, timeout=10s, default_action=DUNNO }}"
@@ -31,7 +41,7 @@ def said(
     *services: Service, postscreens: Sequence[Service] = (), main: dict[str, str] | None = None, **keys: Any
 ) -> list[tuple[bool, str]]:
     defaults: dict[str, Any] = {
-        "addresses": (HERE,), "own_maps": (OWN,), "providers": [Provider("Zen", ZEN, ZEN)],
+        "addresses": (HERE,), "own_maps": (OWN,), "providers": [Provider("Zen", ZEN, ZEN)], "timeout": 3.0,
     }  # fmt: skip
     installed = Installed(main or {}, services, postscreens, **defaults | keys)
     return [(remark.is_fault, remark.text) for remark in placement.remarks(installed)]
@@ -116,7 +126,16 @@ def test_a_permit_at_the_end_or_in_another_list_ends_nothing_that_matters() -> N
             {"smtpd_relay_restrictions": "check_sender_access hash:/x, reject_unauth_destination"},
             "forges a sender relay",
         ),
-        ({"smtpd_delay_reject": "no"}, "smtpd_delay_reject"),
+        ({RECIPIENT: PLACE.replace("timeout=10s", "timeout = 10s")}, "`timeout = 10s` is no option: smtpd ends"),
+        ({RECIPIENT: PLACE.replace("default_action", "defaultaction")}, "`defaultaction=DUNNO` is no option"),
+        ({RECIPIENT: PLACE.replace("=DUNNO", "=OK")}, "`OK` accepts all mail, whatever stands behind it, while it is"),
+        ({RECIPIENT: PLACE.replace("=DUNNO", "=Reject")}, "`Reject` rejects all mail for good while it is down"),
+        ({RECIPIENT: PLACE.replace("default_action=DUNNO", "{default_action = 451 no}")}, "mail is deferred while it"),
+        ({RECIPIENT: PLACE.replace("=10s", "=6s")}, "waits 6 s for the filter in smtpd_recipient_restrictions (time"),
+        (
+            {RECIPIENT: PLACE.replace("timeout=10s, ", ""), "smtpd_policy_service_timeout": "5s"},
+            "waits 5 s for the filter in smtpd_recipient_restrictions (smtpd_policy_service_timeout), which may take 6",
+        ),
         (
             {RECIPIENT: PLACE.replace("{ ", "").replace(" }", "")},
             "`timeout=10s` in smtpd_recipient_restrictions is no restriction: Postfix answers 451 to all mail",
@@ -140,6 +159,64 @@ def test_what_rejects_nobody_is_no_obstacle() -> None:
         "unused": f"reject_rbl_client {ZEN}",
     }  # fmt: skip
     assert told(**changed) == []
+
+
+NARROW = {"smtpd_restriction_classes": "some", "some": ASKS}
+REJECTS = f"reject_unauth_destination, {{}}, reject_rbl_client {ZEN}"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words_"),
+    [
+        ({RECIPIENT: REJECTS.format("check_client_access cidr:/x")} | NARROW, "only in the class some of"),
+        ({RECIPIENT: REJECTS.format(f"warn_if_reject {ASKS}")}, "rejects nobody there"),
+        ({RECIPIENT: REJECTS.format("permit_mynetworks"), "smtpd_data_restrictions": ASKS}, "it decides for each"),
+        (
+            {
+                RECIPIENT: REJECTS.format("permit_mynetworks"), "smtpd_sender_restrictions": ASKS,
+                "smtpd_delay_reject": "no",
+            },
+            "smtpd_delay_reject is not yes: in smtpd_sender_restrictions no recipient is known yet",
+        ),
+    ],
+)  # fmt: skip
+def test_no_list_is_to_be_removed_where_the_filter_does_not_judge_all_mail(
+    changed: dict[str, str], words_: str
+) -> None:
+    ((is_fault, text),) = said(service(**changed))
+    assert is_fault
+    assert words_ in text
+
+
+def test_a_class_is_no_fault_where_the_filter_stands_outside_it_too_or_a_list_names_it() -> None:
+    assert said(service(**{RECIPIENT: f"{PLACE}, check_client_access cidr:/x"} | NARROW)) == []
+    assert said(service(**{RECIPIENT: "reject_unauth_destination, some"} | NARROW)) == []
+
+
+def test_delay_reject_does_not_matter_at_the_recipient() -> None:
+    assert said(service(smtpd_delay_reject="no")) == []
+
+
+def test_answers_that_only_one_of_both_counts_are_said() -> None:
+    def counts(code: IPv4Address) -> bool:
+        return 2 <= int(code) - int(IPv4Address("127.0.0.0")) <= 11
+
+    def notes(*codes: str) -> list[str]:
+        lists = "".join(f", reject_rbl_client {ZEN}{each}" for each in codes)
+        found = said(
+            service(**{RECIPIENT: PLACE + lists}), mode="observe", providers=[Provider("Zen", ZEN, ZEN, counts)]
+        )
+        assert not any(is_fault for is_fault, _ in found)
+        return [text for _, text in found]
+
+    assert notes("") == notes("=127.0.0.[2..11]") == notes("=127.0.0.[2..4]", "=127.0.0.[5;6..11]") == []
+    assert notes("=127.0.0.2", "") == []
+    (less,) = notes("=127.0.0.[2..9]")
+    assert "count different answers: only the filter counts 127.0.0.10, 127.0.0.11; change" in less
+    (both,) = notes("=127.0.0.[4..20]")
+    assert (
+        "the filter counts 127.0.0.2, 127.0.0.3, only Postfix counts 127.0.0.12, 127.0.0.13, 127.0.0.14 and 6" in both
+    )
 
 
 def test_the_list_and_the_map_are_named_in_one_run() -> None:
@@ -284,9 +361,17 @@ def test_postscreen_that_rejects_cannot_be_helped() -> None:
 
 def test_a_list_is_read_as_smtpd_reads_it() -> None:
     assert words("a,b  c\t{ d, e } inline:{{f=g}, h=i} {") == ["a", "b", "c", "{ d, e }", "inline:{{f=g}, h=i}", "{"]
-    assert policy_service("{inet:x:1, timeout = 10s, {default_action = DUNNO}}") == (
-        "inet:x:1", {"timeout": "10s", "default_action": "DUNNO"},
+    assert policy_service("{inet:x:1 timeout=10s, { default_action = DUNNO x }}") == (
+        "inet:x:1", {"timeout": "10s", "default_action": "DUNNO x"}, (),
     )  # fmt: skip
+    assert policy_service("{ unix:x, timeout = 1m, try_limits=2,timeout=10x }").malformed == (
+        "timeout", "=", "1m", "try_limits=2", "timeout=10x",
+    )  # fmt: skip
+    assert [counted(f"z.example={codes}") for codes in ("127.0.0.[2..3;7]", "127.0.0", "127.0.0.a", "127.0.0.[]")] == [
+        ({127}, {0}, {0}, {2, 3, 7}), None, None, None,
+    ]  # fmt: skip
+    assert counted("z.example") is None
+    assert [seconds(text) for text in ("10", "10s", "2m", "10x", "", "1 s")] == [10, 10, 120, None, None, None]
     settings = {
         "smtpd_sender_restrictions": "hash:/a, Warn_If_Reject one permit_dnswl_client w.example permit",
         "smtpd_restriction_classes": "one", "one": "two reject_rbl_client z.example",

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import partial
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_filter, resolver_of
@@ -10,6 +12,7 @@ from safelist.cli.remarks import report
 from safelist.cli.terminal import JsonOption, now
 from safelist.errors import SafelistError
 from safelist.filter import placement, probe
+from safelist.filter.dnsbl import Lookup
 from safelist.filter.holder import CLOCKS_DIFFER
 from safelist.filter.lists import Lists
 from safelist.filter.placement import Answer, Remark
@@ -76,6 +79,7 @@ def _about_postfix(chosen: Filter) -> Iterator[Remark]:
         {address: _answer(address, main.get("mail_owner", "postfix")) for address in asked},
         chosen.max_connections, chosen.recipient_delimiter, _own_maps(smtpds),
         unopened(postconf, program.find("postmap") or "postmap", placement.doors(smtpds)),
+        chosen.timeout,
     )  # fmt: skip
     yield from placement.remarks(installed)
     if not any(answer.mode for answer in installed.answers.values()):
@@ -99,7 +103,15 @@ def _unreachable(addresses: Sequence[str]) -> Iterator[Remark]:
 
 
 def _providers(chosen: Filter) -> list[placement.Provider]:
-    return [placement.Provider(it.name, it.lookup_domain, it.public_domain) for it in chosen.providers if it.enabled]
+    return [
+        placement.Provider(it.name, it.lookup_domain, it.public_domain, partial(_counts, it))
+        for it in chosen.providers
+        if it.enabled
+    ]
+
+
+def _counts(provider: Lookup, code: IPv4Address) -> bool:
+    return provider.error_in(code) is None and provider.matches(code)
 
 
 def _own_maps(smtpds: Sequence[Service]) -> frozenset[str]:
