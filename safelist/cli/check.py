@@ -12,7 +12,7 @@ from safelist.errors import SafelistError, UnavailableError, UsageError
 from safelist.filter import probe
 from safelist.filter.placement import Remark, doors, merged, policy_addresses, server_errors
 from safelist.publisher import map_placement, program
-from safelist.publisher.postconf import main_settings, map_types, services, unopened
+from safelist.publisher.postconf import main_settings, map_types, services, unapproved, unopened
 from safelist.publisher.targets import postfix
 
 
@@ -43,16 +43,14 @@ def _about_postfix(chosen: postfix.Settings | None) -> Iterator[Remark]:
         yield from merged((each, server_errors(each.restrictions, broken)) for each in doors(smtpds))
         return
     index = postfix.index(chosen)
-    names = map_placement.names_of(smtpds, str(chosen.path))
+    names, proxied = map_placement.names_of(smtpds, str(chosen.path)), unapproved(postconf, doors(smtpds))
     name = f"{index.map_type if index else 'texthash'}:{chosen.path}"
     published = map_placement.Map(
-        name, str(chosen.path), {each: _fault(postmap, each, chosen.path, types) for each in names},
+        name, str(chosen.path), {each: _fault(postmap, each, chosen.path, types) for each in {*names, name}},
         [each for each in map_placement.forgeable(smtpds) if _accepts(postmap, each)],
-        {table: why for table, why in broken.items() if table not in names},
+        {table: why for table, why in broken.items() if table not in names or table in proxied},
         [address for address in policy_addresses(doors(smtpds)) if probe.ask(address).mode],
     )  # fmt: skip
-    if name not in names and (fault := _fault(postmap, name, chosen.path, types)):
-        yield Remark(True, f"{name}: {fault}")
     yield from map_placement.remarks(main_settings(postconf), smtpds, services(postconf, "postscreen"), published)
 
 

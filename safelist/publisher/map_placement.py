@@ -18,6 +18,7 @@ from safelist.filter.placement import (
     before_relay_control,
     before_the_filter,
     doors,
+    is_too_early,
     merged,
     real_address,
     server_errors,
@@ -29,8 +30,8 @@ from safelist.filter.restrictions import Restriction, Service, policy_service
 class Map(NamedTuple):
     """The map that safelist publishes: its ``name`` as main.cf has to write it (type:path), and its ``path``.
 
-    ``faults``: of each name that main.cf has for it, why it cannot be looked up, or nothing. ``accepting``: the maps
-    that give some key an OK or a number. ``unopened``: of other tables that Postfix cannot open, why, and what to do.
+    ``faults``: of ``name``, and each that main.cf has for it, why it cannot be looked up, or nothing. ``accepting``:
+    the maps that give some key an OK or a number. ``unopened``: of other tables that Postfix cannot open, what follows.
     ``filters``: the real addresses of policy services at which a filter of ours answers.
     """
 
@@ -94,6 +95,8 @@ def _about_service(service: Service, published: Map) -> Iterator[Remark]:
     if not named and not has_lists:
         yield Remark(False, "no reject_rbl_client is left, so there is nothing to lift: [publish.postfix] can go")
     elif not named:
+        if fault := published.faults.get(published.name):
+            yield Remark(True, f"{published.name}: {fault}")
         yield Remark(
             True,
             f"the map is asked nowhere: write check_sender_access {published.name} directly before the "
@@ -104,6 +107,7 @@ def _about_service(service: Service, published: Map) -> Iterator[Remark]:
     asking = [(at, it) for at, it in named if it.name == "check_sender_access"]
     if asking:
         yield from _about_dnsbls(them, asking)
+        yield from _about_early_lists(service, [it for _, it in asking])
         yield from _about_filters(service, asking, published.filters)
     yield from _about_relaying(them, published)
 
@@ -131,8 +135,17 @@ def _about_dnsbls(them: Sequence[Restriction], asking: Sequence[tuple[int, Restr
     lists = [(at, it) for at, it in enumerate(them) if it.name in CLIENT_LISTS and not it.only_warns]
     places = ", ".join(dict.fromkeys(it.where for _, it in asking))
     for at, it in lists:
-        in_same = [place for place, one in asking if one.place == it.place]
-        if not in_same:
+        in_same = [place for place, one in asking if one.place == it.place and _is_met(one, it)]
+        if not it.is_certain and not in_same:
+            yield Remark(
+                False,
+                f"{it.name} {shown(it.argument)} in {it.where}, where an access map applies it, is lifted only if that "
+                "map stands behind safelist's: put the line of safelist's map directly before it in the class, too",
+            )
+            continue
+        if not in_same and not any(one.is_certain for _, one in asking):
+            why = f"the map stands in {places}, where an access map applies it: put its line directly before this one"
+        elif not in_same:
             why = f"the map stands in {places}, and what it permits ends that list only: put both into one list"
         elif min(in_same) > at:
             why = "it stands before the map: put the map's line directly before it"
@@ -141,6 +154,22 @@ def _about_dnsbls(them: Sequence[Restriction], asking: Sequence[tuple[int, Restr
         yield Remark(True, f"{it.name} {shown(it.argument)} in {it.where} is not lifted: {why}")
     if not lists:
         yield Remark(False, "no reject_rbl_client is left that the map could lift: its line can be taken out")
+
+
+def _is_met(asked: Restriction, it: Restriction) -> bool:
+    """Whether mail that meets ``it`` meets ``asked``, too; of a class that an access map applies, the order is open."""
+    return asked.classes[:1] == it.classes[:1] or (asked.is_certain and it.is_certain)
+
+
+def _about_early_lists(service: Service, asking: Sequence[Restriction]) -> Iterator[Remark]:
+    for it in asking:
+        if is_too_early(service, it):
+            yield Remark(
+                True,
+                f"smtpd_delay_reject is not yes: in {it.where} no recipient is known yet, and the map lifts nothing; "
+                "put its line, and the reject_rbl_client behind it, into smtpd_recipient_restrictions, or set "
+                "smtpd_delay_reject = yes",
+            )
 
 
 def _about_filters(

@@ -81,10 +81,71 @@ def test_a_wrong_place_is_a_fault(tmp_path: Path, restrictions: str, more: dict[
     assert len(found) == (2 if restrictions.startswith("permit,") else 1), "behind a permit nothing is asked, too"
 
 
-def test_where_no_list_is_left_the_section_can_go(tmp_path: Path) -> None:
-    done = run(site(tmp_path, "reject_unauth_destination"))
-    assert done.code == 0
-    assert "nothing to lift: [publish.postfix] can go" in done.out
+@pytest.mark.parametrize("published", [True, False])
+def test_where_no_list_is_left_the_section_can_go(tmp_path: Path, published: bool) -> None:
+    (row,) = run(site(tmp_path, "reject_unauth_destination", published=published), "--json").json
+    assert not row["fault"]
+    assert "nothing to lift: [publish.postfix] can go" in row["text"]
+
+
+@pytest.mark.parametrize(
+    ("restrictions", "klass", "more", "words"),
+    [
+        ("{by}, $listed", "{asks}", {}, f"the map stands in the class some of {RECIPIENT}, where an access map"),
+        ("{by}", "{asks}, $listed", {}, ""),
+        ("some, $listed", "{asks}", {}, ""),
+        ("warn_if_reject {asks}, $listed", "", {}, ""),  # which is about rejecting only
+        ("{asks}, $listed", "", {"smtpd_delay_reject": "no"}, ""),
+        (
+            "permit_mynetworks", "", {"smtpd_sender_restrictions": "{asks}, $listed", "smtpd_delay_reject": "no"},
+            "smtpd_delay_reject is not yes: in smtpd_sender_restrictions no recipient is known yet, and the map lifts",
+        ),
+        ("{asks}, $listed", "", {"smtpd_policy_service_timeout": "1s"}, ""),
+        (
+            "{asks}, $listed, check_policy_service { inet:127.0.0.1:9, default_action = DUNNO }", "", {},
+            "`default_action = DUNNO` is no option: smtpd ends at once",
+        ),
+    ],
+)  # fmt: skip
+def test_a_map_lifts_only_for_the_mail_that_meets_it(
+    tmp_path: Path, restrictions: str, klass: str, more: dict[str, str], words: str
+) -> None:
+    (tmp_path / "clients").write_text("192.0.2.1 some\n")
+
+    def filled(text: str) -> str:
+        asks, by = f"check_sender_access hash:{tmp_path}/safelist", f"check_client_access texthash:{tmp_path}/clients"
+        return text.replace("{asks}", asks).replace("{by}", by)
+
+    settings = {name: filled(value) for name, value in more.items()}
+    classes = {"smtpd_restriction_classes": "some", "some": filled(klass)} if klass else {}
+    safelist = site(
+        tmp_path, filled(f"reject_unauth_destination, {restrictions}"), listed=f"reject_rbl_client {ZONE}",
+        **settings, **classes,
+    )  # fmt: skip
+    found = faults(safelist)
+    assert [words in fault for fault in found] == ([True] if words else [])
+
+
+def test_a_list_in_a_class_that_a_map_applies_is_named_and_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "clients").write_text("192.0.2.1 some\n")
+    by = f"{GOOD}, check_client_access texthash:{tmp_path}/clients"
+    safelist = site(tmp_path, by, smtpd_restriction_classes="some", some="reject_rbl_client b.example")
+    (row,) = run(safelist, "--json").json
+    assert not row["fault"]
+    assert (
+        f"b.example in the class some of {RECIPIENT}, where an access map applies it, is lifted only if" in row["text"]
+    )
+
+
+def test_the_map_by_way_of_proxymap_has_to_be_approved(tmp_path: Path) -> None:
+    name = f"proxy:hash:{tmp_path}/safelist"
+    by_class = f"reject_unauth_destination, some, reject_rbl_client {ZONE}"
+    classes = {"smtpd_restriction_classes": "some", "some": f"check_sender_access {name}"}
+    (fault,) = faults(site(tmp_path, by_class, **classes))
+    assert f"main.cf names {name} in the class some of {RECIPIENT}, which Postfix cannot open: smtpd ends" in fault
+    assert f"add {name} to that" in fault
+    assert faults(site(tmp_path, by_class, **classes, proxy_read_maps="$some")) == []
+    assert faults(site(tmp_path, GOOD.replace("{map}", name))) == []
 
 
 def test_a_map_before_the_filter_is_a_fault(tmp_path: Path) -> None:
