@@ -103,9 +103,7 @@ class Holder:
             return _nobody(f"the snapshot is of {self._published:%Y-%m-%d %H:%M} UTC, in the future: nobody is safe.")
         if now - self._published > self._max_age:
             return _nobody(f"the snapshot is of {self._published:%Y-%m-%d %H:%M} UTC, too old: nobody is safe.")
-        # Whatever was published was made by then, also where the clock that made it goes before this one.
-        at = max(now, self._published)
-        return policy.decide(self._snapshot.candidate(sender, recipient), self._snapshot.settings, at)
+        return policy.decide(self._snapshot.candidate(sender, recipient), self._snapshot.settings, now)
 
 
 def _nobody(why: str) -> Decision:
