@@ -65,14 +65,14 @@ class Prover:
         work = spf.Work()
         found = await spf.check(self._resolver, client, sender, helo, self._timeout, work=work)
         if not found.authenticated:
-            return _too_much(found) if work.is_exceeded else _unproven(found)
+            return _too_much(found, work) if work.is_exceeded else _unproven(found)
         reach = await spf.measure(self._resolver, client, sender, helo, work)
         if reach.share > MAX_SHARE[client.version]:
             return _too_wide(found, f"{reach.share:.1%} of all public IPv{client.version} addresses")
         if not reach.is_whole and await self._permits_strangers(client.version, sender, helo, work):
             return _too_wide(found, "clients drawn at random")
         if work.is_exceeded:
-            return _too_much(found)
+            return _too_much(found, work)
         return Proven(Proof.HOLDS, _told(found))
 
     async def _permits_strangers(self, version: int, sender: str, helo: str, work: spf.Work) -> bool:
@@ -104,9 +104,9 @@ def _too_wide(found: Outcome, whom: str) -> Proven:
     return Proven(Proof.FAILS, f"{text}.", text)
 
 
-def _too_much(found: Outcome) -> Proven:
+def _too_much(found: Outcome, work: spf.Work) -> Proven:
     text = f"the SPF record of {found.domain} proves nothing: {spf.TOO_MUCH_WORK}"
-    return Proven(Proof.FAILS, f"{text[0].upper()}{text[1:]}.", text)
+    return Proven(Proof.CANNOT_TELL if work.is_slow else Proof.FAILS, f"{text[0].upper()}{text[1:]}.", text)
 
 
 def _public_addresses(version: int) -> Iterator[IPv4Address | IPv6Address]:

@@ -36,7 +36,8 @@ _MAX_QUERIES = 150
 _MAX_WORK = 16_384
 """Octets of records, with their macros, of one evaluation."""
 MAX_PROOF = 4 * _MAX_WORK
-"""The same of all that is evaluated about one mail: over and over until every DNS answer is there, and for others."""
+"""The same of all that is evaluated about one mail, for its client and for others; and, apart from it, of all that was
+begun and lacked a DNS answer. What lies in a cache must not decide whether a record can be evaluated."""
 _READ_AGAIN = 4
 """Parts of the first time's cost that a record's octets cost when they are read again, without parsing."""
 _VALUE_COSTS = 8
@@ -88,11 +89,15 @@ class Outcome(NamedTuple):
 
 
 class Work:
-    """What evaluating may cost about one mail, and what it has parsed so far. ``limit`` is in octets of record."""
+    """What evaluating may cost about one mail, and what it has parsed so far. ``limit`` is in octets of record.
+
+    ``begun`` is what was spent on evaluations that have to begin again; it has the same limit.
+    """
 
     def __init__(self, limit: int = MAX_PROOF) -> None:
         self.limit = limit
         self.spent = 0
+        self.begun = 0
         self.evaluations = 0
         self.ranges: dict[tuple[str, int], Ranges] = {}
         self.mechanisms: dict[tuple[str, str], tuple[Any, ...]] = {}
@@ -102,7 +107,17 @@ class Work:
     @property
     def is_exceeded(self) -> bool:
         """Whether something was left undone: nothing that was found then is a proof."""
-        return self.spent > self.limit
+        return self.spent > self.limit or self.is_slow
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether that was for want of DNS answers, which may be there at the next try."""
+        return self.begun > self.limit
+
+    def begin_again(self, spent: int) -> None:
+        """Count what was spent since ``spent`` as spent on what lacked an answer."""
+        self.begun += self.spent - spent
+        self.spent = spent
 
     def spend(self, cost: int) -> None:
         """Raises pyspf's PermError where that is more than is left."""
@@ -232,10 +247,12 @@ async def _answered(resolver: Resolver, work: Work, evaluation: Callable[[_Answe
     while len(answers) < _MAX_QUERIES:
         await asyncio.sleep(0)
         work.evaluations += 1
+        spent = work.spent
         try:
             return evaluation(answers)
         except _MissingError as missing:
             keys = missing.keys
+            work.begin_again(spent)
         answers.update(zip(keys, await asyncio.gather(*(resolver.query(*key) for key in keys)), strict=True))
     return None
 
