@@ -1,5 +1,6 @@
 """The policy's one table: each row, its words, and the whole against a naive second statement of the README's table."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -234,7 +235,7 @@ def test_an_entry_is_dated_by_when_it_was_first_seen() -> None:
     candidate = asked("x@partner.example", recipient=DESK)._replace(entries=(entry,))
     told = f"{DESK} has x@partner.example among its {UserList.SAFE_SENDERS.title} (first seen {entry.since:%Y-%m-%d})"
     assert decide(candidate, OWN, NOW).sentence == f"{told}."
-    old = decide(candidate, OWN._replace(max_age=timedelta(days=1)), NOW)
+    old = decide(candidate, replace(OWN, max_age=timedelta(days=1)), NOW)
     assert old.sentence == f"{told}, but that is too long ago ([policy] max_age)."
 
 
