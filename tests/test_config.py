@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from safelist import config
-from safelist.cli.terminal import target_sections
+from safelist.cli.configuration import target_sections
 from safelist.collector.secret import read_secret
 from safelist.entry import ALL_LISTS, UserList
 from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError

@@ -8,12 +8,14 @@ import sys
 import traceback
 
 import typer
+from typer.core import TyperGroup
 
 from safelist import errors
-from safelist.cli import audit, check, config, db, demo, filter, forget, init, override, publish, sync
+from safelist.cli.commands import COMMANDS
+from safelist.cli.deferred import build
 from safelist.cli.terminal import complain, version_option
 
-app = typer.Typer(
+_app = typer.Typer(
     name="safelist",
     help="Outlook's safe senders, collected over EWS and published to the filters that reject by DNS blocklists.",
     no_args_is_help=True,
@@ -21,18 +23,13 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: no option name is ever cut
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.callback()(version_option)
-app.command()(init.init)
-app.add_typer(config.app, name="config")
-app.add_typer(db.app, name="db")
-app.command()(sync.sync)
-app.command()(publish.publish)
-app.command()(check.check)
-app.add_typer(audit.app, name="audit")
-app.add_typer(override.app, name="override")
-app.command()(forget.forget)
-app.add_typer(filter.app, name="filter")
-app.command()(demo.demo)
+_app.callback()(version_option)
+
+
+def command() -> TyperGroup:
+    """The ``safelist`` command itself."""
+    return build(_app, COMMANDS)
+
 
 # The public base of every mistake on the command line, whether typer brings its own click or uses the installed one.
 _CommandLineError = typer.BadParameter.__mro__[2]
@@ -51,7 +48,9 @@ def main() -> None:
 def _code() -> int:
     width = shutil.get_terminal_size((_UNSEEN_WIDTH, 24)).columns
     try:
-        code = app(prog_name="safelist", standalone_mode=False, terminal_width=width, max_content_width=width)
+        code = command().main(
+            prog_name="safelist", standalone_mode=False, terminal_width=width, max_content_width=width
+        )
     except errors.SafelistError as error:
         complain(str(error))
         code = error.exit_code

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from safelist.cli.configuration import load_config
 from safelist.cli.remarks import report
-from safelist.cli.terminal import ConfigOption, JsonOption, load_config
+from safelist.cli.terminal import ConfigOption, JsonOption
 from safelist.errors import SafelistError, UnavailableError, UsageError
 from safelist.filter import probe
 from safelist.filter.placement import Remark, doors, merged, policy_addresses, server_errors

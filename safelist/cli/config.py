@@ -7,22 +7,15 @@ from typing import Any
 import typer
 
 from safelist import config, store
-from safelist.cli.terminal import ConfigOption, JsonOption, complain, load_config, now, print_json, say, shown
+from safelist.cli.configuration import load_config
+from safelist.cli.terminal import ConfigOption, JsonOption, complain, now, print_json, say, shown
 from safelist.config import Config
 from safelist.errors import EX_CONFIG, ConfigError, SafelistError
 from safelist.policy import Settings
 from safelist.publisher import publish as publisher
 from safelist.publisher.targets import STORE_TARGETS, TARGETS
 
-app = typer.Typer(help="The configuration.", no_args_is_help=True, rich_markup_mode=None)
 
-
-@app.callback()
-def _group() -> None:
-    """The configuration."""
-
-
-@app.command()
 def check(config_file: ConfigOption = None, json: JsonOption = False) -> None:
     """Report every fault of the configuration and of the files that it names; asks no Exchange and changes nothing."""
     path = config_file or config.default_path()

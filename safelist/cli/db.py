@@ -1,15 +1,11 @@
 """``safelist db``: the schema of the aggregate, and a recount of what is maintained in it."""
 
-import typer
-
 from safelist import store
-from safelist.cli.terminal import ConfigOption, JsonOption, load_config, now, print_json, say
+from safelist.cli.configuration import load_config
+from safelist.cli.terminal import ConfigOption, JsonOption, now, print_json, say
 from safelist.errors import TemporaryError
 
-app = typer.Typer(help="The database of the aggregate.", no_args_is_help=True, rich_markup_mode=None)
 
-
-@app.command()
 def upgrade(config_file: ConfigOption = None, json: JsonOption = False) -> None:
     """Create the database or bring its schema to this version; nothing in it is lost."""
     url = load_config(config_file).database.url
@@ -21,7 +17,6 @@ def upgrade(config_file: ConfigOption = None, json: JsonOption = False) -> None:
     say(f"{store.shown_url(url)}: {'already at' if before == after else 'upgraded to'} schema {after}")
 
 
-@app.command()
 def verify(config_file: ConfigOption = None, json: JsonOption = False) -> None:
     """Recount how many mailboxes trust each sender and compare with the maintained counts."""
     with store.open_store(load_config(config_file).database.url) as opened:

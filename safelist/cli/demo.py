@@ -12,10 +12,11 @@ import typer
 
 from safelist import audit, store
 from safelist.cli.audit.who import print_sender
+from safelist.cli.configuration import load_config
 from safelist.cli.init import write_new
 from safelist.cli.publish import as_json, end, publish_all
 from safelist.cli.sync import run
-from safelist.cli.terminal import JsonOption, complain, load_config, now, print_json
+from safelist.cli.terminal import JsonOption, complain, now, print_json
 from safelist.config import Config, toml
 from safelist.errors import UnavailableError, UsageError
 from safelist.publisher import program

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from safelist import store
-from safelist.cli.terminal import ConfigOption, JsonOption, actor, addresses_in, load_config, now, print_json, say
+from safelist.cli.configuration import addresses_in, load_config
+from safelist.cli.terminal import ConfigOption, JsonOption, actor, now, print_json, say
 from safelist.collector.belief import Outcome
 from safelist.entry import ALL_LISTS
 from safelist.errors import UsageError

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from safelist import config, store
-from safelist.cli.terminal import ConfigOption, JsonOption, complain, print_json, say, target_sections
+from safelist.cli.configuration import target_sections
+from safelist.cli.terminal import ConfigOption, JsonOption, complain, print_json, say
 from safelist.errors import PermissionDeniedError, UnavailableError
 
 

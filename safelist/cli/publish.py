@@ -9,7 +9,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from safelist import store
-from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, load_config, now, print_json, say
+from safelist.cli.configuration import load_config
+from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, now, print_json, say
 from safelist.config import Config
 from safelist.errors import ConfigError, SafelistError, UsageError, worst
 from safelist.policy import Candidate, Settings

@@ -15,19 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safelist import store
 from safelist.cli import leavers
 from safelist.cli import publish as publishing
+from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.problems import one_line_a_cause
-from safelist.cli.terminal import (
-    ConfigOption,
-    JsonOption,
-    actor,
-    addresses_in,
-    complain,
-    load_config,
-    now,
-    print_json,
-    say,
-    shown,
-)
+from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, now, print_json, say, shown
 from safelist.collector.belief import Outcome
 from safelist.collector.failure import FetchError
 from safelist.config import Collect, Config, ListType

@@ -8,7 +8,9 @@ import typer
 
 from safelist import audit, store
 from safelist.cli.audit.asked import list_name, moment_of, parse_time, print_answer
-from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, load_config, now, print_table
+from safelist.cli.configuration import load_config
+from safelist.cli.table import print_table
+from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, now
 from safelist.errors import UsageError
 from safelist.override import Override, sentence
 from safelist.store import Moment, Store

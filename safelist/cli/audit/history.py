@@ -16,16 +16,9 @@ from safelist.cli.audit.asked import (
     print_answer,
     refuse_never_collected,
 )
-from safelist.cli.terminal import (
-    ConfigOption,
-    CsvOption,
-    JsonOption,
-    addresses_in,
-    complain,
-    load_config,
-    now,
-    print_table,
-)
+from safelist.cli.configuration import addresses_in, load_config
+from safelist.cli.table import print_table
+from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, now
 from safelist.errors import UsageError
 from safelist.override import Override, sentence
 from safelist.sender import Form

@@ -7,16 +7,9 @@ import typer
 
 from safelist import audit, store
 from safelist.cli.audit.asked import HOLDING, AtOption, holding_row, moment_of, never_collected, print_answer, remarks
-from safelist.cli.terminal import (
-    ConfigOption,
-    CsvOption,
-    JsonOption,
-    day,
-    load_config,
-    now,
-    print_json,
-    print_table,
-)
+from safelist.cli.configuration import load_config
+from safelist.cli.table import print_table
+from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, day, now, print_json
 from safelist.entry import Holding
 from safelist.errors import UsageError
 from safelist.policy import Reason

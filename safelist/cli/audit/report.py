@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from safelist import store
-from safelist.cli.terminal import ConfigOption, load_config, now, say
+from safelist.cli.configuration import load_config
+from safelist.cli.terminal import ConfigOption, now, say
 from safelist.errors import PermissionDeniedError, TamperedError, UnavailableError
 from safelist.publisher.targets import NAMES
 

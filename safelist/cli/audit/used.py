@@ -8,7 +8,9 @@ import typer
 
 from safelist import policy, store, used
 from safelist.cli.audit.asked import print_answer
-from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, load_config, now, print_table
+from safelist.cli.configuration import load_config
+from safelist.cli.table import print_table
+from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, now
 from safelist.config import Config
 from safelist.errors import ConfigError
 from safelist.publisher.targets import snapshot

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from safelist import store
-from safelist.cli.terminal import ConfigOption, JsonOption, load_config, print_json
+from safelist.cli.configuration import load_config
+from safelist.cli.terminal import ConfigOption, JsonOption, print_json
 from safelist.errors import TamperedError, UsageError
 
 

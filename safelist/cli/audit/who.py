@@ -16,17 +16,9 @@ from safelist.cli.audit.asked import (
     remarks,
     said,
 )
-from safelist.cli.terminal import (
-    ConfigOption,
-    CsvOption,
-    JsonOption,
-    complain,
-    day,
-    load_config,
-    now,
-    print_table,
-    shown,
-)
+from safelist.cli.configuration import load_config
+from safelist.cli.table import print_table
+from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, day, now, shown
 from safelist.errors import UsageError
 from safelist.override import sentence
 

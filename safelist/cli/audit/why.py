@@ -17,17 +17,9 @@ from safelist.cli.audit.asked import (
     remarks,
     said,
 )
-from safelist.cli.terminal import (
-    ConfigOption,
-    CsvOption,
-    JsonOption,
-    addresses_in,
-    day,
-    load_config,
-    now,
-    print_table,
-    shown,
-)
+from safelist.cli.configuration import addresses_in, load_config
+from safelist.cli.table import print_table
+from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, day, now, shown
 from safelist.config import Config
 from safelist.override import Override, scope_sentence
 from safelist.policy import Decision, Reason, Settings

@@ -7,7 +7,8 @@ import typer
 
 from safelist import sender as senders
 from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_filter, resolver_of
-from safelist.cli.terminal import JsonOption, now, print_json, print_table, shown
+from safelist.cli.table import print_table
+from safelist.cli.terminal import JsonOption, now, print_json, shown
 from safelist.errors import UsageError
 from safelist.filter.answering import Service, mail_of
 from safelist.filter.decision import Facts, Found, Verdict

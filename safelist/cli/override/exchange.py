@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from safelist import override_file, store
+from safelist.cli.configuration import load_config
 from safelist.cli.override.asked import (
     FROM_WHEN,
     Manner,
@@ -19,17 +20,7 @@ from safelist.cli.override.asked import (
     recorded_actor,
 )
 from safelist.cli.override.notes import Context, notes
-from safelist.cli.terminal import (
-    ActorOption,
-    ConfigOption,
-    CsvOption,
-    JsonOption,
-    complain,
-    load_config,
-    now,
-    print_json,
-    shown,
-)
+from safelist.cli.terminal import ActorOption, ConfigOption, CsvOption, JsonOption, complain, now, print_json, shown
 from safelist.errors import PermissionDeniedError, UsageError
 from safelist.override import sentence
 from safelist.override_file import Content, Fault, Format, Row, place

@@ -7,6 +7,7 @@ import typer
 
 from safelist import override_file, store
 from safelist.cli.audit.asked import override_row
+from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.override.asked import (
     FROM_WHEN,
     DomainOption,
@@ -25,17 +26,7 @@ from safelist.cli.override.asked import (
     recorded_actor,
 )
 from safelist.cli.override.notes import Context, notes
-from safelist.cli.terminal import (
-    ActorOption,
-    ConfigOption,
-    JsonOption,
-    addresses_in,
-    complain,
-    load_config,
-    now,
-    print_json,
-    shown,
-)
+from safelist.cli.terminal import ActorOption, ConfigOption, JsonOption, complain, now, print_json, shown
 from safelist.errors import UsageError
 from safelist.override import Authentication, Effect, Level, Terms, sentence
 from safelist.override_file import Ground, MisfitError

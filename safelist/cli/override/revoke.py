@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from safelist import store
+from safelist.cli.configuration import load_config
 from safelist.cli.override.asked import FROM_WHEN, ReasonOption, plain_text, recorded_actor
-from safelist.cli.terminal import ActorOption, ConfigOption, JsonOption, load_config, now, print_json
+from safelist.cli.terminal import ActorOption, ConfigOption, JsonOption, now, print_json
 from safelist.errors import UsageError
 from safelist.override import sentence
 from safelist.sender import Pattern, parse

