@@ -16,12 +16,11 @@ from safelist.publisher.publish import alone, locate
 from safelist.publisher.targets import snapshot
 from safelist.snapshot import Snapshot
 from safelist.store import lockfile
-from tests.publisher.site import INSTALLED, NOW, many, names, state, write
+from tests.publisher.site import INSTALLED, NOW, fill, many, names, needs_root, state, write
 from tests.publisher.test_publish import open_directory
 
 __all__ = ["open_directory"]
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users and mount: sudo make test")
 
 HOLD = """
 import fcntl, os, sys
@@ -100,26 +99,6 @@ def test_the_second_is_told_who_is_first_and_does_not_wait_for_ever(tmp_path: Pa
     with alone(place), pytest.raises(TemporaryError, match=who), alone(place, 0.2):
         pass
     assert names(tmp_path) == []
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 128 KiB."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=128k,mode=755", "tmpfs", str(tmp_path)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
-
-
-def fill(disk: Path) -> None:
-    with (disk / "ballast").open("wb", buffering=0) as file:
-        try:
-            while file.write(b"x" * 4096):
-                pass
-        except OSError:
-            return
 
 
 @needs_root

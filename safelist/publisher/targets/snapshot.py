@@ -89,7 +89,7 @@ def publish(
                 if not allow_shrink:
                     _refuse_shrink(place, before, after)
                 if not dry_run and (before is None or before.made.digest != made.digest):
-                    _admit(new, chosen.group)
+                    _admit(new, chosen.group, place.text)
                     new.replace(place.text)
                     sync(place.text.parent)
                 return _published(place, before, after, chosen.group, dry_run=dry_run)
@@ -171,10 +171,14 @@ def _refuse_shrink(place: Place, before: _State | None, after: _State) -> None:
         )
 
 
-def _admit(path: Path, group: str | None) -> None:
-    """Let the filter's group read the file, and nobody else."""
+def _admit(path: Path, group: str | None, old: Path) -> None:
+    """Let the filter's group read the file, and nobody else; where none is configured, that of the ``old`` file."""
     path.chmod(0o640)
-    if group is not None and path.stat().st_gid != (wanted := _gid(group)):
+    wanted = _gid(group)
+    if wanted == -1:
+        with suppress(FileNotFoundError):
+            wanted = old.stat().st_gid
+    if wanted not in (-1, path.stat().st_gid):
         os.chown(path, -1, wanted)
 
 
@@ -190,6 +194,6 @@ def _published(
 ) -> Published:  # fmt: skip
     changed = before is None or before.made.digest != after.made.digest
     if not changed and not dry_run:
-        _admit(place.text, group)
+        _admit(place.text, group, place.text)
         os.utime(place.text)  # its age is the time since it was last known to be right
     return Published(NAME, place.named, after.made.entries, (), changed, (), (), after.made.digest)

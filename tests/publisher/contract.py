@@ -1,0 +1,57 @@
+"""What the contract suite has to know of a target: a section of the configuration, and how its filter reads it back."""
+
+import subprocess
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from safelist import sender
+from safelist.policy import decide
+from safelist.publisher.targets import postfix, snapshot
+from safelist.snapshot import Snapshot
+from tests.publisher.site import INSTALLED, POSTMAP, needs_postmap
+
+Reader = Callable[[Path, Iterable[str]], set[str]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """``read``: which of these senders the filter that reads the file takes for safe, whoever the recipient is."""
+
+    name: str
+    target: str
+    read: Reader
+    keys: dict[str, Any] = field(default_factory=dict)
+    marks: tuple[Any, ...] = ()
+
+    def section(self, directory: Path, **more: Any) -> dict[str, Any]:
+        return {"path": directory / "safelist", **self.keys, **more}
+
+
+def _asked(map_type: str) -> Reader:
+    def read(path: Path, senders: Iterable[str]) -> set[str]:
+        assert POSTMAP
+        given = "".join(f"{each}\n" for each in senders).encode()
+        done = subprocess.run([POSTMAP, "-q", "-", f"{map_type}:{path}"], input=given, capture_output=True, check=False)
+        assert done.returncode in (0, 1), done.stderr
+        found = (line.split(b"\t") for line in done.stdout.splitlines())
+        return {key.decode() for key, result in found if result == b"permit_auth_destination"}
+
+    return read
+
+
+def _decided(path: Path, senders: Iterable[str]) -> set[str]:
+    with Snapshot(path) as found:
+        at = datetime.now(UTC)
+        return {each for each in senders if decide(found.candidate(sender.parse(each), None), found.settings, at).safe}
+
+
+CASES = [
+    *(
+        Case(f"postfix, {kind}", postfix.NAME, _asked(kind), {"map_type": kind}, (needs_postmap,))
+        for kind in ("texthash", *INSTALLED)
+    ),
+    Case("filter", snapshot.NAME, _decided),
+]

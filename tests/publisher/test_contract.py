@@ -1,0 +1,374 @@
+"""What every target has to do, whatever its filter: each in the registry passes all of this."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from safelist import config, sender, store
+from safelist.cli.configuration import target_sections
+from safelist.cli.publish import Failed, publish_all
+from safelist.config import toml
+from safelist.entry import ALL_LISTS, Entry, UserList
+from safelist.errors import ConfigError, SafelistError, TemporaryError, UnavailableError
+from safelist.override import Effect, Terms
+from safelist.publisher.publish import alone, locate
+from safelist.publisher.target import Published
+from safelist.publisher.targets import NAMES
+from safelist.store import Store
+from tests.postfix.servers import until
+from tests.publisher.contract import CASES, Case
+from tests.publisher.site import fill, names, needs_root, state
+from tests.store.samples import NOW, SEEN
+
+SENDERS = [f"friend{number:02}@aol.com" for number in range(30)]
+every_target = pytest.mark.parametrize("case", [pytest.param(it, id=it.name, marks=it.marks) for it in CASES])
+needs_hook = pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(it, id=it.name, marks=it.marks)
+        for it in CASES
+        if "on_change" in target_sections()[it.target].model_fields
+    ],
+)
+
+
+@dataclass
+class Site:
+    """A database and a configuration with that one target, whose files lie in ``files``."""
+
+    case: Case
+    directory: Path
+    files: Path
+    store: Store
+
+    @property
+    def path(self) -> Path:
+        return Path(self.case.section(self.files)["path"])
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "safelist.toml"
+
+    def configure(self, **more: Any) -> None:
+        keys = "".join(f"{key} = {toml(value)}\n" for key, value in self.case.section(self.files, **more).items())
+        self.config.write_text(
+            f"[database]\nurl = {toml(self.url)}\n[policy]\nquorum = 2\n"
+            f'[mailboxes]\naddresses = ["desk@corp.example"]\n[publish.{self.case.target}]\n{keys}'
+        )
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.directory}/safelist.db"
+
+    def trust(self, *senders: str) -> None:
+        """Two mailboxes trust them, and nobody else."""
+        run = self.store.begin_run(NOW, "sync", "root")
+        held = frozenset(Entry(UserList.SAFE_SENDERS, sender.parse(each)) for each in senders)
+        for name in ("desk", "front"):
+            mailbox = f"{name}@corp.example"
+            self.store.record(run, mailbox, SEEN._replace(owner=mailbox), held, ALL_LISTS, NOW)
+        self.store.end_run(run, NOW, {}, None)
+
+    def run(self, **options: bool) -> Published | Failed:
+        loaded = config.load(self.config, target_sections())
+        (done,) = publish_all(self.store, loaded, [], json=True, **options)
+        return done
+
+    def publish(self, **options: bool) -> Published:
+        done = self.run(**options)
+        assert isinstance(done, Published), done
+        return done
+
+    def fault(self, **options: bool) -> SafelistError:
+        done = self.run(**options)
+        found = done.error if isinstance(done, Failed) else done.failed
+        assert isinstance(found, SafelistError), done
+        return found
+
+    def safe(self) -> set[str]:
+        return self.case.read(self.path, SENDERS)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(self._line(*arguments), env=self._environment, stdin=subprocess.DEVNULL, text=True)
+
+    @staticmethod
+    def has_open(pid: int, ending: str) -> bool:
+        """Whether a process has a file of that ending open."""
+        try:
+            return any(each.readlink().name.endswith(ending) for each in Path(f"/proc/{pid}/fd").iterdir())
+        except OSError:  # one that was closed meanwhile
+            return False
+
+    def _line(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "safelist", *arguments, "--config", str(self.config)]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "HOME": str(self.directory)}
+
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            self._line(*arguments), env=self._environment, capture_output=True, text=True, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def site(case: Case, tmp_path: Path) -> Iterator[Site]:
+    files = tmp_path / "files"
+    files.mkdir()
+    yield from _site(case, tmp_path, files)
+
+
+def _site(case: Case, directory: Path, files: Path) -> Iterator[Site]:
+    url = f"sqlite:///{directory}/safelist.db"
+    store.upgrade(url)
+    with store.open_store(url) as opened:
+        made = Site(case, directory, files, opened)
+        made.configure()
+        yield made
+
+
+def test_every_target_is_in_the_suite() -> None:
+    assert {case.target for case in CASES} == set(NAMES)
+
+
+@every_target
+def test_the_filter_reads_who_is_safe(site: Site) -> None:
+    site.trust(*SENDERS[:3])
+    done = site.publish()
+    assert (done.changed, site.safe()) == (True, set(SENDERS[:3]))
+    site.trust(*SENDERS[1:4])
+    assert site.publish().changed
+    assert site.safe() == set(SENDERS[1:4])
+
+
+@every_target
+def test_a_dry_run_writes_nothing(site: Site) -> None:
+    site.trust(*SENDERS[:3])
+    assert site.publish(dry_run=True).changed
+    assert names(site.files) == []
+    site.publish()
+    before = state(site.files)
+    site.trust(SENDERS[5])
+    assert site.publish(dry_run=True).changed
+    assert state(site.files) == before
+    assert site.store.last_publication(site.case.target, str(site.path)) is not None
+
+
+@every_target
+def test_what_has_not_changed_is_not_written_again(site: Site) -> None:
+    site.trust(*SENDERS[:3])
+    first = site.publish()
+    before = {name: (inode, data) for name, (inode, _, data) in state(site.files).items()}
+    again = site.publish()
+    assert (again.changed, again.file_digest) == (False, first.file_digest)
+    assert {name: (inode, data) for name, (inode, _, data) in state(site.files).items()} == before
+
+
+@every_target
+def test_a_file_that_somebody_else_wrote_is_left_alone(site: Site) -> None:
+    site.path.write_bytes(b"friend@aol.com OK\n" * 100)
+    before = state(site.files)
+    for options in ({}, {"dry_run": True}, {"allow_shrink": True}):
+        error = site.fault(**options)
+        assert isinstance(error, ConfigError)
+        assert str(site.path) in str(error)
+    assert state(site.files) == before
+    assert site.command("config", "check").returncode == 78
+    assert state(site.files) == before
+
+
+@every_target
+def test_a_sudden_shrink_is_refused_unless_it_is_allowed(site: Site) -> None:
+    site.trust(*SENDERS)
+    site.publish()
+    site.trust(SENDERS[0])
+    before = state(site.files)
+    for options in ({}, {"dry_run": True}):
+        error = site.fault(**options)
+        assert isinstance(error, TemporaryError)
+        assert "--allow-shrink" in str(error)
+    assert state(site.files) == before
+    assert site.publish(allow_shrink=True).changed
+    assert site.safe() == {SENDERS[0]}
+
+
+@every_target
+def test_mode_and_group_are_kept(site: Site) -> None:
+    site.trust(*SENDERS[:3])
+    site.publish()
+    (mode, group) = 0o640, os.getgroups()[-1] if os.getuid() else 12345
+    for path in site.files.iterdir():
+        path.chmod(mode)
+        os.chown(path, -1, group)
+    site.trust(*SENDERS[:4])
+    site.publish()
+    assert {(path.stat().st_mode & 0o777, path.stat().st_gid) for path in site.files.iterdir()} == {(mode, group)}
+
+
+@every_target
+def test_a_link_is_followed_or_refused_and_never_replaced(site: Site) -> None:
+    elsewhere = site.directory / "elsewhere"
+    elsewhere.mkdir()
+    site.path.symlink_to(elsewhere / "real")
+    site.trust(*SENDERS[:3])
+    done = site.run()
+    assert site.path.is_symlink()
+    if isinstance(done, Failed):
+        assert isinstance(done.error, ConfigError)
+        assert names(elsewhere) == []
+    else:
+        assert (elsewhere / "real").is_file()
+        assert site.safe() == set(SENDERS[:3])
+
+
+@pytest.fixture
+def site_on_a_small_disk(case: Case, small_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    yield from _site(case, tmp_path_factory.mktemp("store"), small_disk)
+
+
+@needs_root
+@every_target
+def test_on_a_full_disk_what_is_there_stays_in_use(site_on_a_small_disk: Site) -> None:
+    site = site_on_a_small_disk
+    site.trust(*SENDERS[:3])
+    site.publish()
+    fill(site.files)
+    before = state(site.files)
+    site.trust(*(f"a{number}@{'x' * 50}.example" for number in range(3000)), *SENDERS[:3])
+    error = site.fault()
+    assert isinstance(error, UnavailableError)
+    assert "No space left on device" in str(error)
+    assert (state(site.files), site.safe()) == (before, set(SENDERS[:3]))
+
+
+@every_target
+def test_a_second_publication_waits_for_the_first(site: Site) -> None:
+    site.trust(*SENDERS[:3])
+    with alone(locate(site.path, None)):
+        second = site.start("publish")
+        assert until(lambda: site.has_open(second.pid, ".lock"))
+        assert [name for name in names(site.files) if not name.endswith(".lock")] == []
+    assert second.wait(60) == 0
+    assert site.safe() == set(SENDERS[:3])
+
+
+@every_target
+def test_who_is_left_out_is_said_and_why_asks_for_it(site: Site) -> None:
+    """An override that blocks a sender for one recipient is kept by a target that knows recipients."""
+    site.trust(*SENDERS[:3])
+    site.store.make_overrides(
+        [Terms(Effect.BLOCK, sender.parse(SENDERS[0]), "x", sender.parse("desk@corp.example"))], NOW, "root"
+    )
+    done = site.publish()
+    left_out = {refused.pattern.text: refused.why for refused in done.refused}
+    why = json.loads(site.command("audit", "why", SENDERS[0], "--json").stdout)["left_out"]
+    assert why.get(site.case.target) == left_out.get(SENDERS[0])
+    assert (SENDERS[0] in site.safe()) == (not left_out)
+    assert site.safe() >= {SENDERS[1], SENDERS[2]}
+
+
+@needs_hook
+def test_the_hook_runs_once_for_a_change_and_again_where_it_failed(site: Site) -> None:
+    runs, broken = site.directory / "runs", site.directory / "broken"
+    script = f"echo x >> {runs}; test ! -e {broken}"
+    site.configure(on_change=["sh", "-c", script])
+    site.trust(*SENDERS[:3])
+
+    def count() -> int:
+        return runs.read_text().count("x") if runs.exists() else 0
+
+    site.publish(dry_run=True)
+    assert count() == 0
+    site.publish()
+    site.publish()
+    assert count() == 1
+    broken.touch()
+    site.trust(*SENDERS[:4])
+    assert "on_change" in str(site.fault())
+    assert site.safe() == set(SENDERS[:4]), "the file is written all the same"
+    assert "on_change" in str(site.fault())
+    broken.unlink()
+    site.publish()
+    site.publish()
+    assert count() == 4
+
+
+@every_target
+def test_config_check_says_what_is_wrong_and_what_is_not_published_and_writes_nothing(site: Site) -> None:
+    found = json.loads(site.command("config", "check", "--json").stdout)
+    assert [fault for fault in found["faults"] if "publish." in fault] == []
+    assert [note for note in found["notes"] if f"publish.{site.case.target}: " in note and "safelist publish" in note]
+    assert names(site.files) == []
+    site.files.rmdir()
+    done = site.command("config", "check")
+    assert done.returncode == 78
+    assert str(site.files) in done.stderr
+
+
+@every_target
+def test_it_is_in_the_history_and_in_the_json(site: Site) -> None:
+    site.trust(*SENDERS[:3])
+    done = site.command("publish", "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)
+    assert (row["target"], row["path"], row["changed"], row["error"]) == (site.case.target, str(site.path), True, None)
+    history = json.loads(site.command("audit", "history", "--json").stdout)
+    assert [event["what"] for event in history if event["what"] == "published"] == ["published"]
+
+
+WATCHED = ("os.rename", "open", "os.mkdir", "os.remove", "os.chmod", "shutil.rmtree", "subprocess.Popen")
+
+
+def publish_until_killed(site: Site, at: int) -> int:
+    """Publish in another process, which is killed when it touches the directory the ``at``-th time. How it ended."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    seen = 0
+
+    def kill(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal seen
+        if event in WATCHED and any(str(site.files) in str(each) for each in arguments[:2]):
+            seen += 1
+            if seen == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    code = 1
+    try:
+        with store.open_store(site.url) as opened:
+            sys.addaudithook(kill)
+            (done,) = publish_all(opened, config.load(site.config, target_sections()), [], json=True)
+            code = 0 if isinstance(done, Published) else 1
+    finally:
+        os._exit(code)
+
+
+@every_target
+def test_a_kill_at_any_point_leaves_the_old_or_the_new_and_the_next_run_mends_it(site: Site) -> None:
+    """At every file that is opened, renamed or removed in the directory, one publication after the other."""
+    old, new = set(SENDERS[:3]), set(SENDERS[2:6])
+    killed = 0
+    for at in range(1, 200):
+        site.trust(*old)
+        site.publish()
+        site.trust(*new)
+        code = publish_until_killed(site, at)
+        assert site.safe() in (old, new), at
+        site.publish()
+        assert site.safe() == new, at
+        assert [name for name in names(site.files) if ".new-" in name or name.endswith(".lock")] == []
+        if code != -signal.SIGKILL:
+            assert code == 0
+            break
+        killed += 1
+    assert 3 < killed < 199
