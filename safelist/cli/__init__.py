@@ -91,10 +91,16 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG)
+
+
 def _report_unforeseen(error: Exception) -> int:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO) and error.filename is None:
-        _drop_output()
-        complain(f"the output cannot be written: {error.strerror}")
+    if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+        if error.filename is None:
+            _drop_output()
+        complain(
+            f"{error.filename or 'the output'}: cannot be written: {error.strerror}; make room, or look at that disk"
+        )
         return errors.EX_UNAVAILABLE
     if isinstance(error, _CommandLineError):
         error.show()  # type: ignore[attr-defined] # click's ClickException

@@ -340,8 +340,8 @@ def test_config_check_looks_at_what_the_file_points_to(safelist: Command, server
 def test_closed_and_full_outputs(safelist: Command) -> None:
     environment = os.environ | {"SAFELIST_CONFIG": str(safelist.config)}
 
-    def run(line: str) -> subprocess.CompletedProcess[bytes]:
-        command = line.replace("safelist", f"{sys.executable} -m safelist", 1)
+    def run(line: str, first: str = "") -> subprocess.CompletedProcess[bytes]:
+        command = first + line.replace("safelist", f"{sys.executable} -m safelist", 1)
         return subprocess.run(["bash", "-c", command], env=environment, capture_output=True, check=False)
 
     assert run("safelist sync >&-").returncode == 0
@@ -349,7 +349,10 @@ def test_closed_and_full_outputs(safelist: Command) -> None:
     assert (closed.returncode, json.loads(closed.stdout)["problem"]) == (0, None)
     full = run("safelist --version >/dev/full")
     assert full.returncode == 69
-    assert b"cannot be written" in full.stderr
+    assert b"the output: cannot be written: No space left on device" in full.stderr
+    limited = run(f"safelist --version >{safelist.directory}/limited", first="ulimit -f 0; ")
+    assert limited.returncode == 69
+    assert b"the output: cannot be written: File too large" in limited.stderr
 
 
 def test_config_check_as_json(safelist: Command) -> None:
