@@ -9,10 +9,10 @@ import pytest
 from safelist import config, errors, policy
 from safelist.cli.commands import COMMANDS
 from safelist.cli.deferred import Group
-from safelist.collector.belief import Outcome
 from safelist.collector.ews import Reason
 from safelist.filter import decision
 from safelist.sender import Refusal
+from safelist.store import Outcome
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

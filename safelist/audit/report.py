@@ -19,12 +19,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import safelist
 from safelist import domains, policy
 from safelist.audit import verp
-from safelist.collector.belief import Outcome
 from safelist.entry import TRUSTING_LISTS, UserList
 from safelist.override import Authentication, Effect, Override, scope_sentence, subject_sentence
 from safelist.policy import Candidate, Decision, Reason, Settings
 from safelist.sender import Form, Pattern, covers, domain_of
-from safelist.store import MailboxState, Store, Totals, Verified
+from safelist.store import MailboxState, Outcome, Store, Totals, Verified
 
 MOST_TRUSTED = 50
 MOST_SAFE = 1000

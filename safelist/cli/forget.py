@@ -7,10 +7,9 @@ import typer
 from safelist import store
 from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.terminal import ConfigOption, JsonOption, actor, now, print_json, say
-from safelist.collector.belief import Outcome
 from safelist.entry import ALL_LISTS
 from safelist.errors import UsageError
-from safelist.store import Seen, Store
+from safelist.store import Outcome, Seen, Store
 
 
 def forget(

@@ -18,11 +18,11 @@ from safelist.cli import publish as publishing
 from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.problems import one_line_a_cause
 from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, now, print_json, say, shown
-from safelist.collector.belief import Outcome
 from safelist.collector.failure import FetchError
 from safelist.config import Collect, Config, ListType
 from safelist.entry import Entry
 from safelist.errors import EX_OK, EX_TEMPFAIL, ConfigError, SafelistError
+from safelist.store import Outcome
 
 if TYPE_CHECKING:  # exchangelib takes longer to import than most commands to run
     from safelist.collector.collect import Options, Result, Summary

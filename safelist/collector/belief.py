@@ -6,24 +6,11 @@ in many mailboxes at once are not believed at all.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 RUNS_TO_BELIEVE = 3
 MASS_SHARE = 10
 """More than one in ten of the mailboxes with lists losing them in one run is a mass change."""
 MASS_LEAST = 5
-
-
-class Outcome(StrEnum):
-    """What became of one mailbox in one run: stable codes, kept in the database."""
-
-    COLLECTED = "collected"
-    UNCHANGED = "unchanged"
-    NO_RULE = "no-rule"
-    FAILED = "failed"
-    VANISHED = "vanished"
-    HELD_BACK = "held-back"
-    FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from safelist import sender
 from safelist.collector import belief
-from safelist.collector.belief import Doubt, Outcome
+from safelist.collector.belief import Doubt
 from safelist.collector.ews import Exchange, FetchError, Reason, Rule, Unchanged
 from safelist.collector.failure import HOPELESS, STALLED, VERSION_CODES
 from safelist.collector.itemid import owner
@@ -23,7 +23,7 @@ from safelist.collector.workers import answers
 from safelist.entry import TRUSTING_LISTS, Entry, UserList
 from safelist.errors import PermissionDeniedError, RuleError, SafelistError, TemporaryError, UnavailableError
 from safelist.junkrule import JunkRule, decode
-from safelist.store import Change, MailboxState, Seen, Store
+from safelist.store import Change, MailboxState, Outcome, Seen, Store
 
 CREDENTIAL_FAILURES = 3
 """This many rejected log-ins in a row end the run: going on would lock the account out."""

@@ -17,7 +17,6 @@ from safelist.override import Authentication
 
 REJECT_LISTED = "550 5.7.1"
 REJECT_BLOCKED = "554 5.1.0 Sender denied"
-REJECT_UNPROVEN = "550 5.7.1"
 DEFER_UNPROVEN = "451 4.7.1"
 
 

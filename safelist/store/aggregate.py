@@ -28,6 +28,7 @@ from safelist.store.values import (
     MailboxState,
     Miscount,
     Moment,
+    Outcome,
     Publication,
     Run,
     Seen,
@@ -131,7 +132,7 @@ class Store:
         """
         at = seconds(now)
         values: dict[str, Any] = seen._asdict() | {
-            "lists": list_mask(lists), "run_id": run, "outcome": "collected", "reason": None, "problem": None,
+            "lists": list_mask(lists), "run_id": run, "outcome": Outcome.COLLECTED, "reason": None, "problem": None,
             "checked": at, "answered": at, "doubt": None, "doubt_runs": 0,
         }  # fmt: skip
         with self._writing() as connection:

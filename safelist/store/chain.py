@@ -218,7 +218,6 @@ def _unrecorded(column: Any, *conditions: Any) -> Select[Any]:
 _OF_ITS_MAILBOX = change_set.c.mailbox_id == entry.c.mailbox_id
 _FIRST_ENDED = select(func.min(change_set.c.run_id)).where(change_set.c.kind == Kind.RUN).scalar_subquery()
 _AT_DOMAIN = "@" + mailbox.c.domain
-_END_OF_ADDRESS = func.substr(mailbox.c.address, func.length(mailbox.c.address) - func.length(_AT_DOMAIN) + 1)
 _STRAYS: Mapping[str, Select[Any]] = {
     "entries that no change set of their mailbox added": _unrecorded(entry.c.added, _OF_ITS_MAILBOX),
     "entries that no change set of their mailbox removed": _unrecorded(entry.c.removed, _OF_ITS_MAILBOX),

@@ -12,7 +12,7 @@ from safelist.entry import Entry, UserList
 from safelist.store import overriding
 from safelist.store.reading import is_first, pattern_of, seconds, stream
 from safelist.store.schema import change_set, entry, mailbox, pattern, publication, run
-from safelist.store.values import Event, EventKind, Publication
+from safelist.store.values import Event, EventKind, Outcome, Publication
 
 
 class Window(NamedTuple):
@@ -55,7 +55,7 @@ _PUBLICATIONS = (
     .order_by(change_set.c.at, change_set.c.id)
 )
 _RUNS = select(run).order_by(run.c.id)
-_FAILURES = ("failed", "vanished", "held-back")
+_FAILURES = (Outcome.FAILED, Outcome.VANISHED, Outcome.HELD_BACK)
 
 
 def events(connection: Connection, window: Window) -> Iterator[Event]:

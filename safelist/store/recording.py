@@ -12,7 +12,7 @@ from safelist.store import chain
 from safelist.store.among import Among, portions
 from safelist.store.reading import pattern_of
 from safelist.store.schema import entry, mailbox, pattern
-from safelist.store.values import Change
+from safelist.store.values import Change, Outcome
 
 Key = tuple[int, str, int]
 """List, text and form: what makes an entry of one mailbox the same entry."""
@@ -60,7 +60,7 @@ _OPEN_ENTRIES = (
 )
 _MAILBOX_ID = select(mailbox.c.id).where(mailbox.c.address == bindparam("of"))
 _ANSWERED = select(mailbox.c.id).where(
-    mailbox.c.id == bindparam("of"), mailbox.c.answered.is_not(None), mailbox.c.outcome != "forgotten"
+    mailbox.c.id == bindparam("of"), mailbox.c.answered.is_not(None), mailbox.c.outcome != Outcome.FORGOTTEN
 )
 _NEW_PATTERNS = insert(pattern)
 # One by one: PostgreSQL has no statistics of a young table and plans the closing of many at once badly.

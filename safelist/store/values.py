@@ -9,6 +9,18 @@ from safelist.entry import Entry, UserList
 from safelist.override import Override
 
 
+class Outcome(StrEnum):
+    """What became of one mailbox in one run: stable codes, kept in the database."""
+
+    COLLECTED = "collected"
+    UNCHANGED = "unchanged"
+    NO_RULE = "no-rule"
+    FAILED = "failed"
+    VANISHED = "vanished"
+    HELD_BACK = "held-back"
+    FORGOTTEN = "forgotten"
+
+
 class Seen(NamedTuple):
     """What identifies the rule that a mailbox answered with; every field is None when it has no rule.
 

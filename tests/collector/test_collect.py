@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from safelist import store
-from safelist.collector.belief import Outcome
 from safelist.collector.collect import Options, Result, Summary, collect
 from safelist.collector.ews import Exchange, Patience, Rule
 from safelist.config import Exchange as Settings
@@ -22,7 +21,7 @@ from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableEr
 from safelist.junkrule import JunkRule
 from safelist.policy import Settings as Policy
 from safelist.sender import Form, Pattern, Refusal, parse
-from safelist.store import Seen, Store
+from safelist.store import Outcome, Seen, Store
 
 START = datetime(2026, 3, 1, 6, 0, tzinfo=UTC)
 AOL = "accounts.desk@aol.com"

@@ -4,14 +4,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from safelist import domains, policy
-from safelist.collector.belief import Outcome
 from safelist.config import Config
 from safelist.errors import SafelistError
 from safelist.override import Override, sentence
 from safelist.policy import Candidate, Settings
 from safelist.publisher.left_out import left_out
 from safelist.sender import Form, Pattern, covering, covers, domain_of
-from safelist.store import Made, Moment, Store
+from safelist.store import Made, Moment, Outcome, Store
 
 
 class Context(NamedTuple):
