@@ -207,7 +207,7 @@ class Collect(Section):
 class Database(Section):
     """Where the aggregate lives."""
 
-    TITLE = "Where the aggregate lives: SQLite, or any SQLAlchemy URL (PostgreSQL: safelist[postgres])."
+    TITLE = "Where the aggregate lives: SQLite, or PostgreSQL (safelist[postgres])."
 
     url: str = Field(description="", examples=["postgresql+psycopg:///safelist"])
 

@@ -15,7 +15,7 @@ from safelist.override import Override, Terms
 from safelist.policy import Candidate, Settings
 from safelist.sender import Pattern, Refusal
 from safelist.store import chain, evidence, happenings, migration, overriding, reading, recording
-from safelist.store.among import Among, among_for
+from safelist.store.among import among_for
 from safelist.store.database import failures, make_engine, parse_url
 from safelist.store.happenings import Window
 from safelist.store.reading import list_mask, seconds
@@ -65,11 +65,11 @@ def open_store(url: str) -> "Store":
 class Store:
     """Who trusts whom. Readers may work in any number while one writer, who holds the lock, records."""
 
-    def __init__(self, engine: Engine, url: URL, among: Among | None = None) -> None:
+    def __init__(self, engine: Engine, url: URL) -> None:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
         self._url = url
-        self._among = among or among_for(engine.dialect.name)
+        self._among = among_for(engine.dialect.name)
 
     def __enter__(self) -> Self:
         return self

@@ -1,6 +1,6 @@
 """The only SQL that differs between databases: a column's value is one of many, sent as one parameter.
 
-SQLite takes them as JSON (the fastest way into it), PostgreSQL as an array, any other database one by one.
+SQLite takes them as JSON (the fastest way into it), PostgreSQL as an array.
 """
 
 import json
@@ -35,17 +35,12 @@ def _in_array(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return column.in_(select(func.unnest(bindparam(name, type_=ARRAY(column.type)))))
 
 
-def _in_list(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    return column.in_(bindparam(name, expanding=True))
-
-
-ONE_BY_ONE = Among(_in_list, list)
 _OF_DIALECT = {"sqlite": Among(_in_json, _pack_json), "postgresql": Among(_in_array, list)}
 
 
 def among_for(dialect: str) -> Among:
     """The way that suits SQLAlchemy's dialect of that name."""
-    return _OF_DIALECT.get(dialect, ONE_BY_ONE)
+    return _OF_DIALECT[dialect]
 
 
 def portions(values: Iterable[Value]) -> Iterator[list[Value]]:

@@ -79,6 +79,11 @@ def parse_url(url: str) -> URL:
         ) from None
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ConfigError(
+            f"database.url: {parsed.get_backend_name()} is neither SQLite nor PostgreSQL, and nothing else is tested; "
+            "write sqlite:////var/lib/safelist/safelist.db or postgresql+psycopg://user@host/safelist"
+        )
     if parsed.get_backend_name() == "sqlite":
         _check_sqlite(parsed)
     return parsed

@@ -1,11 +1,9 @@
 """One writer at a time: who holds the lock is said to the one who comes second."""
 
 import getpass
-import hashlib
 import json
 import os
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -47,12 +45,9 @@ def hold(url: str, what: str, now: datetime) -> Iterator[None]:
     """
     parsed = parse_url(url)
     me = _Holder(what, _user(), socket.gethostname(), os.getpid(), f"{now:%Y-%m-%d %H:%M} UTC")
-    if parsed.get_backend_name() == "postgresql":
-        with _hold_advisory(parsed, me):
-            yield
-    else:
-        with _hold_file(_lock_path(parsed), me):
-            yield
+    path = file_of(parsed)
+    with _hold_advisory(parsed, me) if path is None else _hold_file(_lock_path(path), me):
+        yield
 
 
 def _user() -> str:
@@ -62,13 +57,9 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _lock_path(url: URL) -> Path:
-    path = file_of(url)
-    if path is not None:
-        real = path.resolve()
-        return real.with_name(f"{real.name}.lock")
-    name = hashlib.sha256(url.set(password=None).render_as_string().encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"safelist-{os.getuid()}-{name}.lock"
+def _lock_path(path: Path) -> Path:
+    real = path.resolve()
+    return real.with_name(f"{real.name}.lock")
 
 
 @contextmanager

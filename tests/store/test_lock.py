@@ -16,7 +16,6 @@ import pytest
 from safelist import store
 from safelist.errors import EX_TEMPFAIL, PermissionDeniedError, TemporaryError, UnavailableError
 from safelist.policy import Settings
-from safelist.store import lock
 from safelist.store.database import parse_url
 from tests.store.samples import NOW
 from tests.store.test_failures import as_nobody
@@ -146,13 +145,6 @@ def test_lock_file_of_somebody_else(sqlite_url: str, tmp_path_factory: pytest.Te
     with as_nobody(), pytest.raises(PermissionDeniedError, match="by this user"), store.hold(sqlite_url, "sync", NOW):
         pass
     assert lock_file(sqlite_url).read_text() == ""
-
-
-def test_lock_of_another_database_is_a_file_without_secrets() -> None:
-    path = lock._lock_path(parse_url("mysql+pymysql://u:hunter2@h/x"))
-    assert "hunter2" not in str(path)
-    assert path == lock._lock_path(parse_url("mysql+pymysql://u:other@h/x"))
-    assert path != lock._lock_path(parse_url("mysql+pymysql://u:hunter2@h/y"))
 
 
 def test_lock_of_a_server_that_is_not_there() -> None:

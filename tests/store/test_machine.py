@@ -19,7 +19,6 @@ from safelist.entry import TRUSTING_LISTS, Entry, UserList
 from safelist.policy import Settings
 from safelist.sender import Form, Pattern, Refusal
 from safelist.store import Holding, Store, chain
-from safelist.store.among import ONE_BY_ONE, Among
 from safelist.store.database import make_engine, parse_url
 from safelist.store.schema import metadata
 from tests.store import postgres
@@ -125,29 +124,24 @@ def explore(make: Callable[[], Store]) -> int:
 
 
 @pytest.fixture
-def make_sqlite(tmp_path: Path) -> Iterator[Callable[[Among | None], Store]]:
+def make_sqlite(tmp_path: Path) -> Iterator[Callable[[], Store]]:
     """Makes empty aggregates, each in a file of its own."""
     template = tmp_path / "template.db"
     store.upgrade(f"sqlite:///{template}")
     with ExitStack() as stack:
 
-        def make(among: Among | None) -> Store:
+        def make() -> Store:
             path = tmp_path / f"{next(numbers)}.db"
             shutil.copy(template, path)
             url = parse_url(f"sqlite:///{path}")
-            return stack.enter_context(Store(make_engine(url), url, among))
+            return stack.enter_context(Store(make_engine(url), url))
 
         numbers = count()
         yield make
 
 
-def test_sqlite(make_sqlite: Callable[[Among | None], Store]) -> None:
-    assert explore(lambda: make_sqlite(None)) >= EXAMPLES
-
-
-def test_any_other_database(make_sqlite: Callable[[Among | None], Store]) -> None:
-    """The statements for a database that takes neither JSON nor arrays, on SQLite."""
-    assert explore(lambda: make_sqlite(ONE_BY_ONE)) >= EXAMPLES
+def test_sqlite(make_sqlite: Callable[[], Store]) -> None:
+    assert explore(make_sqlite) >= EXAMPLES
 
 
 def test_postgresql(postgres_home: Path) -> None:
