@@ -20,7 +20,8 @@ REPEATS = 50
 
 RULE = JunkRule(safe_senders=tuple(f"sender{n:05}@partner{n % 50:02}.test" for n in range(ENTRIES)))
 BLOB = encode(RULE)
-SEVEN = encode(JunkRule(*(tuple(f"s{i}@small{name}.test" for i in range(10)) for name in range(6)), RULE.safe_senders))
+SIX = [tuple(f"s{i}@small{name}.test" for i in range(10)) for name in range(6)]
+SEVEN = encode(JunkRule(*[*SIX, RULE.safe_senders]))
 HEADER = struct.pack("<BIII", 3, 0x00010000, 0x0C1F001F, 0x0C1F001F)
 START = BLOB.index(HEADER)
 

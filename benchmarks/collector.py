@@ -156,10 +156,10 @@ def natural(url: str) -> Callable[[str], object]:
     from exchangelib import Version as ServerVersion
     from exchangelib.items import ASSOCIATED
 
-    class Provider(ExtendedProperty):
+    class Provider(ExtendedProperty):  # type: ignore[misc] # exchangelib has no types
         property_tag, property_type = 0x65EB, "String"
 
-    class Condition(ExtendedProperty):
+    class Condition(ExtendedProperty):  # type: ignore[misc]
         property_tag, property_type = 0x0E9A, "Binary"
 
     Message.register("rule_provider", Provider)

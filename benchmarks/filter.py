@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dns.message
+import dns.rcode
 import dns.rrset
 from machine import machine
 from policy_load import Load, cpu, measure, null, request, serving
@@ -57,7 +58,7 @@ def answer_dns(ready: socket.socket) -> None:
             if int(labels[1]) < 128:
                 reply.answer.append(dns.rrset.from_text(name, 3600, "IN", "A", "127.0.0.2"))
             else:
-                reply.set_rcode(3)
+                reply.set_rcode(dns.rcode.NXDOMAIN)
         elif kind == 16:
             reply.answer.append(dns.rrset.from_text(name, 3600, "IN", "TXT", '"v=spf1 ip4:198.51.0.0/16 -all"'))
         ready.sendto(reply.to_wire(), where)

@@ -227,7 +227,8 @@ def later_runs(home: Path, mailboxes: int, rounds: int) -> None:
                     else:
                         opened.note(run, f"m{mailbox}@x", NOW, "unchanged")
 
-            by_orm(0), by_store(0)
+            by_orm(0)
+            by_store(0)
             found = interleave(rounds, {"ORM relationship": by_orm, "store": by_store}, cpu)
             print(f"\n{kind} (CPU, {ENTRIES} entries)")
             for name, seconds in found.items():

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from machine import machine
+from pydantic import SecretStr
 
 from safelist import store
 from safelist.collector.collect import Options, collect
@@ -24,6 +25,7 @@ from safelist.collector.ews import Exchange
 from safelist.config import Exchange as Settings
 from safelist.demo import ServiceAccount
 from safelist.entry import ALL_LISTS
+from safelist.store import Outcome
 
 
 @contextmanager
@@ -45,7 +47,9 @@ def measure(url: str, mailboxes: int, directory: Path) -> list[dict[str, float]]
     database = f"sqlite:///{directory}/safelist.db"
     store.upgrade(database)
     account = ServiceAccount()
-    settings = Settings(endpoint=url, authentication="basic", username=account.principal, secret=account.password)
+    settings = Settings(
+        endpoint=url, authentication="basic", username=account.principal, secret=SecretStr(account.password)
+    )
     figures = []
     for _ in range(2):
         addresses = (f"user{number:06}@corp.example" for number in range(mailboxes))
@@ -55,7 +59,7 @@ def measure(url: str, mailboxes: int, directory: Path) -> list[dict[str, float]]
             summary = collect(opened, exchange, addresses, options, lambda: datetime.now(UTC), lambda _: None, "bench")
         assert summary.problem is None
         assert sum(summary.outcomes.values()) == mailboxes
-        assert not summary.outcomes["failed"]
+        assert not summary.outcomes[Outcome.FAILED]
         figures.append({
             "wall": (time.monotonic() - wall) * 1000 / mailboxes,
             "cpu": (time.process_time() - cpu) * 1000 / mailboxes,

@@ -7,6 +7,7 @@ import argparse
 import random
 import struct
 import time
+from collections.abc import Callable
 
 from safelist.errors import RuleError
 from safelist.junkrule import JunkRule, decode, encode
@@ -41,7 +42,8 @@ def another_shape(chance: random.Random) -> bytes:
         )
         return head + tag + tag + (struct.pack("<I", len(value)) if kind == 0x102 else b"") + value
 
-    parts = [chance.choice([bytes, r.encode_not])(leaf()) for _ in range(chance.randrange(1, 6))]
+    wraps: list[Callable[[bytes], bytes]] = [bytes, r.encode_not]
+    parts = [chance.choice(wraps)(leaf()) for _ in range(chance.randrange(1, 6))]
     return b"\0\0" + r.encode_and(*parts, r.encode_exist(0x40760003))
 
 
