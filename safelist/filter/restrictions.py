@@ -6,6 +6,7 @@ smtpd splits a list at commas and white space, keeps braces together, and takes 
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 LISTS = (
@@ -182,10 +183,16 @@ def zone_of(argument: str) -> str:
     return argument.partition("=")[0].rstrip(".").lower()
 
 
+@lru_cache(maxsize=8)
+def _classes(value: str) -> frozenset[str]:
+    """The names in ``smtpd_restriction_classes``, which is asked for at every class."""
+    return frozenset(words(value))
+
+
 def _expanded(
     settings: Mapping[str, str], place: str, value: str, classes: tuple[str, ...] = (), only_warns: bool = False
 ) -> Iterator[Restriction]:
-    known = words(settings.get("smtpd_restriction_classes", ""))
+    known = _classes(settings.get("smtpd_restriction_classes", ""))
     rest = iter(words(value))
     warns = only_warns
     for word in rest:
