@@ -29,13 +29,13 @@ from policy_load import Load, cpu, measure, null, request, serving
 from safelist import sender, snapshot
 from safelist.cli.filter.run import log_to
 from safelist.entry import Holding, UserList
-from safelist.filter.answering import Service
+from safelist.filter.authentication import Prover
+from safelist.filter.current_snapshot import Holder
 from safelist.filter.dnsbl import Provider
-from safelist.filter.holder import Holder
-from safelist.filter.lists import Lists
-from safelist.filter.proof import Prover
+from safelist.filter.providers import Lists
 from safelist.filter.resolver import Resolver
 from safelist.filter.server import Server
+from safelist.filter.service import Service
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.policy import Settings, Tally, decide

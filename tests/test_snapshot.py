@@ -17,7 +17,7 @@ from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.errors import ConfigError, TemporaryError
 from safelist.override import Effect, Level, Terms
 from safelist.policy import Settings, decide
-from safelist.publisher.targets import snapshot as target
+from safelist.publisher.targets import filter_snapshot as target
 from safelist.snapshot import Contents, Snapshot, SnapshotError
 from safelist.store import Store
 from tests.store.samples import LATER, NOW, SEEN

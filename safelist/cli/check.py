@@ -11,7 +11,7 @@ from safelist.cli.remarks import report
 from safelist.cli.terminal import ConfigOption, JsonOption
 from safelist.errors import SafelistError, UnavailableError, UsageError
 from safelist.filter import probe
-from safelist.filter.placement import Remark, doors, merged, policy_addresses, server_errors
+from safelist.filter.postfix_check import Remark, doors, merged, policy_addresses, server_errors
 from safelist.publisher import map_placement, program
 from safelist.publisher.postconf import main_settings, map_types, services, unapproved, unopened
 from safelist.publisher.targets import postfix

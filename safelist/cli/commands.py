@@ -92,11 +92,11 @@ COMMANDS: dict[str, Place | Group] = {
                 "override.revoke:revoke", "Take overrides back, all of these or none; the past stays in the audit."
             ),
             "import": Place(
-                "override.exchange:import_",
+                "override.import_export:import_",
                 "Make every override of a file, or none: the columns are those of `safelist override export`.",
             ),
             "export": Place(
-                "override.exchange:export",
+                "override.import_export:export",
                 "Every override that is in force, as `safelist override import` reads it; as CSV unless --json is "
                 "there.",
             ),

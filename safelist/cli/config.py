@@ -41,9 +41,11 @@ def check(config_file: ConfigOption = None, json: JsonOption = False) -> None:
 
 def _faults_around(loaded: Config) -> Iterator[str]:
     """What each command would stumble over: secrets, files, the database, the targets' directories."""
-    from safelist.collector.ews import Exchange  # exchangelib takes longer to import than most commands to run
     from safelist.collector.mailboxes import read_file
-    from safelist.collector.secret import read_secret
+    from safelist.collector.sources.ews.exchange import (
+        Exchange,  # exchangelib takes longer to import than most commands to run
+    )
+    from safelist.collector.sources.ews.secret import read_secret
 
     if loaded.exchange is None:
         yield "exchange: is missing or empty: `safelist sync` cannot run with this file, the other commands can"

@@ -26,7 +26,7 @@ from safelist.store import Outcome
 
 if TYPE_CHECKING:  # exchangelib takes longer to import than most commands to run
     from safelist.collector.collect import Options, Result, Summary
-    from safelist.collector.ews import Exchange
+    from safelist.collector.sources.ews.exchange import Exchange
 
 _CLOCK_SKEW = timedelta(seconds=60)
 """By so much the clocks of two machines that share a database may differ."""
@@ -118,9 +118,9 @@ def run(
 ) -> "Report":
     """Collect ``selected`` mailboxes, or all configured ones, and show what came of them."""
     from safelist.collector.collect import Summary, collect
-    from safelist.collector.ews import Exchange
     from safelist.collector.mailboxes import Selection, select
-    from safelist.collector.secret import read_secret
+    from safelist.collector.sources.ews.exchange import Exchange
+    from safelist.collector.sources.ews.secret import read_secret
 
     if config.exchange is None:
         raise ConfigError("there is no [exchange] in the configuration: write where the mailboxes are")

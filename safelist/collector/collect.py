@@ -14,11 +14,11 @@ from itertools import islice
 from typing import NamedTuple
 
 from safelist import sender
-from safelist.collector import belief
-from safelist.collector.belief import Doubt
-from safelist.collector.ews import Exchange, FetchError, Reason, Rule, Unchanged
+from safelist.collector import plausibility
 from safelist.collector.failure import HOPELESS, STALLED, VERSION_CODES
-from safelist.collector.itemid import owner
+from safelist.collector.plausibility import Doubt
+from safelist.collector.sources.ews.exchange import Exchange, FetchError, Reason, Rule, Unchanged
+from safelist.collector.sources.ews.item_id import owner
 from safelist.collector.workers import answers
 from safelist.entry import TRUSTING_LISTS, Entry, UserList
 from safelist.errors import PermissionDeniedError, RuleError, SafelistError, TemporaryError, UnavailableError
@@ -298,7 +298,7 @@ class _Desk:
     def mass_change(self) -> TemporaryError | None:
         """The error that holds every loss of this run back, or None."""
         losing = len(self._losses)
-        if self._options.accept_mass_change or not belief.is_mass_change(losing, self._with_lists):
+        if self._options.accept_mass_change or not plausibility.is_mass_change(losing, self._with_lists):
             return None
         self._is_held = True
         return TemporaryError(
@@ -328,11 +328,11 @@ class _Desk:
 
     def _settle_vanished(self, answer: _Answer, change: Change) -> Result:
         address = answer.task.address
-        seen = belief.doubt("vanished", _doubt_of(answer.task.state))
+        seen = plausibility.doubt("vanished", _doubt_of(answer.task.state))
         if seen.is_believed or address in self._options.accept_vanished:
             return self._record(answer, change)
         message = (
-            f"its Junk E-mail Rule has vanished (seen {seen.runs} of {belief.RUNS_TO_BELIEVE} times in a row); "
+            f"its Junk E-mail Rule has vanished (seen {seen.runs} of {plausibility.RUNS_TO_BELIEVE} times in a row); "
             f"the last good list is kept; if it was really deleted: safelist sync --accept-vanished {address}"
         )
         return self._note(answer, Outcome.VANISHED, None, "vanished", message, seen)
@@ -352,12 +352,12 @@ class _Desk:
             return self._fail(answer, Reason.WRONG_MAILBOX, message)
         if state is None or state.owner is None or state.owner == found or not _name_mailboxes(state.owner, found):
             return None
-        seen = belief.doubt(f"owner {found}", _doubt_of(state))
+        seen = plausibility.doubt(f"owner {found}", _doubt_of(state))
         if seen.is_believed or answer.task.address in self._options.accept_vanished:
             return None
         message = (
-            f"another mailbox answered than before (seen {seen.runs} of {belief.RUNS_TO_BELIEVE} times in a row); the "
-            "last good list is kept; this is expected once after the mailbox was created anew, and then "
+            f"another mailbox answered than before (seen {seen.runs} of {plausibility.RUNS_TO_BELIEVE} times in a row)"
+            "; the last good list is kept; this is expected once after the mailbox was created anew, and then "
             f"safelist sync --accept-vanished {answer.task.address} believes it at once"
         )
         return self._fail(answer, Reason.WRONG_MAILBOX, message, seen)

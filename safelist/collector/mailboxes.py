@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safelist import sender
-from safelist.collector.ews import Exchange, FetchError, Member, MemberKind, Reason
 from safelist.collector.failure import HOPELESS
+from safelist.collector.sources.ews.exchange import Exchange, FetchError, Member, MemberKind, Reason
 from safelist.config import Mailboxes
 from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
 from safelist.override_file import encoding_of

@@ -15,10 +15,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from safelist.filter.answering import Service
-from safelist.filter.holder import Holder
-from safelist.filter.listening import open_inet
+from safelist.filter.current_snapshot import Holder
 from safelist.filter.server import Server
+from safelist.filter.service import Service
+from safelist.filter.sockets import open_inet
 
 MAX_CONNECTIONS = 8
 """More are closed at once."""

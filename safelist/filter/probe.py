@@ -6,8 +6,8 @@ import socket
 import stat
 from pathlib import Path
 
-from safelist.filter.answering import PROBE, PROBED
-from safelist.filter.placement import Answer
+from safelist.filter.postfix_check import Answer
+from safelist.filter.service import PROBE, PROBED
 
 SECONDS = 10.0
 _REQUEST = (

@@ -23,8 +23,8 @@ from typing import Any, cast
 
 from safelist.errors import ConfigError
 from safelist.filter import protocol
-from safelist.filter.listening import name, open_inet, open_unix
 from safelist.filter.protocol import Request, RequestError, Requests, TooLargeError
+from safelist.filter.sockets import name, open_inet, open_unix
 from safelist.filter.systemd import notify, passed, watchdog_interval
 
 Answer = Callable[[Request], str | Awaitable[str]]

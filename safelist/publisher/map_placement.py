@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from safelist.filter.placement import (
+from safelist.filter.postfix_check import (
     ANSWERS_451,
     CLIENT_LISTS,
     RELAY_CONTROL,
@@ -24,7 +24,7 @@ from safelist.filter.placement import (
     server_errors,
     shown,
 )
-from safelist.filter.restrictions import Restriction, Service, policy_service
+from safelist.filter.postfix_restrictions import Restriction, Service, policy_service
 
 
 class Map(NamedTuple):

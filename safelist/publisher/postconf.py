@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from safelist.errors import UnavailableError
-from safelist.filter.placement import ANSWERS_451, ENDS_AT_ONCE
-from safelist.filter.restrictions import Service, parse, parse_overrides, words
+from safelist.filter.postfix_check import ANSWERS_451, ENDS_AT_ONCE
+from safelist.filter.postfix_restrictions import Service, parse, parse_overrides, words
 from safelist.publisher import program
 from safelist.publisher.map_placement import misnamed, without_index
 

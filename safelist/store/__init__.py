@@ -1,12 +1,12 @@
 """The aggregate: who trusts whom. Rows in, plain values out; the past is only ever appended to."""
 
 from safelist.entry import Holding
-from safelist.store.aggregate import Store, open_store
 from safelist.store.database import shown_url
-from safelist.store.happenings import Window
+from safelist.store.events import Window
 from safelist.store.lock import hold
 from safelist.store.migration import upgrade
-from safelist.store.overriding import Contradiction, ContradictionError
+from safelist.store.overrides import Contradiction, ContradictionError
+from safelist.store.store import Store, open_store
 from safelist.store.values import (
     Change,
     Event,

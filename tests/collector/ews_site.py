@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from safelist.collector.ews import Exchange, Patience, Rule
+from safelist.collector.sources.ews.exchange import Exchange, Patience, Rule
 from safelist.config import Exchange as Settings
 from safelist.demo import DemoServer, Mailbox, Organisation
 

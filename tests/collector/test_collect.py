@@ -13,7 +13,7 @@ import pytest
 
 from safelist import store
 from safelist.collector.collect import Options, Result, Summary, collect
-from safelist.collector.ews import Exchange, Patience, Rule
+from safelist.collector.sources.ews.exchange import Exchange, Patience, Rule
 from safelist.config import Exchange as Settings
 from safelist.demo import DemoServer, Fault, Mailbox, Organisation, Trouble
 from safelist.entry import ALL_LISTS, Entry, UserList

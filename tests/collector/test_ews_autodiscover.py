@@ -10,9 +10,9 @@ import pytest
 import trustme
 from lxml import etree
 
-from safelist.collector import soap
-from safelist.collector.ews import Exchange, FetchError, Reason, credentials_of, discover
-from safelist.collector.line import tls_context
+from safelist.collector.sources.ews import soap
+from safelist.collector.sources.ews.connection import tls_context
+from safelist.collector.sources.ews.exchange import Exchange, FetchError, Reason, credentials_of, discover
 from safelist.config import Exchange as Settings
 
 NAMESPACE = "http://schemas.microsoft.com/exchange/2010/Autodiscover"

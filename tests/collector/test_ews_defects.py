@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from safelist.collector.ews import Exchange, Patience, Rule
+from safelist.collector.sources.ews.exchange import Exchange, Patience, Rule
 from safelist.collector.workers import answers
 from safelist.demo import DemoServer, Fault, Trouble
 from tests.collector.ews_site import ALICE, BOB, exchange, organisation, rule_of

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from safelist.collector.ews import Exchange, FetchError, Reason, credentials_of, discover
-from safelist.collector.line import tls_context
+from safelist.collector.sources.ews.connection import tls_context
+from safelist.collector.sources.ews.exchange import Exchange, FetchError, Reason, credentials_of, discover
 from safelist.config import Exchange as Settings
 from tests.collector.ews_site import ALICE, QUICK
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from safelist.collector.ews import Exchange, FetchError, Patience, Reason
 from safelist.collector.failure import Asked, explain
-from safelist.collector.secret import Hidden
+from safelist.collector.sources.ews.exchange import Exchange, FetchError, Patience, Reason
+from safelist.collector.sources.ews.secret import Hidden
 from safelist.demo import DemoServer, Fault, Trouble
 from tests.collector.ews_site import ALICE, BOB, exchange, operations, organisation, rule_of
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from safelist.collector.ews import Exchange, FetchError, Member, MemberKind, Reason, Unchanged, owner
+from safelist.collector.sources.ews.exchange import Exchange, FetchError, Member, MemberKind, Reason, Unchanged, owner
 from safelist.demo import DemoServer, Fault, Group, Mailbox, Organisation, Property, Trouble
 from safelist.demo import Member as DemoMember
 from tests.collector.ews_site import ALICE, BOB, exchange, operations, organisation, rule_of

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from safelist.collector.ews import Exchange, FetchError, Reason
+from safelist.collector.sources.ews.exchange import Exchange, FetchError, Reason
 from safelist.config import Exchange as Settings
 from safelist.demo.answers import answer
 from tests.collector.ews_site import ALICE, QUICK, organisation, rule_of

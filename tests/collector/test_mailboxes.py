@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from safelist.collector import mailboxes
-from safelist.collector.ews import Exchange, FetchError, Reason
 from safelist.collector.mailboxes import read_file, select
+from safelist.collector.sources.ews.exchange import Exchange, FetchError, Reason
 from safelist.config import Exchange as Settings
 from safelist.config import Mailboxes
 from safelist.demo import DemoServer, Fault, Group, Mailbox, Member, Organisation, Trouble

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from safelist.collector.proxy import proxies_for
+from safelist.collector.sources.ews.proxy import proxies_for
 from safelist.demo import DemoServer
 from safelist.errors import ConfigError
 from tests.collector.ews_site import ALICE, exchange, organisation

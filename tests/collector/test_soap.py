@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from safelist.collector import soap
-from safelist.collector.soap import AnsweredError, Item, Member, MemberKind, UnreadableError
+from safelist.collector.sources.ews import soap
+from safelist.collector.sources.ews.soap import AnsweredError, Item, Member, MemberKind, UnreadableError
 from tests.conftest import shared_data
 
 NS = {

@@ -12,8 +12,8 @@ import pytest
 
 from safelist import policy, snapshot
 from safelist.filter import probe
-from safelist.filter.answering import PROBE, PROBED
-from safelist.filter.placement import Answer
+from safelist.filter.postfix_check import Answer
+from safelist.filter.service import PROBE, PROBED
 from tests.cli.command import Command, Done
 from tests.filter.dns_server import nameserver
 from tests.filter.site import Filter, running

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from safelist import policy, snapshot
-from safelist.filter.holder import LOOK_EVERY
+from safelist.filter.current_snapshot import LOOK_EVERY
 from tests.filter.site import (
     BOB,
     DESK,

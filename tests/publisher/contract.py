@@ -9,7 +9,7 @@ from typing import Any
 
 from safelist import sender
 from safelist.policy import decide
-from safelist.publisher.targets import postfix, snapshot
+from safelist.publisher.targets import filter_snapshot, postfix
 from safelist.snapshot import Snapshot
 from tests.publisher.site import INSTALLED, POSTMAP, needs_postmap
 
@@ -53,5 +53,5 @@ CASES = [
         Case(f"postfix, {kind}", postfix.NAME, _asked(kind), {"map_type": kind}, (needs_postmap,))
         for kind in ("texthash", *INSTALLED)
     ),
-    Case("filter", snapshot.NAME, _decided),
+    Case("filter", filter_snapshot.NAME, _decided),
 ]

@@ -13,7 +13,7 @@ from safelist import store
 from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableError
 from safelist.policy import Settings as Policy
 from safelist.publisher.publish import alone, locate
-from safelist.publisher.targets import snapshot
+from safelist.publisher.targets import filter_snapshot
 from safelist.snapshot import Snapshot
 from safelist.store import lockfile
 from tests.publisher.site import INSTALLED, NOW, fill, many, names, needs_root, state, write
@@ -119,14 +119,14 @@ def test_a_full_disk_under_the_snapshot_is_named_and_the_old_one_stays(
     small_disk: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = small_disk / "snapshot"
-    chosen = snapshot.Settings.model_validate({"path": path})
+    chosen = filter_snapshot.Settings.model_validate({"path": path})
     url = f"sqlite:///{tmp_path_factory.mktemp('store')}/safelist.db"
     store.upgrade(url)
     with store.open_store(url) as opened:
-        snapshot.publish(opened, Policy(), chosen, NOW, dry_run=False, allow_shrink=False)
+        filter_snapshot.publish(opened, Policy(), chosen, NOW, dry_run=False, allow_shrink=False)
         fill(small_disk)
         with pytest.raises(UnavailableError, match=rf"{path}: .*No space left on device.*make room on that disk"):
-            snapshot.publish(opened, Policy(quorum=3), chosen, NOW, dry_run=False, allow_shrink=False)
+            filter_snapshot.publish(opened, Policy(quorum=3), chosen, NOW, dry_run=False, allow_shrink=False)
     with Snapshot(path) as old:
         assert old.settings.quorum == 2
     assert names(small_disk) == ["ballast", "snapshot"]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from safelist import audit, store
-from safelist.cli.audit.asked import list_name, moment_of, parse_time, print_answer
+from safelist.cli.audit.options import list_name, moment_of, parse_time, print_answer
 from safelist.cli.configuration import load_config
 from safelist.cli.table import print_table
 from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, now

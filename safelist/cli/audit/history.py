@@ -8,7 +8,7 @@ import typer
 
 from safelist import sender as senders
 from safelist import store
-from safelist.cli.audit.asked import (
+from safelist.cli.audit.options import (
     AHEAD,
     AT_FIRST,
     list_name,

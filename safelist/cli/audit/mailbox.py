@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from safelist import audit, store
-from safelist.cli.audit.asked import HOLDING, AtOption, holding_row, moment_of, never_collected, print_answer, remarks
+from safelist.cli.audit.options import HOLDING, AtOption, holding_row, moment_of, never_collected, print_answer, remarks
 from safelist.cli.configuration import load_config
 from safelist.cli.table import print_table
 from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, day, now, print_json

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from safelist import policy, store, used
-from safelist.cli.audit.asked import print_answer
+from safelist.cli.audit.options import print_answer
 from safelist.cli.configuration import load_config
 from safelist.cli.table import print_table
 from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, now
 from safelist.config import Config
 from safelist.errors import ConfigError
-from safelist.publisher.targets import snapshot
+from safelist.publisher.targets import filter_snapshot
 from safelist.store import Store
 from safelist.used import Use
 
@@ -40,7 +40,7 @@ def used_(
 
 
 def _path(config: Config) -> Path:
-    chosen = config.publish.get(snapshot.NAME)
+    chosen = config.publish.get(filter_snapshot.NAME)
     if chosen is None or chosen.used is None:
         raise ConfigError("there is no [publish.filter] used: name the file that the filter's `used` names")
     return Path(chosen.used)

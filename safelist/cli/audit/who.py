@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from safelist import audit, store
-from safelist.cli.audit.asked import (
+from safelist.cli.audit.options import (
     HOLDING,
     AtOption,
     decision_row,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from safelist import audit, policy, store
-from safelist.cli.audit.asked import (
+from safelist.cli.audit.options import (
     AtOption,
     decision_row,
     holding_row,

@@ -10,11 +10,11 @@ from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_fi
 from safelist.cli.table import print_table
 from safelist.cli.terminal import JsonOption, now, print_json, shown
 from safelist.errors import UsageError
-from safelist.filter.answering import Service, mail_of
+from safelist.filter.authentication import Prover
+from safelist.filter.current_snapshot import Holder
 from safelist.filter.decision import Facts, Found, Verdict
-from safelist.filter.holder import Holder
-from safelist.filter.lists import Lists
-from safelist.filter.proof import Prover
+from safelist.filter.providers import Lists
+from safelist.filter.service import Service, mail_of
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.sender import Form

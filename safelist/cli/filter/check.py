@@ -11,12 +11,12 @@ from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_fi
 from safelist.cli.remarks import report
 from safelist.cli.terminal import JsonOption, now
 from safelist.errors import SafelistError
-from safelist.filter import placement, probe
+from safelist.filter import postfix_check, probe
+from safelist.filter.current_snapshot import CLOCKS_DIFFER
 from safelist.filter.dnsbl import Lookup
-from safelist.filter.holder import CLOCKS_DIFFER
-from safelist.filter.lists import Lists
-from safelist.filter.placement import Answer, Remark
-from safelist.filter.restrictions import Service
+from safelist.filter.postfix_check import Answer, Remark
+from safelist.filter.postfix_restrictions import Service
+from safelist.filter.providers import Lists
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.publisher import program
@@ -72,19 +72,21 @@ def _about_postfix(chosen: Filter) -> Iterator[Remark]:
         yield from _unreachable(chosen.listen)
         return
     smtpds = services(postconf, "smtpd")
-    asked = placement.policy_addresses(smtpds)
+    asked = postfix_check.policy_addresses(smtpds)
     main = main_settings(postconf)
-    installed = placement.Installed(
+    installed = postfix_check.Installed(
         main, smtpds, services(postconf, "postscreen"), chosen.listen, chosen.mode, _providers(chosen),
         {address: _answer(address, main.get("mail_owner", "postfix")) for address in asked},
         chosen.max_connections, chosen.recipient_delimiter, _own_maps(smtpds),
-        unopened(postconf, program.find("postmap") or "postmap", placement.doors(smtpds)),
+        unopened(postconf, program.find("postmap") or "postmap", postfix_check.doors(smtpds)),
         chosen.timeout,
     )  # fmt: skip
-    yield from placement.remarks(installed)
+    yield from postfix_check.remarks(installed)
     if not any(answer.mode for answer in installed.answers.values()):
-        told = placement.policy_addresses(placement.doors(smtpds))
-        yield from _unreachable([it for it in chosen.listen if not any(placement.is_same(each, it) for each in told)])
+        told = postfix_check.policy_addresses(postfix_check.doors(smtpds))
+        yield from _unreachable(
+            [it for it in chosen.listen if not any(postfix_check.is_same(each, it) for each in told)]
+        )
 
 
 def _answer(address: str, user: str) -> Answer:
@@ -102,9 +104,9 @@ def _unreachable(addresses: Sequence[str]) -> Iterator[Remark]:
             yield Remark(True, f"nobody answers on {address} ({fault}): is safelist-filter.service running?")
 
 
-def _providers(chosen: Filter) -> list[placement.Provider]:
+def _providers(chosen: Filter) -> list[postfix_check.Provider]:
     return [
-        placement.Provider(it.name, it.lookup_domain, it.public_domain, partial(_counts, it))
+        postfix_check.Provider(it.name, it.lookup_domain, it.public_domain, partial(_counts, it))
         for it in chosen.providers
         if it.enabled
     ]

@@ -17,13 +17,13 @@ from safelist import used
 from safelist.cli.filter.configured import FilterConfigOption, load_filter, resolver_of
 from safelist.cli.terminal import now
 from safelist.errors import ConfigError, UsageError
-from safelist.filter.answering import Service, write_used
+from safelist.filter.authentication import Prover
 from safelist.filter.background import keep_up
-from safelist.filter.holder import Holder
-from safelist.filter.lists import Lists
+from safelist.filter.current_snapshot import Holder
 from safelist.filter.log import Journal, Log
-from safelist.filter.proof import Prover
+from safelist.filter.providers import Lists
 from safelist.filter.server import Limits, Server
+from safelist.filter.service import Service, write_used
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.used import Book

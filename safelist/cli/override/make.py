@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from safelist import override_file, store
-from safelist.cli.audit.asked import override_row
+from safelist.cli.audit.options import override_row
 from safelist.cli.configuration import addresses_in, load_config
-from safelist.cli.override.asked import (
+from safelist.cli.override.notes import Context, notes
+from safelist.cli.override.options import (
     FROM_WHEN,
     DomainOption,
     ExpiresOption,
@@ -25,7 +26,6 @@ from safelist.cli.override.asked import (
     objections,
     recorded_actor,
 )
-from safelist.cli.override.notes import Context, notes
 from safelist.cli.terminal import ActorOption, ConfigOption, JsonOption, complain, now, print_json, shown
 from safelist.errors import UsageError
 from safelist.override import Authentication, Effect, Level, Terms, sentence

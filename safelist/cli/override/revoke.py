@@ -7,7 +7,7 @@ import typer
 
 from safelist import store
 from safelist.cli.configuration import load_config
-from safelist.cli.override.asked import FROM_WHEN, ReasonOption, plain_text, recorded_actor
+from safelist.cli.override.options import FROM_WHEN, ReasonOption, plain_text, recorded_actor
 from safelist.cli.terminal import ActorOption, ConfigOption, JsonOption, now, print_json
 from safelist.errors import UsageError
 from safelist.override import sentence

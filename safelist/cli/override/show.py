@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from safelist import store
-from safelist.cli.audit.asked import AHEAD, override_row, print_answer
+from safelist.cli.audit.options import AHEAD, override_row, print_answer
 from safelist.cli.configuration import load_config
-from safelist.cli.override.asked import minute
+from safelist.cli.override.options import minute
 from safelist.cli.table import print_table
 from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, now, print_json
 from safelist.errors import UsageError

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from safelist.filter import placement
-from safelist.filter.placement import Answer, Installed, Provider
-from safelist.filter.restrictions import (
+from safelist.filter import postfix_check
+from safelist.filter.postfix_check import Answer, Installed, Provider
+from safelist.filter.postfix_restrictions import (
     Restriction,
     Service,
     counted,
@@ -44,7 +44,7 @@ def said(
         "addresses": (HERE,), "own_maps": (OWN,), "providers": [Provider("Zen", ZEN, ZEN)], "timeout": 3.0,
     }  # fmt: skip
     installed = Installed(main or {}, services, postscreens, **defaults | keys)
-    return [(remark.is_fault, remark.text) for remark in placement.remarks(installed)]
+    return [(remark.is_fault, remark.text) for remark in postfix_check.remarks(installed)]
 
 
 def told(**changed: str) -> list[str]:

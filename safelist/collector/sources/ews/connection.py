@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import requests
 from requests.hooks import dispatch_hook
 
-from safelist.collector.connection import BoundedAdapter, TlsSocket, read_within
+from safelist.collector.sources.ews.bounded_http import BoundedAdapter, TlsSocket, read_within
 from safelist.errors import ConfigError
 
 CONNECT_SECONDS = 15

@@ -5,8 +5,8 @@ from ipaddress import ip_address
 
 import pytest
 
+from safelist.filter.authentication import Proven, Prover
 from safelist.filter.decision import Proof
-from safelist.filter.proof import Proven, Prover
 from safelist.filter.resolver import Resolver
 from tests.filter.dns_server import Zone, nameserver, servfail
 

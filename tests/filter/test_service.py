@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from safelist import policy, sender, snapshot
 from safelist.entry import Holding, UserList
 from safelist.filter import protocol
-from safelist.filter.answering import Service
+from safelist.filter.authentication import Prover
+from safelist.filter.current_snapshot import Holder
 from safelist.filter.dnsbl import query_name
-from safelist.filter.holder import Holder
-from safelist.filter.lists import Lists
-from safelist.filter.proof import Prover
 from safelist.filter.protocol import Requests
+from safelist.filter.providers import Lists
 from safelist.filter.resolver import Resolver
+from safelist.filter.service import Service
 from safelist.filter.settings import Filter
 from safelist.override import Authentication, Effect, Override, Terms, days
 from safelist.policy import Tally

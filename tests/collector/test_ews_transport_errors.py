@@ -8,16 +8,16 @@ import requests
 import urllib3
 from spnego.exceptions import SpnegoError
 
-from safelist.collector import outage
 from safelist.collector.failure import Asked, FetchError, Reason, TransientError
-from safelist.collector.line import Reply
+from safelist.collector.sources.ews import transport_errors
+from safelist.collector.sources.ews.connection import Reply
 
 ENDPOINT = "https://mail.corp.example/EWS/Exchange.asmx"
 ASKED = Asked("a@corp.example", "impersonation", "CORP\\svc")
 
 
 def of_status(status: int, **headers: str) -> FetchError | TransientError:
-    return outage.of_status(Reply(status, headers, b""), ENDPOINT, ASKED)
+    return transport_errors.of_status(Reply(status, headers, b""), ENDPOINT, ASKED)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def wrapped(inner: Exception) -> requests.ConnectionError:
     ids=lambda value: type(value).__name__,
 )
 def test_exceptions_that_no_other_try_cures(error: Exception, reason: Reason) -> None:
-    failure = outage.of_line(error, ENDPOINT, 60, answered_before=False)
+    failure = transport_errors.of_line(error, ENDPOINT, 60, answered_before=False)
     assert isinstance(failure, FetchError)
     assert failure.reason is reason
     assert "secret" not in failure.message.replace("the secret", "")
@@ -103,7 +103,7 @@ def test_exceptions_that_no_other_try_cures(error: Exception, reason: Reason) ->
     ids=lambda value: type(value).__name__,
 )
 def test_exceptions_that_another_try_may_cure(error: Exception, at_once: bool) -> None:
-    transient = outage.of_line(error, ENDPOINT, 60, answered_before=False)
+    transient = transport_errors.of_line(error, ENDPOINT, 60, answered_before=False)
     assert isinstance(transient, TransientError)
     assert transient.at_once is at_once
     assert "secret" not in transient.failure.message
@@ -111,4 +111,4 @@ def test_exceptions_that_another_try_may_cure(error: Exception, at_once: bool) -
 
 def test_a_refused_connection_counts_as_passing_once_the_server_has_answered() -> None:
     error = requests.ConnectTimeout("secret")
-    assert isinstance(outage.of_line(error, ENDPOINT, 60, answered_before=True), TransientError)
+    assert isinstance(transport_errors.of_line(error, ENDPOINT, 60, answered_before=True), TransientError)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from math import inf
 from typing import TypeVar
 
-from safelist.collector import outage, soap
 from safelist.collector.failure import BUSY_CODES, Asked, FetchError, Reason, TransientError, explain
-from safelist.collector.line import Line, Reply
-from safelist.collector.patience import Gate, Patience, Trial
-from safelist.collector.secret import Hidden
+from safelist.collector.sources.ews import soap, transport_errors
+from safelist.collector.sources.ews.connection import Line, Reply
+from safelist.collector.sources.ews.retry import Gate, Patience, Trial
+from safelist.collector.sources.ews.secret import Hidden
 
 Answer = TypeVar("Answer")
 
@@ -132,16 +132,18 @@ class Asker:
         timeout = min(self._timeout, max(0.0, until - time.monotonic()))
         try:
             reply = line.post(body, anchor, timeout)
-        except outage.LINE_ERRORS as error:
+        except transport_errors.LINE_ERRORS as error:
             if time.monotonic() >= until:
                 raise FetchError(Reason.TIMEOUT, TIME_IS_UP) from None
-            raise outage.of_line(error, line.endpoint, self._timeout, answered_before=self._has_answered) from None
+            raise transport_errors.of_line(
+                error, line.endpoint, self._timeout, answered_before=self._has_answered
+            ) from None
         return self._read(reply, line.endpoint, read, asked)
 
     def _read(self, reply: Reply, endpoint: str, read: Callable[[bytes], Answer], asked: Asked) -> Answer:
         """The answer in ``reply``. Exchange sends SOAP faults with HTTP 500."""
         if reply.status not in (200, 500):
-            raise outage.of_status(reply, endpoint, asked)
+            raise transport_errors.of_status(reply, endpoint, asked)
         try:
             answer = read(reply.body)
         except soap.AnsweredError as error:
@@ -152,7 +154,7 @@ class Asker:
             raise failure from None
         except soap.UnreadableError as error:
             if reply.status != 200:
-                raise outage.of_status(reply, endpoint, asked) from None
-            raise outage.unreadable(str(error)) from None
+                raise transport_errors.of_status(reply, endpoint, asked) from None
+            raise transport_errors.unreadable(str(error)) from None
         self._has_answered = True
         return answer

@@ -14,10 +14,10 @@ from safelist.entry import Entry, Holding, UserList
 from safelist.override import Override, Terms
 from safelist.policy import Candidate, Settings
 from safelist.sender import Pattern, Refusal
-from safelist.store import chain, evidence, happenings, migration, overriding, reading, recording
+from safelist.store import candidates, chain, events, migration, overrides, reading, recording
 from safelist.store.among import among_for
 from safelist.store.database import failures, make_engine, parse_url
-from safelist.store.happenings import Window
+from safelist.store.events import Window
 from safelist.store.reading import list_mask, seconds
 from safelist.store.recording import Recording, storable
 from safelist.store.schema import mailbox, publication, run
@@ -178,7 +178,7 @@ class Store:
         Those that are trusted come first, sorted by text, as of the moment of the first one.
         """
         with self._reading() as connection:
-            yield from evidence.candidates(connection, self._among, settings, now, at_least)
+            yield from candidates.candidates(connection, self._among, settings, now, at_least)
 
     def candidate(
         self, sender: Pattern, recipient: str | None, settings: Settings, at: Moment
@@ -186,7 +186,7 @@ class Store:
         """One question as of that moment, and every entry, trusting or blocking, about its sender."""
         sender = sender._replace(text=storable(sender.text))
         with self._reading() as connection:
-            return evidence.candidate(connection, self._among, sender, recipient, settings, at)
+            return candidates.candidate(connection, self._among, sender, recipient, settings, at)
 
     def own_domains(self) -> frozenset[str]:
         """The domains of the mailboxes that were ever asked."""
@@ -236,7 +236,7 @@ class Store:
     def overrides(self, at: Moment | None = None) -> list[Override]:
         """Every override ever made, oldest first; or as they were at that moment."""
         with self._reading() as connection:
-            return overriding.load(connection, at.change_set if at else None)
+            return overrides.load(connection, at.change_set if at else None)
 
     def make_overrides(
         self, given: Sequence[Terms], now: datetime, actor: str, *, replace: bool = False, dry_run: bool = False
@@ -249,7 +249,7 @@ class Store:
         now = now.replace(microsecond=0)
         with self._writing() as connection:
             number = _begin(connection, now, "override", actor)
-            made = overriding.make(connection, self._among, number, now, given, replace=replace)
+            made = overrides.make(connection, self._among, number, now, given, replace=replace)
             if dry_run or not any(each.is_new for each in made):
                 connection.rollback()
                 return made
@@ -262,13 +262,13 @@ class Store:
         now = now.replace(microsecond=0)
         with self._writing() as connection:
             number = _begin(connection, now, "override", actor)
-            overriding.revoke(connection, number, now, ids, why)
+            overrides.revoke(connection, number, now, ids, why)
             _end(connection, number, now, {"revoked": len(ids)}, None)
 
     def last_publication(self, target: str, path: str) -> Publication | None:
         """What was last published to that target's file."""
         with self._reading() as connection:
-            return happenings.last_publication(connection, target, path)
+            return events.last_publication(connection, target, path)
 
     def note_publication(self, run: int, now: datetime, published: Publication) -> None:
         """Note what a publication wrote."""
@@ -281,12 +281,12 @@ class Store:
     def events(self, window: Window) -> Iterator[Event]:
         """What happened, oldest first."""
         with self._reading() as connection:
-            yield from happenings.events(connection, window)
+            yield from events.events(connection, window)
 
     def entry_events(self, window: Window) -> Iterator[Event]:
         """Which entries were added and removed, oldest first."""
         with self._reading() as connection:
-            yield from happenings.entries(connection, window)
+            yield from events.entries(connection, window)
 
     def verify_chain(self, contains: bytes | None = None) -> Verified:
         """Compute the digest of every change set anew from the rows; ``contains`` is one that must be among them."""

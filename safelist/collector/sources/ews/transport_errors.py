@@ -8,7 +8,7 @@ import urllib3
 from spnego.exceptions import SpnegoError
 
 from safelist.collector.failure import Asked, FetchError, Reason, TransientError
-from safelist.collector.line import Reply
+from safelist.collector.sources.ews.connection import Reply
 
 LINE_ERRORS = (
     requests.RequestException, urllib3.exceptions.HTTPError, SpnegoError, OSError, KeyError, ValueError,

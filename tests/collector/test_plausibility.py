@@ -2,7 +2,7 @@
 
 import pytest
 
-from safelist.collector.belief import doubt, is_mass_change
+from safelist.collector.plausibility import doubt, is_mass_change
 
 
 def test_third_time_in_a_row_is_believed() -> None:

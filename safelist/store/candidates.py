@@ -11,7 +11,7 @@ from safelist.entry import SENDER_LISTS, Holding
 from safelist.override import Override
 from safelist.policy import Candidate, Reason, Settings, Tally, tally
 from safelist.sender import Form, Pattern, covering
-from safelist.store import overriding, reading
+from safelist.store import overrides, reading
 from safelist.store.among import Among
 from safelist.store.schema import pattern
 from safelist.store.values import Moment
@@ -41,11 +41,11 @@ def candidates(
 
     Reads no entries, unless the settings look at each vote: the maintained counts are never less than what counts.
     """
-    overrides = [override for override in overriding.load(connection) if override.in_force(now)]
+    in_force = [override for override in overrides.load(connection) if override.in_force(now)]
     by_text: dict[str, list[Override]] = {}
-    for override in overrides:
+    for override in in_force:
         by_text.setdefault(override.terms.pattern.text, []).append(override)
-    left = {override.terms.pattern: None for override in overrides}
+    left = {override.terms.pattern: None for override in in_force}
     for found in _tallies(connection, among, settings, now, at_least):
         left.pop(found.pattern, None)
         yield Candidate(found.pattern, (found,), _about(found.pattern, by_text))
@@ -99,7 +99,7 @@ def candidate(
     return Candidate(
         sender,
         tuple(_tallied(texts, found, settings, moment.at)),
-        tuple(overriding.about(connection, among, texts, moment.change_set)),
+        tuple(overrides.about(connection, among, texts, moment.change_set)),
         recipient,
         tuple(
             sorted((h for h in found if h.mailbox == recipient), key=lambda h: (texts.index(h.pattern.text), h.list))

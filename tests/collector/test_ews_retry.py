@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safelist.collector.failure import FetchError, Reason, TransientError
-from safelist.collector.patience import Gate, Patience, Trial
+from safelist.collector.sources.ews.retry import Gate, Patience, Trial
 
 FAILURE = FetchError(Reason.THROTTLED, "busy; wait")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelist.collector.itemid import MAX_PAYLOAD, owner
+from safelist.collector.sources.ews.item_id import MAX_PAYLOAD, owner
 
 GUID = "7e616754-278d-49bb-805a-0f7864fe3dc5"
 

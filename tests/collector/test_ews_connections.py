@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from safelist.collector import outage
-from safelist.collector.ews import Exchange, FetchError, Reason, credentials_of, discover
-from safelist.collector.line import tls_context
+from safelist.collector.sources.ews import transport_errors
+from safelist.collector.sources.ews.connection import tls_context
+from safelist.collector.sources.ews.exchange import Exchange, FetchError, Reason, credentials_of, discover
 from safelist.config import Exchange as Settings
 from safelist.demo import DemoServer, Fault, Trouble
 from safelist.errors import ConfigError
@@ -160,7 +160,7 @@ def test_a_certificate_that_strict_checks_refuse_says_why(tmp_path: Path) -> Non
             pytest.raises(ssl.SSLCertVerificationError) as caught,
         ):
             context.wrap_socket(plain, server_hostname="127.0.0.1")
-    failure = outage.of_line(caught.value, "https://127.0.0.1", 60, answered_before=False)
+    failure = transport_errors.of_line(caught.value, "https://127.0.0.1", 60, answered_before=False)
     assert isinstance(failure, FetchError)
     assert failure.reason is Reason.UNREACHABLE
     assert f"not trusted ({caught.value.verify_message}); issue it" in failure.message

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, bindparam, or_, select
 
 from safelist.entry import Entry, UserList
-from safelist.store import overriding
+from safelist.store import overrides
 from safelist.store.reading import is_first, pattern_of, seconds, stream
 from safelist.store.schema import change_set, entry, mailbox, pattern, publication, run
 from safelist.store.values import Event, EventKind, Outcome, Publication
@@ -107,7 +107,7 @@ def entries(connection: Connection, window: Window) -> Iterator[Event]:
 
 
 def _overrides(connection: Connection, window: Window) -> Iterator[Event]:
-    for override in overriding.load(connection):
+    for override in overrides.load(connection):
         if window.senders and override.terms.pattern.text not in window.senders:
             continue
         happened = [(override.made, EventKind.OVERRIDE_MADE, override.actor)]

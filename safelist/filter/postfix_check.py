@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from itertools import product
 from typing import Literal, NamedTuple
 
-from safelist.filter.restrictions import (
+from safelist.filter.postfix_restrictions import (
     EARLY_LISTS,
     PolicyService,
     Restriction,

@@ -10,7 +10,8 @@ import typer
 
 from safelist import override_file, store
 from safelist.cli.configuration import load_config
-from safelist.cli.override.asked import (
+from safelist.cli.override.notes import Context, notes
+from safelist.cli.override.options import (
     FROM_WHEN,
     Manner,
     ReplaceOption,
@@ -19,7 +20,6 @@ from safelist.cli.override.asked import (
     objections,
     recorded_actor,
 )
-from safelist.cli.override.notes import Context, notes
 from safelist.cli.terminal import ActorOption, ConfigOption, CsvOption, JsonOption, complain, now, print_json, shown
 from safelist.errors import PermissionDeniedError, UsageError
 from safelist.override import sentence

@@ -9,7 +9,7 @@ import pytest
 
 from safelist.filter import dnsbl
 from safelist.filter.dnsbl import AllowProvider, Provider, query_name
-from safelist.filter.lists import Lists
+from safelist.filter.providers import Lists
 from safelist.filter.resolver import Resolver
 from tests.filter.dns_server import Fault, Nameserver, Zone, drop, nameserver, refused, servfail
 

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, Protocol
 
 from safelist import policy, sender
 from safelist.entry import Holding
+from safelist.filter.authentication import Prover
 from safelist.filter.decision import Action, Choices, Facts, Need, Verdict, judge
-from safelist.filter.lists import Lists
-from safelist.filter.proof import Prover
+from safelist.filter.providers import Lists
 from safelist.filter.settings import Filter
 from safelist.override import Override
 from safelist.policy import Decision, Tally

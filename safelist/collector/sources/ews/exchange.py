@@ -21,16 +21,16 @@ from exchangelib.transport import AUTH_TYPE_MAP
 from oauthlib.oauth2 import OAuth2Error  # type: ignore[import-untyped]
 from requests.auth import HTTPBasicAuth
 
-from safelist.collector import outage, soap
-from safelist.collector.asking import Asker, Lines
-from safelist.collector.connection import Bound, BoundedAdapter
 from safelist.collector.failure import Asked, FetchError, Reason, TransientError
-from safelist.collector.itemid import owner
-from safelist.collector.line import Line, tls_context
-from safelist.collector.patience import Patience
-from safelist.collector.proxy import proxies_for
-from safelist.collector.secret import Hidden
-from safelist.collector.soap import Member, MemberKind
+from safelist.collector.sources.ews import soap, transport_errors
+from safelist.collector.sources.ews.bounded_http import Bound, BoundedAdapter
+from safelist.collector.sources.ews.client import Asker, Lines
+from safelist.collector.sources.ews.connection import Line, tls_context
+from safelist.collector.sources.ews.item_id import owner
+from safelist.collector.sources.ews.proxy import proxies_for
+from safelist.collector.sources.ews.retry import Patience
+from safelist.collector.sources.ews.secret import Hidden
+from safelist.collector.sources.ews.soap import Member, MemberKind
 from safelist.config import Exchange as ExchangeSettings
 from safelist.errors import ConfigError
 
@@ -166,10 +166,10 @@ class Exchange:
             if page.following is None:
                 break
             if page.following <= offset:
-                raise outage.unreadable("FindItem's list begins again instead of going on")
+                raise transport_errors.unreadable("FindItem's list begins again instead of going on")
             offset = page.following
         else:
-            raise outage.unreadable(f"FindItem's list does not end after {MAX_PAGES} parts")
+            raise transport_errors.unreadable(f"FindItem's list does not end after {MAX_PAGES} parts")
         if len({owner(row.item_id) for row in rows}) > 1:
             raise _wrong_mailbox("the answer holds items of several mailboxes")
         return [row for row in rows if row.provider.casefold() == soap.PROVIDER]
@@ -274,13 +274,13 @@ class _Protocol(_Verifying, BaseProtocol):  # type: ignore[misc] # exchangelib h
                 Reason.CREDENTIALS,
                 f"{token_url} gives no token ({code}); check exchange.client_id, tenant_id and the secret",
             ) from None
-        except (*outage.LINE_ERRORS, Warning) as error:
+        except (*transport_errors.LINE_ERRORS, Warning) as error:
             raise _no_token(error, token_url, self.TIMEOUT) from None
         if self.config.auth_type == BASIC:
             # RFC 7617 2.1; requests would take Latin-1, which has no euro sign.
             session.auth = HTTPBasicAuth(self.credentials.username.encode(), self.credentials.password.encode())
         elif self.config.auth_type == GSSAPI:
-            from safelist.collector.kerberos import KerberosAuth  # needs the extra
+            from safelist.collector.sources.ews.kerberos import KerberosAuth  # needs the extra
 
             session.auth = KerberosAuth()
         return session
@@ -289,7 +289,7 @@ class _Protocol(_Verifying, BaseProtocol):  # type: ignore[misc] # exchangelib h
 def _no_token(error: Exception, token_url: str, timeout: float) -> FetchError:
     if isinstance(error, Warning | requests.exceptions.JSONDecodeError):
         return FetchError(Reason.CREDENTIALS, f"{token_url} gives no usable token; check exchange.token_url")
-    failure = outage.of_line(error, token_url, timeout, answered_before=False)
+    failure = transport_errors.of_line(error, token_url, timeout, answered_before=False)
     return failure.failure if isinstance(failure, TransientError) else failure
 
 
@@ -358,14 +358,14 @@ def _discover_at(url: str, settings: ExchangeSettings, credentials: Any, context
     line = Line(session, url, proxies_for(url))
     try:
         reply = line.post(soap.get_user_settings(user, url), user, settings.timeout)
-    except outage.LINE_ERRORS as error:
-        failure = outage.of_line(error, url, settings.timeout, answered_before=False)
+    except transport_errors.LINE_ERRORS as error:
+        failure = transport_errors.of_line(error, url, settings.timeout, answered_before=False)
         raise (failure.failure if isinstance(failure, TransientError) else failure) from None
     finally:
         line.close()
     if reply.status not in (200, 500):
         asked = Asked(user, settings.access, account, authentication=settings.authentication)
-        of_status = outage.of_status(reply, url, asked)
+        of_status = transport_errors.of_status(reply, url, asked)
         raise of_status.failure if isinstance(of_status, TransientError) else of_status
     try:
         endpoint = soap.read_user_settings(reply.body)

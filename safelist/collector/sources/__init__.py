@@ -1,0 +1,1 @@
+"""Where lists come from: one module or package a kind of source."""

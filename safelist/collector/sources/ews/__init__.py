@@ -1,0 +1,1 @@
+"""Junk E-mail Rules of an Exchange organisation, over EWS."""
