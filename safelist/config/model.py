@@ -1,32 +1,20 @@
-"""The configuration: TOML into frozen values; every fault is reported at once, each with its key and what to write.
+"""What stands in the configuration: frozen values, each key with the words that the sample shows.
 
 The sections ``[publish.NAME]`` belong to the targets, which pass their own models in; so this module knows no target.
 """
 
-import difflib
-import os
-import re
-import shlex
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
-import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from safelist import policy
 from safelist.entry import ALL_LISTS, UserList
-from safelist.errors import ConfigError, PermissionDeniedError
 from safelist.override import Authentication, days, parse_expiry
 from safelist.sender import Form, typed
-
-MAX_BYTES = 1 << 20
-"""A configuration file larger than this is refused unread."""
 
 ListType = Literal["safe-senders", "safe-recipients", "both", "blocked-senders", "all"]
 
@@ -303,205 +291,6 @@ class Config(Section):
     publish: Annotated[dict[str, Any], Field(strict=False)] = {}
 
 
-def default_path() -> Path:
-    """``$SAFELIST_CONFIG``, else /etc/safelist/safelist.toml for root, else in the user's own configuration."""
-    if named := os.environ.get("SAFELIST_CONFIG"):
-        return Path(named)
-    if os.geteuid() == 0:
-        return Path("/etc/safelist/safelist.toml")
-    return _own(platformdirs.user_config_path) / "safelist.toml"
-
-
-def default_database() -> Path:
-    """safelist.db in ``$STATE_DIRECTORY`` (systemd), else /var/lib/safelist for root, else in the user's own state."""
-    if state := os.environ.get("STATE_DIRECTORY"):
-        return Path(state.split(":")[0]) / "safelist.db"
-    if os.geteuid() == 0:
-        return Path("/var/lib/safelist/safelist.db")
-    return _own(platformdirs.user_state_path) / "safelist.db"
-
-
-def _own(directory: Callable[[str], Path]) -> Path:
-    try:
-        return directory("safelist")
-    except RuntimeError:
-        raise ConfigError("this user has no home directory; name the configuration with --config") from None
-
-
-def load(path: Path, targets: Mapping[str, type[BaseModel]]) -> Config:
-    """Read and check the file; ``targets`` maps each target's name to the model of its section.
-
-    Raises ConfigError with every fault at once, PermissionDeniedError where the file may not be read.
-    """
-    text = read_text(path, "write one with `safelist init`")
-    try:
-        table = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
-        raise ConfigError(f"{path}: not TOML: {error}") from None
-    faults = [f"{key}: holds a NUL character, remove it" for key in _keys_with_nul(table, "")]
-    if faults:
-        raise ConfigError(*(f"{path}: {fault}" for fault in faults))
-    targets_read = _read_targets(table.get("publish", {}), targets, faults)
-    try:
-        config = Config.model_validate(_with_absolute_paths(table, path.parent))
-    except ValidationError as error:
-        faults.extend(fault for detail in error.errors() for fault in faults_of(detail, Config))
-        config = None
-    faults.extend(_open_secret(path, table))
-    if faults or config is None:
-        raise ConfigError(*(f"{path}: {fault}" for fault in faults))
-    return config.model_copy(update={"publish": targets_read})
-
-
-def read_text(path: Path, write_one: str) -> str:
-    """The file's text; ``write_one`` says how to come by one. Raises ConfigError, PermissionDeniedError."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; {write_one}, or name yours with --config") from None
-    except PermissionError:
-        raise PermissionDeniedError(f"{path}: may not be read by this user; run as its owner") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes, this is no safelist configuration")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
-
-
-def _read_targets(sections: object, models: Mapping[str, type[BaseModel]], faults: list[str]) -> dict[str, BaseModel]:
-    read: dict[str, BaseModel] = {}
-    if not isinstance(sections, dict):
-        return read
-    for name, section in sections.items():
-        if name not in models:
-            faults.append(f"publish.{name}: no such target{_suggest(name, models)}; there are: {', '.join(models)}")
-            continue
-        try:
-            read[name] = models[name].model_validate(section)
-        except ValidationError as error:
-            details = error.errors(include_input=False)
-            faults.extend(f for detail in details for f in faults_of(detail, models[name], f"publish.{name}"))
-    return read
-
-
-def _with_absolute_paths(table: dict[str, Any], base: Path) -> dict[str, Any]:
-    """Relative paths in the file are relative to its directory, wherever cron starts."""
-    base = base.absolute()
-    if table.get("exchange") == {}:  # as `safelist init` writes it, before anybody has filled it in
-        table = {name: section for name, section in table.items() if name != "exchange"}
-    for section, key in (("exchange", "secret_file"), ("exchange", "ca_file"), ("mailboxes", "file")):
-        found = table.get(section)
-        if isinstance(found, dict) and isinstance(value := found.get(key), str):
-            table = table | {section: table[section] | {key: str(base / value)}}
-    database = table.get("database")
-    if isinstance(database, dict) and isinstance(url := database.get("url"), str):
-        scheme, slashes, rest = url.partition(":///")
-        if slashes and scheme.split("+")[0] == "sqlite" and rest and not rest.startswith(("/", ":memory:", "file:")):
-            table = table | {"database": database | {"url": f"{scheme}:///{base / rest}"}}
-    return table
-
-
-def faults_of(detail: ErrorDetails, model: type[BaseModel], above: str = "") -> list[str]:
-    """One pydantic error as lines ``key: what is wrong, what to write``; ``above`` is the key of the model's table.
-
-    No line shows what looks like a secret: people paste one into the wrong key.
-    """
-    location = [str(part) for part in detail["loc"]]
-    key = ".".join(filter(None, [above, *location]))
-    if detail["type"] == "value_error":
-        lines = [hide_secrets(line) for line in str(detail["ctx"]["error"]).split("\n")]
-        return [f"{key}{'.' if _names_a_key(line) else ': '}{line}" if key else line for line in lines]
-    if detail["type"] == "extra_forbidden":
-        known = _model_at(model, location[:-1]).model_fields
-        fault = f"no such key{_suggest(location[-1], known)}; there are: {', '.join(known)}"
-        return [f"{hide_secrets(key)}: {fault}"]
-    if detail["type"] in _TABLE_TYPES:
-        return [f"{key}: must be a section with keys of its own, not a single value"]
-    if detail["type"] == "tuple_type" and _model_at(model, location) is not _model_at(model, location[:-1]):
-        return [f"{key}: must be sections of their own, write [[{key}]] before each"]
-    words = _WORDS.get(detail["type"], "is not what belongs there; see the sample of the file")
-    return [f"{key}: {words.format_map(detail.get('ctx', {}))}"]
-
-
-_TABLE_TYPES = ("model_type", "model_attributes_type", "dict_type")
-_WORDS = {
-    "missing": "missing, write it",
-    "string_type": "must be a text, in quotes",
-    "string_too_long": "is too long, write no more than {max_length}",
-    "path_type": "must be the path of a file, in quotes",
-    "bool_type": "must be true or false, without quotes",
-    "int_type": "must be a whole number, without quotes",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number, without quotes",
-    "finite_number": "must be a finite number",
-    "greater_than": "must be more than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than_equal": "must be at most {le}",
-    "literal_error": "must be {expected}",
-    "enum": "must be {expected}",
-    "tuple_type": 'must be a list, such as ["..."]',
-}
-"""What pydantic's types of errors mean to whoever writes the file (docs.pydantic.dev, "Validation Errors")."""
-
-_KEY_OR_LOGIN = re.compile(
-    r"(?<![a-z0-9])(?=[a-z]*[0-9])[a-z0-9]{20,}"  # as dnsbl knows the keys of lists: nobody chooses such a name
-    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    r"|(?<=://)[^\s/@]*(?:/[^\s@]*)?@",
-    re.IGNORECASE,
-)
-
-
-def hide_secrets(text: str) -> str:
-    """``text`` with ``***`` for what looks like a key, and for the log-in in an address."""
-    return _KEY_OR_LOGIN.sub(lambda found: "***@" if found[0].endswith("@") else "***", text)
-
-
-def _names_a_key(line: str) -> bool:
-    head, colon, _ = line.partition(": ")
-    return bool(colon) and all(part.isidentifier() for part in head.split(", "))
-
-
-def _model_at(model: type[BaseModel], location: list[str]) -> type[BaseModel]:
-    """The model of the table at ``location``; a number in it is the place in a list of tables."""
-    for part in location:
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        candidates = [annotation, *get_args(annotation)]
-        inner = [c for c in candidates if isinstance(c, type) and get_origin(c) is None and issubclass(c, BaseModel)]
-        model = inner[0] if inner else model
-    return model
-
-
-def _suggest(name: str, known: Mapping[str, object]) -> str:
-    name = {"password": "secret", "password_file": "secret_file", "password_command": "secret_command"}.get(name, name)
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _open_secret(path: Path, table: Mapping[str, Any]) -> list[str]:
-    exchange, database = table.get("exchange"), table.get("database")
-    holds = isinstance(exchange, dict) and "secret" in exchange
-    url = database.get("url") if isinstance(database, dict) else None
-    in_url = isinstance(url, str) and bool(_password_of(url))
-    mode = path.stat().st_mode & 0o777
-    if not mode & 0o077 or not (holds or in_url):
-        return []
-    key = "exchange.secret" if holds else "database.url"
-    return [
-        f"{key}: the file holds a secret and others may read it (mode {mode:o}): chmod 600 {shlex.quote(str(path))}"
-    ]
-
-
-def _password_of(url: str) -> str | None:
-    try:
-        return urlsplit(url).password
-    except ValueError:
-        return None
-
-
 def _has_port(parts: SplitResult) -> bool:
     try:
         return parts.port is None or parts.port > 0
@@ -509,56 +298,5 @@ def _has_port(parts: SplitResult) -> bool:
         return False
 
 
-def _keys_with_nul(value: object, key: str) -> list[str]:
-    if isinstance(value, dict):
-        return [found for name, inner in value.items() for found in _keys_with_nul(inner, f"{key}.{name}".lstrip("."))]
-    if isinstance(value, list):
-        return [found for inner in value for found in _keys_with_nul(inner, key)]
-    return [key] if isinstance(value, str) and "\0" in value else []
-
-
 def _is_loopback(host: str | None) -> bool:
     return host in {"localhost", "::1"} or (host or "").startswith("127.")
-
-
-def sample(database_url: str, targets: Mapping[str, type[BaseModel]]) -> str:
-    """The commented configuration that ``safelist init`` writes; every key of every section stands in it."""
-    sections: dict[str, type[BaseModel]] = {
-        "exchange": Exchange, "mailboxes": Mailboxes, "collect": Collect, "database": Database, "policy": Policy,
-        "overrides": Overrides,
-    }  # fmt: skip
-    sections |= {f"publish.{name}": model for name, model in targets.items()}
-    lines = ["# The configuration of safelist. `safelist config check` reports every fault in it.", ""]
-    written = {"database.url": database_url}
-    for name, model in sections.items():
-        title = getattr(model, "TITLE", "") or (model.__doc__ or "").split("\n")[0]
-        section = [f"[{name}]"]
-        for key, field in model.model_fields.items():
-            section += sample_of(key, field, written.get(f"{name}.{key}"))
-        mark = "#" if getattr(model, "IS_OPTIONAL", False) else ""
-        lines += [f"# {title}", *(mark + line for line in section), ""]
-    return "\n".join(lines)
-
-
-def sample_of(key: str, field: FieldInfo, value: str | None = None) -> list[str]:
-    """The commented lines of one key; ``value`` where it is known."""
-    comment = [f"# {line}" for line in (field.description or "").split("\n") if line]
-    if value is not None:
-        return [*comment, f"{key} = {toml(value)}"]
-    required = field.is_required()
-    example = (field.examples or [None])[0] if required or not field.default else field.default
-    shown = toml(example if example is not None else field.default)
-    return [*comment, f"{key} = {shown}" if required else f"#{key} = {shown}"]
-
-
-def toml(value: object) -> str:
-    """``value`` (text, number, truth or a list of them) as TOML writes it."""
-    match value:
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return str(value)
-        case list() | tuple():
-            return "[" + ", ".join(map(toml, value)) + "]"
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in escaped) + '"'

@@ -1,0 +1,42 @@
+"""The configuration: its model, the loader, and the sample that shows every key."""
+
+from safelist.config.loader import MAX_BYTES, default_database, default_path, faults_of, load, read_text
+from safelist.config.model import (
+    SECRET_KEYS,
+    Collect,
+    Config,
+    Database,
+    Exchange,
+    LenientPath,
+    ListType,
+    Mailboxes,
+    Overrides,
+    Policy,
+    Section,
+    Texts,
+)
+from safelist.config.sample_file import sample, sample_of, toml
+
+__all__ = [
+    "MAX_BYTES",
+    "SECRET_KEYS",
+    "Collect",
+    "Config",
+    "Database",
+    "Exchange",
+    "LenientPath",
+    "ListType",
+    "Mailboxes",
+    "Overrides",
+    "Policy",
+    "Section",
+    "Texts",
+    "default_database",
+    "default_path",
+    "faults_of",
+    "load",
+    "read_text",
+    "sample",
+    "sample_of",
+    "toml",
+]
