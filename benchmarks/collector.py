@@ -133,13 +133,13 @@ def _pin(core: int) -> None:
 
 def ours(url: str) -> Callable[[str], object]:
     """One mailbox by the collector's way; to be called by any thread."""
-    from safelist.collector.sources.ews.exchange import Exchange, Rule
+    from safelist.collector.sources.ews.exchange import ExchangeServer, Rule
     from safelist.config import Exchange as Settings
 
     settings = Settings.model_validate(
         {"endpoint": url, "authentication": "basic", "username": ACCOUNT, "secret": SECRET}
     )
-    exchange = Exchange(settings, SECRET)
+    exchange = ExchangeServer(settings, SECRET)
 
     def fetch(address: str) -> int:
         rule = exchange.fetch(address, None)

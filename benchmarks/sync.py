@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from safelist import store
 from safelist.collector.collect import Options, collect
-from safelist.collector.sources.ews.exchange import Exchange
+from safelist.collector.sources.ews.exchange import ExchangeServer
 from safelist.config import Exchange as Settings
 from safelist.demo import ServiceAccount
 from safelist.entry import ALL_LISTS
@@ -54,7 +54,7 @@ def measure(url: str, mailboxes: int, directory: Path) -> list[dict[str, float]]
     for _ in range(2):
         addresses = (f"user{number:06}@corp.example" for number in range(mailboxes))
         wall, cpu = time.monotonic(), time.process_time()
-        with store.open_store(database) as opened, Exchange(settings, account.password) as exchange:
+        with store.open_store(database) as opened, ExchangeServer(settings, account.password) as exchange:
             options = Options(lists=ALL_LISTS)
             summary = collect(opened, exchange, addresses, options, lambda: datetime.now(UTC), lambda _: None, "bench")
         assert summary.problem is None

@@ -9,7 +9,7 @@ import pytest
 from safelist import config, errors, policy
 from safelist.cli.commands import COMMANDS
 from safelist.cli.deferred import Group
-from safelist.collector.sources.ews.exchange import Reason
+from safelist.collector.sources.ews.exchange import FailureReason
 from safelist.filter import decision
 from safelist.sender import Refusal
 from safelist.store import Outcome
@@ -30,7 +30,7 @@ def test_every_command_is_in_the_table_and_no_other() -> None:
     assert set(table) == commands()
 
 
-CODES = [Refusal, Reason, Outcome, policy.Reason, decision.Reason]
+CODES = [Refusal, FailureReason, Outcome, policy.Reason, decision.Reason]
 
 
 @pytest.mark.parametrize("codes", CODES, ids=lambda e: e.__module__)

@@ -43,14 +43,14 @@ def _faults_around(loaded: Config) -> Iterator[str]:
     """What each command would stumble over: secrets, files, the database, the targets' directories."""
     from safelist.collector.mailboxes import read_file
     from safelist.collector.sources.ews.exchange import (
-        Exchange,  # exchangelib takes longer to import than most commands to run
+        ExchangeServer,  # exchangelib takes longer to import than most commands to run
     )
     from safelist.collector.sources.ews.secret import read_secret
 
     if loaded.exchange is None:
         yield "exchange: is missing or empty: `safelist sync` cannot run with this file, the other commands can"
     elif loaded.exchange.secret_command is None:  # a command may ask somebody
-        yield from _fault(lambda: Exchange(loaded.exchange, read_secret(loaded.exchange)).close())  # type: ignore[arg-type]
+        yield from _fault(lambda: ExchangeServer(loaded.exchange, read_secret(loaded.exchange)).close())  # type: ignore[arg-type]
     boxes = loaded.mailboxes
     if boxes.file is not None:
         yield from _fault(lambda: read_file(boxes.file))  # type: ignore[arg-type]

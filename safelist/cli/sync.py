@@ -25,8 +25,8 @@ from safelist.errors import EX_OK, EX_TEMPFAIL, ConfigError, SafelistError
 from safelist.store import Outcome
 
 if TYPE_CHECKING:  # exchangelib takes longer to import than most commands to run
-    from safelist.collector.collect import Options, Result, Summary
-    from safelist.collector.sources.ews.exchange import Exchange
+    from safelist.collector.collect import MailboxResult, Options, Summary
+    from safelist.collector.sources.ews.exchange import ExchangeServer
 
 _CLOCK_SKEW = timedelta(seconds=60)
 """By so much the clocks of two machines that share a database may differ."""
@@ -103,30 +103,30 @@ def _end_of(minutes: int) -> float | None:
 
 def run_or_report(
     opened: store.Store, config: Config, selected: list[str], options: "Options", *, json: bool
-) -> "Report":
+) -> "SyncReport":
     """The same as :func:`run`; a run that cannot begin is a problem of the report: what was decided must get out."""
     from safelist.collector.collect import Summary
 
     try:
         return run(opened, config, selected, options, json=json)
     except SafelistError as error:
-        return Report(0, options, Summary(problem=error), json=json)
+        return SyncReport(0, options, Summary(problem=error), json=json)
 
 
 def run(
     opened: store.Store, config: Config, selected: list[str], options: "Options", *, json: bool = False
-) -> "Report":
+) -> "SyncReport":
     """Collect ``selected`` mailboxes, or all configured ones, and show what came of them."""
     from safelist.collector.collect import Summary, collect
     from safelist.collector.mailboxes import Selection, select
-    from safelist.collector.sources.ews.exchange import Exchange
+    from safelist.collector.sources.ews.exchange import ExchangeServer
     from safelist.collector.sources.ews.secret import read_secret
 
     if config.exchange is None:
         raise ConfigError("there is no [exchange] in the configuration: write where the mailboxes are")
-    with Exchange(config.exchange, read_secret(config.exchange)) as exchange:
+    with ExchangeServer(config.exchange, read_secret(config.exchange)) as exchange:
         selection = Selection(selected) if selected else select(config.mailboxes, exchange, options.until)
-        with Report(len(selection.addresses), options, Summary(), json=json) as report:
+        with SyncReport(len(selection.addresses), options, Summary(), json=json) as report:
             report.note_left_out(selection.problems)
             report.summary = collect(opened, exchange, selection.addresses, options, now, report.show, actor())
         if not selected and not selection.problems:
@@ -138,7 +138,7 @@ def run(
     return report
 
 
-def _voting_rooms(opened: store.Store, config: Config, exchange: "Exchange", until: float | None) -> list[str]:
+def _voting_rooms(opened: store.Store, config: Config, exchange: "ExchangeServer", until: float | None) -> list[str]:
     """Collected mailboxes with entries that are rooms and that the policy counts; none where Exchange does not say.
 
     It says nothing after ``until`` (by the monotonic clock).
@@ -177,7 +177,7 @@ def _collect(config: Config, type_: ListType | None, include_domains: bool | Non
     )
 
 
-class Report:
+class SyncReport:
     """Shows a run: a bar on a terminal, at the end a line for each cause of a problem on stderr, nothing else."""
 
     def __init__(self, mailboxes: int, options: "Options", summary: "Summary", *, json: bool) -> None:
@@ -254,7 +254,7 @@ class Report:
             return
         self._bar.console.print(f"safelist: {shown(message)}", soft_wrap=True, markup=False, highlight=False)
 
-    def show(self, result: "Result") -> None:
+    def show(self, result: "MailboxResult") -> None:
         """Take one mailbox's result."""
         self._bar.advance(self._task)
         if result.message is not None:
@@ -267,7 +267,7 @@ class Report:
         elif self._options.dry_run:
             _print_change(result)
 
-    def _keep(self, result: "Result") -> None:
+    def _keep(self, result: "MailboxResult") -> None:
         row: dict[str, Any] = {
             "mailbox": result.address,
             "outcome": result.outcome,
@@ -300,7 +300,7 @@ def _entry_as_json(entry: Entry) -> dict[str, str | None]:
     return {"list": name, "entry": entry.pattern.text, "refused": entry.pattern.refusal}
 
 
-def _print_change(result: "Result") -> None:
+def _print_change(result: "MailboxResult") -> None:
     for sign, entries in (("+", result.change.added), ("-", result.change.removed)):
         for entry in sorted(entries):
             print(f"{sign} {result.address}: {entry.list.title}: {shown(entry.pattern.text)}")

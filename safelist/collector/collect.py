@@ -17,7 +17,7 @@ from safelist import sender
 from safelist.collector import plausibility
 from safelist.collector.failure import HOPELESS, STALLED, VERSION_CODES
 from safelist.collector.plausibility import Doubt
-from safelist.collector.sources.ews.exchange import Exchange, FetchError, Reason, Rule, Unchanged
+from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError, Rule, Unchanged
 from safelist.collector.sources.ews.item_id import owner
 from safelist.collector.workers import answers
 from safelist.entry import TRUSTING_LISTS, Entry, UserList
@@ -62,7 +62,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class MailboxResult:
     """What became of one mailbox. ``message`` is a sentence for people where something is to be done."""
 
     address: str
@@ -87,7 +87,7 @@ class Summary:
     problem: SafelistError | None = None
     not_reached: list[str] = field(default_factory=list)
 
-    def count(self, result: Result) -> Result:
+    def count(self, result: MailboxResult) -> MailboxResult:
         """Take ``result`` into the figures."""
         self.outcomes[result.outcome] += 1
         self.added += len(result.change.added)
@@ -116,8 +116,8 @@ class _Answer(NamedTuple):
 
 
 def collect(
-    store: Store, exchange: Exchange, addresses: Iterable[str], options: Options, now: Callable[[], datetime],
-    report: Callable[[Result], None], actor: str,
+    store: Store, exchange: ExchangeServer, addresses: Iterable[str], options: Options, now: Callable[[], datetime],
+    report: Callable[[MailboxResult], None], actor: str,
 ) -> Summary:  # fmt: skip
     """Ask every mailbox once and record what it holds. Results are passed to ``report`` as they come.
 
@@ -126,18 +126,18 @@ def collect(
     """
     summary = Summary()
     run = 0 if options.dry_run else store.begin_run(now(), "sync", actor)
-    desk = _Desk(store, run, options, now)
+    recorder = _Recorder(store, run, options, now)
     waiting = dict.fromkeys(_longest_not_asked_first(store, addresses))
     tasks = (_Task(address, store.mailbox(address)) for address in list(waiting))
     try:
         for answer in _answers(exchange, tasks, options):
             waiting.pop(answer.task.address)
-            result = desk.settle(answer)
+            result = recorder.settle(answer)
             if result is not None:
                 report(summary.count(result))
         summary.not_reached = list(waiting)
-        summary.problem = desk.mass_change() or _time_is_up(summary.not_reached)
-        for result in desk.settle_losses():
+        summary.problem = recorder.mass_change() or _time_is_up(summary.not_reached)
+        for result in recorder.settle_losses():
             report(summary.count(result))
     except _RunEndedError as ended:
         report(summary.count(ended.result))
@@ -173,19 +173,19 @@ def entries_of(rule: JunkRule, lists: Collection[UserList]) -> frozenset[Entry]:
 class _RunEndedError(Exception):
     """Every further mailbox would fail the same way."""
 
-    def __init__(self, result: Result, problem: SafelistError) -> None:
+    def __init__(self, result: MailboxResult, problem: SafelistError) -> None:
         super().__init__(str(problem))
         self.result = result
         self.problem = problem
 
 
-def _answers(exchange: Exchange, tasks: Iterator[_Task], options: Options) -> Iterator[_Answer]:
+def _answers(exchange: ExchangeServer, tasks: Iterator[_Task], options: Options) -> Iterator[_Answer]:
     """The first mailbox is asked alone: a wrong password must not be tried by sixteen workers at once."""
 
     def ask(task: _Task) -> _Answer:
         return _ask(exchange, task, options)
 
-    in_a_row: Counter[Reason] = Counter()
+    in_a_row: Counter[FailureReason] = Counter()
     for answer in answers(ask, islice(tasks, 1), 1, options.until):
         _end_if_hopeless(answer, in_a_row, options, alone=True)
         yield answer
@@ -196,7 +196,9 @@ def _answers(exchange: Exchange, tasks: Iterator[_Task], options: Options) -> It
         yield answer
 
 
-def _end_if_hopeless(answer: _Answer, in_a_row: Counter[Reason], options: Options, *, alone: bool = False) -> None:
+def _end_if_hopeless(
+    answer: _Answer, in_a_row: Counter[FailureReason], options: Options, *, alone: bool = False
+) -> None:
     failure = answer.failure
     if failure is None or failure.reason not in HOPELESS | STALLED or failure.code in VERSION_CODES:
         in_a_row.clear()
@@ -207,25 +209,25 @@ def _end_if_hopeless(answer: _Answer, in_a_row: Counter[Reason], options: Option
     message = f"{failure.message}; the run ended there, and every mailbox keeps its last good list"
     if failure.reason in STALLED:
         message = f"{in_a_row[failure.reason]} mailboxes in a row: {message}"
-    is_login = failure.reason is Reason.CREDENTIALS
+    is_login = failure.reason is FailureReason.CREDENTIALS
     problem = PermissionDeniedError(message) if is_login else UnavailableError(message)
     # Said once: the problem holds the failure's own words.
-    raise _RunEndedError(Result(answer.task.address, Outcome.FAILED, failure.reason), problem)
+    raise _RunEndedError(MailboxResult(answer.task.address, Outcome.FAILED, failure.reason), problem)
 
 
 def _is_of_all(failure: FetchError) -> bool:
     """Whether one mailbox tells of all. What Exchange itself says, and a redirect, can be about this one alone."""
-    return failure.reason in HOPELESS and not failure.code and failure.reason is not Reason.REDIRECT
+    return failure.reason in HOPELESS and not failure.code and failure.reason is not FailureReason.REDIRECT
 
 
-def _bearable(reason: Reason, options: Options) -> int:
+def _bearable(reason: FailureReason, options: Options) -> int:
     """How many such failures in a row end the run; more than all workers can meet in one moment of a stall."""
     if reason in STALLED:
         return max(STALLED_FAILURES, 2 * options.workers)
-    return CREDENTIAL_FAILURES if reason is Reason.CREDENTIALS else UNREACHABLE_FAILURES
+    return CREDENTIAL_FAILURES if reason is FailureReason.CREDENTIALS else UNREACHABLE_FAILURES
 
 
-def _ask(exchange: Exchange, task: _Task, options: Options) -> _Answer:
+def _ask(exchange: ExchangeServer, task: _Task, options: Options) -> _Answer:
     """A worker's part: everything that needs no store."""
     state, lists = task.state, options.lists
     covered = state is not None and lists <= state.lists and not options.read_anew
@@ -246,7 +248,7 @@ def _ask(exchange: Exchange, task: _Task, options: Options) -> _Answer:
             f"the Junk E-mail Rule cannot be read ({error}); the last good list is kept; "
             "open the mailbox in Outlook and save its junk options, or report the rule"
         )
-        return _Answer(task, failure=FetchError(Reason.UNREADABLE, message))
+        return _Answer(task, failure=FetchError(FailureReason.UNREADABLE, message))
 
 
 def _digest(rule: Rule) -> bytes:
@@ -265,7 +267,7 @@ class _Loss(NamedTuple):
     change: Change
 
 
-class _Desk:
+class _Recorder:
     """Settles the answers, one at a time, against the store."""
 
     def __init__(self, store: Store, run: int, options: Options, now: Callable[[], datetime]) -> None:
@@ -277,7 +279,7 @@ class _Desk:
         self._with_lists = 0
         self._is_held = False
 
-    def settle(self, answer: _Answer) -> Result | None:
+    def settle(self, answer: _Answer) -> MailboxResult | None:
         """Record or note one answer; None when it must wait for the end of the run."""
         state = answer.task.state
         if answer.failure is not None:
@@ -307,7 +309,7 @@ class _Desk:
             "else look at Exchange first."
         )
 
-    def settle_losses(self) -> Iterator[Result]:
+    def settle_losses(self) -> Iterator[MailboxResult]:
         """What became of the lists that vanished or became empty."""
         for answer, change in self._losses:
             if self._is_held:
@@ -317,7 +319,7 @@ class _Desk:
             else:
                 yield self._settle_vanished(answer, change)
 
-    def _settle_without_rule(self, answer: _Answer) -> Result | None:
+    def _settle_without_rule(self, answer: _Answer) -> MailboxResult | None:
         state = answer.task.state
         if answer.same:
             return self._note(answer, Outcome.UNCHANGED, None)
@@ -326,7 +328,7 @@ class _Desk:
         self._losses.append(_Loss(answer, self._compare(answer)))
         return None
 
-    def _settle_vanished(self, answer: _Answer, change: Change) -> Result:
+    def _settle_vanished(self, answer: _Answer, change: Change) -> MailboxResult:
         address = answer.task.address
         seen = plausibility.doubt("vanished", _doubt_of(answer.task.state))
         if seen.is_believed or address in self._options.accept_vanished:
@@ -337,7 +339,7 @@ class _Desk:
         )
         return self._note(answer, Outcome.VANISHED, None, "vanished", message, seen)
 
-    def _suspect(self, answer: _Answer) -> Result | None:
+    def _suspect(self, answer: _Answer) -> MailboxResult | None:
         """A failure when the rule seems to belong to another mailbox than the one asked."""
         state, rule = answer.task.state, answer.rule
         if rule is None:
@@ -349,7 +351,7 @@ class _Desk:
                 f"the answer came from the mailbox that is recorded as {holder}; if both are addresses of one mailbox, "
                 f"name only one of them (and if it was renamed: safelist forget {holder}); nothing was recorded"
             )
-            return self._fail(answer, Reason.WRONG_MAILBOX, message)
+            return self._fail(answer, FailureReason.WRONG_MAILBOX, message)
         if state is None or state.owner is None or state.owner == found or not _name_mailboxes(state.owner, found):
             return None
         seen = plausibility.doubt(f"owner {found}", _doubt_of(state))
@@ -360,40 +362,42 @@ class _Desk:
             "; the last good list is kept; this is expected once after the mailbox was created anew, and then "
             f"safelist sync --accept-vanished {answer.task.address} believes it at once"
         )
-        return self._fail(answer, Reason.WRONG_MAILBOX, message, seen)
+        return self._fail(answer, FailureReason.WRONG_MAILBOX, message, seen)
 
     def _compare(self, answer: _Answer) -> Change:
         lists = self._options.lists if answer.rule is not None else frozenset(UserList)
         return self._store.compare(answer.task.address, answer.entries, lists)
 
-    def _record(self, answer: _Answer, change: Change) -> Result:
+    def _record(self, answer: _Answer, change: Change) -> MailboxResult:
         if not self._options.dry_run:
             lists = self._options.lists if answer.rule is not None else frozenset(UserList)
             change = self._store.record(
                 self._run, answer.task.address, _seen(answer), answer.entries, lists, self._now()
             )  # fmt: skip
         refused = Counter(e.pattern.refusal for e in answer.entries if e.pattern.refusal is not None)
-        return Result(answer.task.address, Outcome.COLLECTED, change=change, refused=refused, notes=_notes(answer.rule))
+        return MailboxResult(
+            answer.task.address, Outcome.COLLECTED, change=change, refused=refused, notes=_notes(answer.rule)
+        )
 
-    def _hold(self, answer: _Answer) -> Result:
+    def _hold(self, answer: _Answer) -> MailboxResult:
         message = "its lists were all gone; held back with those of many others"
         return self._note(answer, Outcome.HELD_BACK, None, "mass-change", message, _doubt_of(answer.task.state))
 
-    def _fail(self, answer: _Answer, reason: str, message: str, seen: Doubt | None = None) -> Result:
+    def _fail(self, answer: _Answer, reason: str, message: str, seen: Doubt | None = None) -> MailboxResult:
         """A failure also ends a row of equal surprises: three in a row means three."""
         return self._note(answer, Outcome.FAILED, None, reason, message, seen)
 
     def _note(
         self, answer: _Answer, outcome: Outcome, seen: Seen | None, reason: str | None = None,
         message: str | None = None, doubt: Doubt | None = None,
-    ) -> Result:  # fmt: skip
+    ) -> MailboxResult:  # fmt: skip
         address = answer.task.address
         if not self._options.dry_run:
             self._store.note(
                 self._run, address, self._now(), outcome, reason, message,
                 doubt.surprise if doubt else None, doubt.runs if doubt else 0, seen,
             )  # fmt: skip
-        return Result(address, outcome, reason, message, notes=_notes(answer.rule))
+        return MailboxResult(address, outcome, reason, message, notes=_notes(answer.rule))
 
 
 def _doubt_of(state: MailboxState | None) -> Doubt | None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from safelist.errors import UnavailableError
 
 
-class Reason(StrEnum):
+class FailureReason(StrEnum):
     """A stable code; the README has a heading for each."""
 
     DENIED = "denied"
@@ -22,9 +22,9 @@ class Reason(StrEnum):
     SERVER_ERROR = "server-error"
 
 
-HOPELESS = frozenset({Reason.CREDENTIALS, Reason.UNREACHABLE, Reason.REDIRECT})
+HOPELESS = frozenset({FailureReason.CREDENTIALS, FailureReason.UNREACHABLE, FailureReason.REDIRECT})
 """Reasons that no other mailbox can be expected to escape."""
-STALLED = frozenset({Reason.TIMEOUT, Reason.THROTTLED, Reason.SERVER_ERROR})
+STALLED = frozenset({FailureReason.TIMEOUT, FailureReason.THROTTLED, FailureReason.SERVER_ERROR})
 """Reasons that one mailbox can have, but not dozens in a row while the server works."""
 
 
@@ -34,7 +34,7 @@ class FetchError(UnavailableError):
     ``code`` is Exchange's response code where it gave one.
     """
 
-    def __init__(self, reason: Reason, message: str, code: str = "") -> None:
+    def __init__(self, reason: FailureReason, message: str, code: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
@@ -54,7 +54,7 @@ class TransientError(Exception):
         self.at_once = at_once
 
 
-class Asked(NamedTuple):
+class RequestContext(NamedTuple):
     """Whom the request was about and how, for the advice in messages."""
 
     address: str
@@ -93,41 +93,49 @@ VERSION_CODES = frozenset({"ErrorInvalidSchemaVersionForMailboxVersion", "ErrorI
 """A mailbox on a server that is too old; many others may lie there, too."""
 
 
-def explain(code: str, asked: Asked) -> FetchError:
+def explain(code: str, asked: RequestContext) -> FetchError:
     """The failure that Exchange's response ``code`` means."""
     failure = _explain(code, asked)
     return FetchError(failure.reason, failure.message, code)
 
 
-def _explain(code: str, asked: Asked) -> FetchError:
+def _explain(code: str, asked: RequestContext) -> FetchError:
     if code in _DENIED_CODES:
         return _denied(code, asked)
     if code in BUSY_CODES:
-        return FetchError(Reason.THROTTLED, f"Exchange stayed busy ({code}); lower exchange.workers or run again later")
+        return FetchError(
+            FailureReason.THROTTLED, f"Exchange stayed busy ({code}); lower exchange.workers or run again later"
+        )
     if code in _NOT_FOUND_CODES:
         return _not_found(code, asked)
     if code == "ErrorNonPrimarySmtpAddress":
-        return FetchError(Reason.NOT_FOUND, f"not the primary address of a mailbox ({code}); write the primary address")
+        return FetchError(
+            FailureReason.NOT_FOUND, f"not the primary address of a mailbox ({code}); write the primary address"
+        )
     if code in _UNAVAILABLE_CODES:
         return FetchError(
-            Reason.UNAVAILABLE, f"the mailbox is being moved or its database is not mounted ({code}); run again later"
+            FailureReason.UNAVAILABLE,
+            f"the mailbox is being moved or its database is not mounted ({code}); run again later",
         )
     if code == _DISABLED_CODE and not asked.is_group:
         return _disabled(code, asked)
     if code in (*_CREDENTIALS_CODES, _DISABLED_CODE):
         return FetchError(
-            Reason.CREDENTIALS, f"Exchange refuses the service account ({code}); enable it or renew its password"
+            FailureReason.CREDENTIALS, f"Exchange refuses the service account ({code}); enable it or renew its password"
         )
     if code == "ErrorItemNotFound":
-        return FetchError(Reason.UNAVAILABLE, "the rule was replaced while it was being read; run again")
+        return FetchError(FailureReason.UNAVAILABLE, "the rule was replaced while it was being read; run again")
     if code in VERSION_CODES:
-        return FetchError(Reason.SERVER_ERROR, f"the server is older than Exchange 2013 ({code}); move the mailbox")
+        return FetchError(
+            FailureReason.SERVER_ERROR, f"the server is older than Exchange 2013 ({code}); move the mailbox"
+        )
     return FetchError(
-        Reason.SERVER_ERROR, f"Exchange answered {code}; look that code up, and at the server's event log, or run again"
+        FailureReason.SERVER_ERROR,
+        f"Exchange answered {code}; look that code up, and at the server's event log, or run again",
     )
 
 
-def _denied(code: str, asked: Asked) -> FetchError:
+def _denied(code: str, asked: RequestContext) -> FetchError:
     account = asked.account or "the service account"
     if asked.is_group:
         right = f"let {account} see the group in the address book, or name its mailboxes in mailboxes.file"
@@ -139,20 +147,20 @@ def _denied(code: str, asked: Asked) -> FetchError:
             f"New-ManagementRoleAssignment -Role ApplicationImpersonation -User {account} "
             "-CustomRecipientWriteScope SCOPE; or name it in mailboxes.exclude"
         )
-    return FetchError(Reason.DENIED, f"{account} may not open it ({code}); {right}")
+    return FetchError(FailureReason.DENIED, f"{account} may not open it ({code}); {right}")
 
 
-def _disabled(code: str, asked: Asked) -> FetchError:
+def _disabled(code: str, asked: RequestContext) -> FetchError:
     """A request about a mailbox is made as its owner, whose account it then is; Exchange's words fit both."""
     account = asked.account or "the service account"
     return FetchError(
-        Reason.DENIED,
+        FailureReason.DENIED,
         f"its account is disabled ({code}); if its owner left: safelist forget {asked.address}, and take it out of "
         f"[mailboxes] or name it in mailboxes.exclude; if every mailbox says so, enable {account}",
     )
 
 
-def _not_found(code: str, asked: Asked) -> FetchError:
+def _not_found(code: str, asked: RequestContext) -> FetchError:
     kind = "group" if asked.is_group else "mailbox"
     advice = (
         "remove it from mailboxes.groups"
@@ -160,4 +168,4 @@ def _not_found(code: str, asked: Asked) -> FetchError:
         else "correct its address in [mailboxes], or take it out; where it is a member of a group, name it in "
         "mailboxes.exclude"
     )
-    return FetchError(Reason.NOT_FOUND, f"Exchange has no such {kind} ({code}); {advice}")
+    return FetchError(FailureReason.NOT_FOUND, f"Exchange has no such {kind} ({code}); {advice}")

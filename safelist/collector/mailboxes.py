@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safelist import sender
 from safelist.collector.failure import HOPELESS
-from safelist.collector.sources.ews.exchange import Exchange, FetchError, Member, MemberKind, Reason
+from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError, GroupMember, MemberKind
 from safelist.config import Mailboxes
 from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
 from safelist.override_file import encoding_of
@@ -26,7 +26,7 @@ class Selection:
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
-def select(settings: Mailboxes, exchange: Exchange, until: float | None = None) -> Selection:
+def select(settings: Mailboxes, exchange: ExchangeServer, until: float | None = None) -> Selection:
     """Every mailbox that the configuration names. Raises ConfigError when it names none.
 
     After ``until`` (by the monotonic clock) no group is asked for its members any more.
@@ -87,7 +87,7 @@ def _text_of(data: bytes, path: Path) -> str:
 class _Groups:
     """Expands the groups of the configuration; what is wrong with one is noted in ``problems``."""
 
-    def __init__(self, exchange: Exchange, until: float | None) -> None:
+    def __init__(self, exchange: ExchangeServer, until: float | None) -> None:
         self._exchange = exchange
         self._until = until
         self.problems: list[tuple[str, str]] = []
@@ -119,7 +119,7 @@ class _Groups:
                     seen.add(address.text)
                     waiting.append(address.text)
 
-    def _expand(self, group: str) -> list[Member]:
+    def _expand(self, group: str) -> list[GroupMember]:
         """Raises PermissionDeniedError or UnavailableError where asking on would meet the same again."""
         if self._until is not None and time.monotonic() >= self._until:
             text = "it was not asked who is in it: the run's time was up; raise exchange.budget, or look at Exchange"
@@ -129,7 +129,7 @@ class _Groups:
             return self._exchange.expand(group, self._until)
         except FetchError as error:
             if error.reason in HOPELESS:
-                kind = PermissionDeniedError if error.reason is Reason.CREDENTIALS else UnavailableError
+                kind = PermissionDeniedError if error.reason is FailureReason.CREDENTIALS else UnavailableError
                 raise kind(f"group {group}: {error.message}; no mailbox was asked") from None
             self.problems.append((group, error.message))
             return []

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from safelist.collector.sources.ews.exchange import Exchange, Patience, Rule
+from safelist.collector.sources.ews.exchange import ExchangeServer, RetryPolicy, Rule
 from safelist.config import Exchange as Settings
 from safelist.demo import DemoServer, Mailbox, Organisation
 
-QUICK = Patience(first=0.001, longest=0.002, longest_asked=0.02)
+QUICK = RetryPolicy(first=0.001, longest=0.002, longest_asked=0.02)
 ALICE, BOB = "alice@corp.example", "bob@corp.example"
 
 
@@ -25,11 +25,13 @@ def settings(server: DemoServer, **changes: Any) -> Settings:
 
 
 @contextmanager
-def exchange(server: DemoServer, *, secret: str | None = None, **changes: Any) -> Iterator[Exchange]:
-    patience = changes.pop("patience", QUICK)
+def exchange(server: DemoServer, *, secret: str | None = None, **changes: Any) -> Iterator[ExchangeServer]:
+    retry_policy = changes.pop("retry_policy", QUICK)
     pause = changes.pop("pause", None)
     made = settings(server, **changes)
-    with Exchange(made, secret or server.organisation.account.password, patience=patience, pause=pause) as opened:
+    with ExchangeServer(
+        made, secret or server.organisation.account.password, retry_policy=retry_policy, pause=pause
+    ) as opened:
         yield opened
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from safelist import store
-from safelist.collector.collect import Options, Result, Summary, collect
-from safelist.collector.sources.ews.exchange import Exchange, Patience, Rule
+from safelist.collector.collect import MailboxResult, Options, Summary, collect
+from safelist.collector.sources.ews.exchange import ExchangeServer, RetryPolicy, Rule
 from safelist.config import Exchange as Settings
 from safelist.demo import DemoServer, Fault, Mailbox, Organisation, Trouble
 from safelist.entry import ALL_LISTS, Entry, UserList
@@ -38,7 +38,7 @@ class Site:
     organisation: Organisation
     server: DemoServer
     store: Store
-    results: list[Result] = field(default_factory=list)
+    results: list[MailboxResult] = field(default_factory=list)
     runs: int = 0
 
     def settings(self, **changes: Any) -> Settings:
@@ -58,7 +58,7 @@ class Site:
         self.results.clear()
         self.server.reset()
         moment = START + timedelta(days=self.runs)
-        with Exchange(self.settings(access=access), password or self.organisation.account.password) as exchange:
+        with ExchangeServer(self.settings(access=access), password or self.organisation.account.password) as exchange:
             return collect(
                 self.store, exchange, addresses or list(self.organisation.mailboxes),
                 Options(lists=lists, workers=4, **options), lambda: moment, self.results.append, "test",
@@ -67,7 +67,7 @@ class Site:
     def outcomes(self) -> dict[str, str]:
         return {result.address: str(result.outcome) for result in self.results}
 
-    def result(self, wanted: str) -> Result:
+    def result(self, wanted: str) -> MailboxResult:
         return next(result for result in self.results if result.address == wanted)
 
     def open_entries(self, mailbox: str) -> set[str]:
@@ -323,7 +323,7 @@ def test_another_mailboxs_answer_can_be_accepted_at_once(site: Site) -> None:
 class WithoutOwners:
     """An Exchange whose item ids tell nothing about the mailbox that they lie in."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: ExchangeServer) -> None:
         self._exchange = exchange
 
     def fetch(self, address: str, change_key: str | None) -> Any:
@@ -336,7 +336,7 @@ class WithoutOwners:
 def sync_without_owners(site: Site, *addresses: str, access: str = "impersonation") -> dict[str, str]:
     site.results.clear()
     site.runs += 1
-    with Exchange(site.settings(access=access), site.organisation.account.password) as exchange:
+    with ExchangeServer(site.settings(access=access), site.organisation.account.password) as exchange:
         collect(
             site.store, WithoutOwners(exchange), addresses, Options(lists=ALL_LISTS, workers=1),  # type: ignore[arg-type]
             lambda: START + timedelta(days=site.runs), site.results.append, "test",
@@ -460,7 +460,7 @@ def test_what_every_mailbox_says_of_the_account_ends_the_run(site: Site) -> None
 def test_an_endpoint_that_is_gone_ends_the_run(site: Site) -> None:
     site.sync()
     settings = site.settings(endpoint="http://127.0.0.1:9/EWS/Exchange.asmx")
-    with Exchange(settings, "x") as exchange:
+    with ExchangeServer(settings, "x") as exchange:
         summary = collect(
             site.store, exchange, list(site.organisation.mailboxes), Options(lists=ALL_LISTS), lambda: START,
             site.results.append, "test",
@@ -478,9 +478,9 @@ def many(site: Site, fault: Fault | None, *, well: int = 0, **options: Any) -> S
         if fault is not None and (not well or n % well):
             box.faults.append(fault)
     asked = [name for name in site.organisation.mailboxes if name.startswith("m")]
-    quick = Patience(attempts=2, first=0.001)
+    quick = RetryPolicy(attempts=2, first=0.001)
     settings = site.settings(timeout=1)
-    with Exchange(settings, site.organisation.account.password, patience=quick) as exchange:
+    with ExchangeServer(settings, site.organisation.account.password, retry_policy=quick) as exchange:
         return collect(
             site.store, exchange, asked, Options(lists=ALL_LISTS, **options), lambda: START, site.results.append, "test"
         )

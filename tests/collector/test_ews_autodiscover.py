@@ -12,7 +12,7 @@ from lxml import etree
 
 from safelist.collector.sources.ews import soap
 from safelist.collector.sources.ews.connection import tls_context
-from safelist.collector.sources.ews.exchange import Exchange, FetchError, Reason, credentials_of, discover
+from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError, credentials_of, discover
 from safelist.config import Exchange as Settings
 
 NAMESPACE = "http://schemas.microsoft.com/exchange/2010/Autodiscover"
@@ -140,7 +140,7 @@ def test_each_cause_is_named_with_its_place(made: Settings, place: str, path: st
     Handler.asked.clear()
     with pytest.raises(FetchError) as caught:
         found(made, f"{place}{path}", "https://127.0.0.1:1/second")
-    assert caught.value.reason is Reason.UNREACHABLE
+    assert caught.value.reason is FailureReason.UNREACHABLE
     assert cause in caught.value.message
     assert f"{place}{path}" in caught.value.message
     assert "https://127.0.0.1:1/second cannot be reached: nothing listens there" in caught.value.message
@@ -156,7 +156,7 @@ def test_one_place_that_fails_stops_nobody(made: Settings, place: str) -> None:
 def test_a_rejected_log_in_is_said_as_such(made: Settings, place: str) -> None:
     with pytest.raises(FetchError, match=r"/login rejects svc") as caught:
         found(made, f"{place}/login", f"{place}/page")
-    assert caught.value.reason is Reason.CREDENTIALS
+    assert caught.value.reason is FailureReason.CREDENTIALS
 
 
 def test_a_certificate_that_is_not_trusted(made: Settings, place: str) -> None:
@@ -181,7 +181,10 @@ def test_the_secret_of_a_token_is_not_sent_on_to_where_the_endpoint_points(
     Handler.asked.clear()
     keys = {"authentication": "oauth", "client_id": "c", "tenant_id": "t", "token_url": f"{place}{path}"}
     oauth = Settings.model_validate(keys | {"endpoint": f"{place}/page", "ca_file": str(made.ca_file), "secret": "x"})
-    with Exchange(oauth, "client-Pa55word") as ews, pytest.raises(FetchError, match="redirects elsewhere") as caught:
+    with (
+        ExchangeServer(oauth, "client-Pa55word") as ews,
+        pytest.raises(FetchError, match="redirects elsewhere") as caught,
+    ):
         ews.fetch("a@corp.example", None)
-    assert caught.value.reason is Reason.REDIRECT
+    assert caught.value.reason is FailureReason.REDIRECT
     assert Handler.asked == [f"{path} token"]

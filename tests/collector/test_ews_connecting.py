@@ -14,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from safelist.collector.failure import Reason
+from safelist.collector.failure import FailureReason
 from tests.collector.test_ews_endless import Answer, failure, serving, settings
 
 NAME = "mail.corp.example"
@@ -84,7 +84,9 @@ def test_an_address_that_works_behind_three_that_are_dead(tmp_path: Path) -> Non
             held.enter_context(dead(host, port))
         tried, told = run_with({"hosts": tmp_path / "hosts"}, ASK, NAME, str(port), "20")
     assert tried.split() == [*near, far], "else this shows nothing"
-    assert told.startswith(f"{Reason.UNREACHABLE} https://{NAME}:{port}/EWS/Exchange.asmx cannot be trusted: no TLS")
+    assert told.startswith(
+        f"{FailureReason.UNREACHABLE} https://{NAME}:{port}/EWS/Exchange.asmx cannot be trusted: no TLS"
+    )
 
 
 def test_a_nameserver_that_is_silent(tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ def test_a_nameserver_that_is_silent(tmp_path: Path) -> None:
         mounts = {"resolv.conf": tmp_path / "resolv.conf"}
         _, told = run_with(mounts, ASK_AT_ONCE, NAME, "443", "1")
     assert told.startswith(
-        f"{Reason.UNREACHABLE} https://{NAME}:443/EWS/Exchange.asmx cannot be reached: nothing answers"
+        f"{FailureReason.UNREACHABLE} https://{NAME}:443/EWS/Exchange.asmx cannot be reached: nothing answers"
     )
 
 
@@ -104,4 +106,4 @@ def test_a_socks_proxy_that_trickles(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Answer(b"\x05\x00" + b"\x05\x00\x00\x03\xff", b"x"), pause=0.5) as server:
         monkeypatch.setenv("https_proxy", server.url.replace("http:", "socks5h:"))
         error = failure(settings("https://mail.corp.example/EWS/Exchange.asmx", timeout=1))
-    assert (error.reason, "nothing answers there" in error.message) == (Reason.UNREACHABLE, True)
+    assert (error.reason, "nothing answers there" in error.message) == (FailureReason.UNREACHABLE, True)

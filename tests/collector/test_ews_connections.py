@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from safelist.collector.sources.ews import transport_errors
 from safelist.collector.sources.ews.connection import tls_context
-from safelist.collector.sources.ews.exchange import Exchange, FetchError, Reason, credentials_of, discover
+from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError, credentials_of, discover
 from safelist.config import Exchange as Settings
 from safelist.demo import DemoServer, Fault, Trouble
 from safelist.errors import ConfigError
@@ -68,11 +68,11 @@ def test_ntlm_logs_in_again_on_a_new_connection(ca_file: str, authority: trustme
         assert server.connections == 2
 
 
-def oauth(server: DemoServer, ca_file: str, secret: str | None = None) -> Exchange:
+def oauth(server: DemoServer, ca_file: str, secret: str | None = None) -> ExchangeServer:
     account = server.organisation.account
     keys = {"client_id": account.client_id, "tenant_id": "corp.example", "token_url": server.token_url}
     made = settings(server, authentication="oauth", username=None, ca_file=ca_file, **keys)
-    return Exchange(made, secret or account.client_secret, patience=QUICK)
+    return ExchangeServer(made, secret or account.client_secret, retry_policy=QUICK)
 
 
 def test_oauth_client_credentials(secure: DemoServer, ca_file: str) -> None:
@@ -101,7 +101,7 @@ def test_a_token_near_its_end_is_replaced_before(ca_file: str, authority: trustm
 def test_a_wrong_client_secret(secure: DemoServer, ca_file: str) -> None:
     with oauth(secure, ca_file, "wrong-client-Pa55word") as ews:
         error = failure_of(ews)
-    assert error.reason is Reason.CREDENTIALS
+    assert error.reason is FailureReason.CREDENTIALS
     assert "invalid_client" in error.message
     assert_no_secret(error, "wrong-client-Pa55word")
 
@@ -110,23 +110,23 @@ def test_a_token_endpoint_that_is_not_there(secure: DemoServer, ca_file: str) ->
     account = secure.organisation.account
     keys = {"client_id": account.client_id, "tenant_id": "t", "token_url": "https://127.0.0.1:1/token"}
     made = settings(secure, authentication="oauth", username=None, ca_file=ca_file, **keys)
-    with Exchange(made, account.client_secret) as ews:
+    with ExchangeServer(made, account.client_secret) as ews:
         error = failure_of(ews)
-    assert (error.reason, "https://127.0.0.1:1/token" in error.message) == (Reason.UNREACHABLE, True)
+    assert (error.reason, "https://127.0.0.1:1/token" in error.message) == (FailureReason.UNREACHABLE, True)
 
 
 def test_no_token_but_a_web_page(secure: DemoServer, ca_file: str) -> None:
     account = secure.organisation.account
     keys = {"client_id": account.client_id, "tenant_id": "t", "token_url": secure.url}
     made = settings(secure, authentication="oauth", username=None, ca_file=ca_file, **keys)
-    with Exchange(made, account.client_secret) as ews:
-        assert failure_of(ews).reason is Reason.CREDENTIALS
+    with ExchangeServer(made, account.client_secret) as ews:
+        assert failure_of(ews).reason is FailureReason.CREDENTIALS
 
 
 def test_an_untrusted_certificate_is_refused(secure: DemoServer) -> None:
     with exchange(secure) as ews:
         error = failure_of(ews)
-    assert (error.reason, "exchange.ca_file" in error.message) == (Reason.UNREACHABLE, True)
+    assert (error.reason, "exchange.ca_file" in error.message) == (FailureReason.UNREACHABLE, True)
     assert secure.requests == []
 
 
@@ -160,9 +160,9 @@ def test_a_certificate_that_strict_checks_refuse_says_why(tmp_path: Path) -> Non
             pytest.raises(ssl.SSLCertVerificationError) as caught,
         ):
             context.wrap_socket(plain, server_hostname="127.0.0.1")
-    failure = transport_errors.of_line(caught.value, "https://127.0.0.1", 60, answered_before=False)
+    failure = transport_errors.of_connection(caught.value, "https://127.0.0.1", 60, answered_before=False)
     assert isinstance(failure, FetchError)
-    assert failure.reason is Reason.UNREACHABLE
+    assert failure.reason is FailureReason.UNREACHABLE
     assert f"not trusted ({caught.value.verify_message}); issue it" in failure.message
     assert "Python 3.13" in failure.message
 
@@ -173,7 +173,7 @@ def test_the_environment_cannot_loosen_or_change_trust(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", ca_file)
     monkeypatch.setenv("CURL_CA_BUNDLE", "")
     with exchange(secure) as ews:
-        assert failure_of(ews).reason is Reason.UNREACHABLE
+        assert failure_of(ews).reason is FailureReason.UNREACHABLE
 
 
 @pytest.mark.parametrize(
@@ -189,36 +189,36 @@ def test_a_wrong_certificate_is_refused(
     with DemoServer(organisation(), tls=tls_of(authority, name, not_after)) as server:
         with exchange(server, ca_file=ca_file) as ews:
             error = failure_of(ews)
-        assert (error.reason, word in error.message) == (Reason.UNREACHABLE, True)
+        assert (error.reason, word in error.message) == (FailureReason.UNREACHABLE, True)
         assert server.requests == []
 
 
 def test_a_port_without_tls() -> None:
     with DemoServer(organisation()) as server, exchange(server, endpoint=server.url.replace("http:", "https:")) as ews:
         error = failure_of(ews)
-    assert (error.reason, "TLS" in error.message) == (Reason.UNREACHABLE, True)
+    assert (error.reason, "TLS" in error.message) == (FailureReason.UNREACHABLE, True)
 
 
 def test_a_bad_ca_file_is_a_fault_of_the_configuration(secure: DemoServer, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"exchange\.ca_file.*cannot be read"):
-        Exchange(settings(secure, ca_file=str(tmp_path / "none.pem")), "x")
+        ExchangeServer(settings(secure, ca_file=str(tmp_path / "none.pem")), "x")
     (tmp_path / "text.pem").write_text("no certificate")
     with pytest.raises(ConfigError, match=r"exchange\.ca_file.*no certificate in PEM"):
-        Exchange(settings(secure, ca_file=str(tmp_path / "text.pem")), "x")
+        ExchangeServer(settings(secure, ca_file=str(tmp_path / "text.pem")), "x")
 
 
 def test_kerberos_needs_its_extra(secure: DemoServer) -> None:
     made = Settings.model_validate({"endpoint": secure.url, "authentication": "kerberos"})
     if importlib.util.find_spec("requests_gssapi"):
-        Exchange(made, None).close()
+        ExchangeServer(made, None).close()
         return
     with pytest.raises(ConfigError, match=r"pip install 'safelist\[kerberos\]'"):
-        Exchange(made, None)
+        ExchangeServer(made, None)
 
 
 def test_an_empty_secret_is_refused(secure: DemoServer) -> None:
     with pytest.raises(ConfigError, match="secret"):
-        Exchange(settings(secure), "")
+        ExchangeServer(settings(secure), "")
 
 
 def discovering(server: DemoServer, ca_file: str, **changes: str) -> Settings:
@@ -240,14 +240,14 @@ def test_autodiscover_with_a_wrong_password(secure: DemoServer, ca_file: str) ->
     context, wrong = tls_context(made.ca_file), "wrong-Pa55word"
     with pytest.raises(FetchError) as caught:
         discover(made, credentials_of(made, wrong), context, (secure.autodiscover_url,))
-    assert caught.value.reason is Reason.CREDENTIALS
+    assert caught.value.reason is FailureReason.CREDENTIALS
     assert_no_secret(caught.value, wrong)
 
 
 def test_autodiscover_finds_nothing(secure: DemoServer, ca_file: str) -> None:
     made = discovering(secure, ca_file, autodiscover="alice@corp.invalid")
-    with Exchange(made, "x") as ews:
+    with ExchangeServer(made, "x") as ews:
         error = failure_of(ews)
-    assert error.reason is Reason.UNREACHABLE
+    assert error.reason is FailureReason.UNREACHABLE
     assert "https://autodiscover.corp.invalid/" in error.message
     assert "exchange.endpoint" in error.message

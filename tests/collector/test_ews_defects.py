@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from safelist.collector.sources.ews.exchange import Exchange, Patience, Rule
+from safelist.collector.sources.ews.exchange import ExchangeServer, RetryPolicy, Rule
 from safelist.collector.workers import answers
 from safelist.demo import DemoServer, Fault, Trouble
 from tests.collector.ews_site import ALICE, BOB, exchange, organisation, rule_of
@@ -54,7 +54,7 @@ def test_sixteen_workers_under_heavy_throttling_all_finish() -> None:
 class Worker(threading.Thread):
     """Fetches mailboxes one after the other."""
 
-    def __init__(self, ews: Exchange, *addresses: str) -> None:
+    def __init__(self, ews: ExchangeServer, *addresses: str) -> None:
         super().__init__(name=addresses[0])
         self.ews = ews
         self.addresses = addresses
@@ -96,7 +96,7 @@ def test_a_pause_that_the_server_asks_for_is_kept_by_everybody() -> None:
         assert 50 < seconds <= 60
         raise Paused
 
-    with DemoServer(organisation()) as server, exchange(server, pause=pause, patience=Patience()) as ews:
+    with DemoServer(organisation()) as server, exchange(server, pause=pause, retry_policy=RetryPolicy()) as ews:
         fault = Fault(Trouble.SERVER_BUSY, back_off_ms=60_000)
         server.organisation.mailboxes[ALICE].faults.append(fault)
         for address in (ALICE, BOB, BOB):

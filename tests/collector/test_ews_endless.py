@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from safelist.collector.sources.ews.connection import tls_context
-from safelist.collector.sources.ews.exchange import Exchange, FetchError, Reason, credentials_of, discover
+from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError, credentials_of, discover
 from safelist.config import Exchange as Settings
 from tests.collector.ews_site import ALICE, QUICK
 
@@ -41,7 +41,7 @@ class Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answer = answer
         self.pause = pause
-        self.hung_up = threading.Event()
+        self.closed = threading.Event()
 
     @property
     def url(self) -> str:
@@ -58,7 +58,7 @@ class Handler(socketserver.BaseRequestHandler):
             while not self.is_left():
                 self.request.sendall(self.server.answer.more)
         except OSError:
-            self.server.hung_up.set()
+            self.server.closed.set()
 
     def is_left(self) -> bool:
         """Read what was asked; whether the client is gone. Waits for the pause where there is one."""
@@ -67,7 +67,7 @@ class Handler(socketserver.BaseRequestHandler):
             self.request.settimeout(max(0.0, ends - time.monotonic()))
             try:
                 if not self.request.recv(65536):
-                    self.server.hung_up.set()
+                    self.server.closed.set()
                     return True
             except (TimeoutError, BlockingIOError):
                 self.request.settimeout(60)
@@ -92,7 +92,7 @@ def settings(endpoint: str | None, timeout: int, authentication: str = "ntlm", *
 
 
 def failure(made: Settings) -> FetchError:
-    with Exchange(made, "Pa55word", patience=QUICK) as ews, pytest.raises(FetchError) as caught:
+    with ExchangeServer(made, "Pa55word", retry_policy=QUICK) as ews, pytest.raises(FetchError) as caught:
         ews.fetch(ALICE, None)
     return caught.value
 
@@ -117,8 +117,8 @@ ENDLESS = {
 def test_a_server_that_trickles_is_given_up(answer: Answer) -> None:
     with serving(answer, pause=0.02) as server:
         error = failure(settings(server.url, timeout=1))
-        assert server.hung_up.wait(60)
-    assert (error.reason, "within 1 seconds" in error.message) == (Reason.TIMEOUT, True)
+        assert server.closed.wait(60)
+    assert (error.reason, "within 1 seconds" in error.message) == (FailureReason.TIMEOUT, True)
 
 
 @pytest.mark.parametrize("where", ["100 Continue", "trailer", "body", "401", "packed 401", "302", "500"])
@@ -126,23 +126,23 @@ def test_a_server_that_floods_is_given_up(where: str) -> None:
     start, more = ENDLESS[where]
     with serving(Answer(start, more * (65536 // len(more))), pause=0) as server:
         error = failure(settings(server.url, timeout=120))
-        assert server.hung_up.wait(60)
-    assert (error.reason, "longer than" in error.message) == (Reason.UNREADABLE, True)
+        assert server.closed.wait(60)
+    assert (error.reason, "longer than" in error.message) == (FailureReason.UNREADABLE, True)
 
 
 def test_a_tls_handshake_that_trickles() -> None:
     with serving(Answer(b"\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb", b"\x03"), pause=0.02) as server:
         error = failure(settings(server.url.replace("http:", "https:"), timeout=1))
-        assert server.hung_up.wait(60)
-    assert error.reason is Reason.TIMEOUT
+        assert server.closed.wait(60)
+    assert error.reason is FailureReason.TIMEOUT
 
 
 def test_a_proxy_whose_answer_to_connect_trickles(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Answer(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"), pause=0.02) as server:
         monkeypatch.setenv("https_proxy", server.url)
         error = failure(settings("https://mail.corp.example/EWS/Exchange.asmx", timeout=1))
-        assert server.hung_up.wait(60)
-    assert error.reason in (Reason.TIMEOUT, Reason.UNREACHABLE)
+        assert server.closed.wait(60)
+    assert error.reason in (FailureReason.TIMEOUT, FailureReason.UNREACHABLE)
 
 
 OAUTH = {"authentication": "oauth", "username": None, "client_id": "c", "tenant_id": "t"}
@@ -154,8 +154,8 @@ def test_a_token_endpoint_that_trickles(where: str, monkeypatch: pytest.MonkeyPa
     with serving(ENDLESS[where], pause=0.02) as server:
         made = settings("https://127.0.0.1:1/EWS/Exchange.asmx", timeout=1, token_url=f"{server.url}/token", **OAUTH)
         error = failure(made)
-        assert server.hung_up.wait(60)
-    assert error.reason is (Reason.REDIRECT if where == "302" else Reason.TIMEOUT)
+        assert server.closed.wait(60)
+    assert error.reason is (FailureReason.REDIRECT if where == "302" else FailureReason.TIMEOUT)
 
 
 @pytest.mark.parametrize("where", ["header", "body", "401", "302"])
@@ -164,4 +164,4 @@ def test_autodiscover_that_trickles(where: str) -> None:
         made = settings(None, timeout=1, autodiscover=ALICE)
         with pytest.raises(FetchError):
             discover(made, credentials_of(made, "Pa55word"), tls_context(None), (server.url,))
-        assert server.hung_up.wait(60)
+        assert server.closed.wait(60)

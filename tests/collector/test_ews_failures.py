@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from safelist.collector.failure import Asked, explain
-from safelist.collector.sources.ews.exchange import Exchange, FetchError, Patience, Reason
-from safelist.collector.sources.ews.secret import Hidden
+from safelist.collector.failure import RequestContext, explain
+from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError, RetryPolicy
+from safelist.collector.sources.ews.secret import SecretMask
 from safelist.demo import DemoServer, Fault, Trouble
 from tests.collector.ews_site import ALICE, BOB, exchange, operations, organisation, rule_of
 
@@ -24,7 +24,7 @@ def server() -> Iterator[DemoServer]:
         yield running
 
 
-def failure_of(ews: Exchange, address: str = ALICE) -> FetchError:
+def failure_of(ews: ExchangeServer, address: str = ALICE) -> FetchError:
     with pytest.raises(FetchError) as caught:
         ews.fetch(address, None)
     return caught.value
@@ -37,38 +37,54 @@ def assert_no_secret(error: BaseException, *secrets: str) -> None:
 
 
 LASTING = [
-    (Fault(Trouble.SERVER_BUSY, times=None), Reason.THROTTLED, "exchange.workers"),
-    (Fault(Trouble.SERVER_BUSY, times=None, back_off_ms=5), Reason.THROTTLED, "exchange.workers"),
-    (Fault(Trouble.SERVER_BUSY_INNER, times=None), Reason.THROTTLED, "exchange.workers"),
-    (Fault(Trouble.HTTP_503, times=None), Reason.THROTTLED, "503"),
-    (Fault(Trouble.CONNECTION_COUNT, times=None), Reason.THROTTLED, "exchange.workers"),
-    (Fault(Trouble.CUT_BEFORE, times=None), Reason.UNREACHABLE, "closing the connection"),
-    (Fault(Trouble.CUT_BODY, times=None), Reason.UNREACHABLE, "closing the connection"),
-    (Fault(Trouble.SERVER_VERSION, times=None), Reason.SERVER_ERROR, "2013"),
-    (Fault(Trouble.HTTP_401, times=None), Reason.CREDENTIALS, "exchange.username"),
-    (Fault(Trouble.REDIRECT, times=None, location="https://evil.example/EWS"), Reason.REDIRECT, "not followed"),
-    (Fault(Trouble.LOGIN_PAGE, times=None), Reason.UNREADABLE, "web page"),
-    (Fault(Trouble.NOT_XML, times=None), Reason.UNREADABLE, "not XML"),
-    (Fault(Trouble.OVERSIZED, times=None, size=BOMB), Reason.UNREADABLE, "longer than"),
-    (Fault(Trouble.GZIP_BOMB, times=None, size=BOMB), Reason.UNREADABLE, "longer than"),
-    (Fault(Trouble.ENTITY_BOMB, times=None), Reason.UNREADABLE, "document type"),
-    (Fault(Trouble.EXTERNAL_ENTITY, times=None, location="file:///etc/hostname"), Reason.UNREADABLE, "document type"),
-    (Fault(Trouble.OTHER_MAILBOX, times=None, other=BOB, operation="GetItem"), Reason.WRONG_MAILBOX, "another item"),
-    (Fault(Trouble.EMPTY_BINARY, times=None), Reason.UNREADABLE, "empty"),
-    (Fault(Trouble.MISSING_CONDITION, times=None), Reason.UNREADABLE, "no condition"),
-    (Fault(Trouble.GARBAGE_BASE64, times=None), Reason.UNREADABLE, "base64"),
-    (Fault(Trouble.SOAP_FAULT, times=None, code="ErrorNonExistentMailbox"), Reason.NOT_FOUND, "no such mailbox"),
-    (Fault(Trouble.MESSAGE_ERROR, times=None, code="ErrorMailboxMoveInProgress"), Reason.UNAVAILABLE, "moved"),
-    (Fault(Trouble.MESSAGE_ERROR, times=None, code="ErrorMailboxStoreUnavailable"), Reason.UNAVAILABLE, "again later"),
-    (Fault(Trouble.MESSAGE_ERROR, times=None, code="ErrorAccessDenied"), Reason.DENIED, "ApplicationImpersonation"),
-    (Fault(Trouble.SOAP_FAULT, times=None, code="ErrorImpersonateUserDenied"), Reason.DENIED, "ManagementRole"),
-    (Fault(Trouble.SOAP_FAULT, times=None, code="ErrorCorruptData"), Reason.SERVER_ERROR, "ErrorCorruptData"),
-    (Fault(Trouble.MESSAGE_ERROR, times=None, code="ErrorTimeoutExpired"), Reason.THROTTLED, "busy"),
+    (Fault(Trouble.SERVER_BUSY, times=None), FailureReason.THROTTLED, "exchange.workers"),
+    (Fault(Trouble.SERVER_BUSY, times=None, back_off_ms=5), FailureReason.THROTTLED, "exchange.workers"),
+    (Fault(Trouble.SERVER_BUSY_INNER, times=None), FailureReason.THROTTLED, "exchange.workers"),
+    (Fault(Trouble.HTTP_503, times=None), FailureReason.THROTTLED, "503"),
+    (Fault(Trouble.CONNECTION_COUNT, times=None), FailureReason.THROTTLED, "exchange.workers"),
+    (Fault(Trouble.CUT_BEFORE, times=None), FailureReason.UNREACHABLE, "closing the connection"),
+    (Fault(Trouble.CUT_BODY, times=None), FailureReason.UNREACHABLE, "closing the connection"),
+    (Fault(Trouble.SERVER_VERSION, times=None), FailureReason.SERVER_ERROR, "2013"),
+    (Fault(Trouble.HTTP_401, times=None), FailureReason.CREDENTIALS, "exchange.username"),
+    (Fault(Trouble.REDIRECT, times=None, location="https://evil.example/EWS"), FailureReason.REDIRECT, "not followed"),
+    (Fault(Trouble.LOGIN_PAGE, times=None), FailureReason.UNREADABLE, "web page"),
+    (Fault(Trouble.NOT_XML, times=None), FailureReason.UNREADABLE, "not XML"),
+    (Fault(Trouble.OVERSIZED, times=None, size=BOMB), FailureReason.UNREADABLE, "longer than"),
+    (Fault(Trouble.GZIP_BOMB, times=None, size=BOMB), FailureReason.UNREADABLE, "longer than"),
+    (Fault(Trouble.ENTITY_BOMB, times=None), FailureReason.UNREADABLE, "document type"),
+    (
+        Fault(Trouble.EXTERNAL_ENTITY, times=None, location="file:///etc/hostname"),
+        FailureReason.UNREADABLE,
+        "document type",
+    ),
+    (
+        Fault(Trouble.OTHER_MAILBOX, times=None, other=BOB, operation="GetItem"),
+        FailureReason.WRONG_MAILBOX,
+        "another item",
+    ),
+    (Fault(Trouble.EMPTY_BINARY, times=None), FailureReason.UNREADABLE, "empty"),
+    (Fault(Trouble.MISSING_CONDITION, times=None), FailureReason.UNREADABLE, "no condition"),
+    (Fault(Trouble.GARBAGE_BASE64, times=None), FailureReason.UNREADABLE, "base64"),
+    (Fault(Trouble.SOAP_FAULT, times=None, code="ErrorNonExistentMailbox"), FailureReason.NOT_FOUND, "no such mailbox"),
+    (Fault(Trouble.MESSAGE_ERROR, times=None, code="ErrorMailboxMoveInProgress"), FailureReason.UNAVAILABLE, "moved"),
+    (
+        Fault(Trouble.MESSAGE_ERROR, times=None, code="ErrorMailboxStoreUnavailable"),
+        FailureReason.UNAVAILABLE,
+        "again later",
+    ),
+    (
+        Fault(Trouble.MESSAGE_ERROR, times=None, code="ErrorAccessDenied"),
+        FailureReason.DENIED,
+        "ApplicationImpersonation",
+    ),
+    (Fault(Trouble.SOAP_FAULT, times=None, code="ErrorImpersonateUserDenied"), FailureReason.DENIED, "ManagementRole"),
+    (Fault(Trouble.SOAP_FAULT, times=None, code="ErrorCorruptData"), FailureReason.SERVER_ERROR, "ErrorCorruptData"),
+    (Fault(Trouble.MESSAGE_ERROR, times=None, code="ErrorTimeoutExpired"), FailureReason.THROTTLED, "busy"),
 ]
 
 
 @pytest.mark.parametrize(("fault", "reason", "word"), LASTING, ids=lambda v: getattr(v, "trouble", None))
-def test_a_lasting_trouble_has_its_reason(server: DemoServer, fault: Fault, reason: Reason, word: str) -> None:
+def test_a_lasting_trouble_has_its_reason(server: DemoServer, fault: Fault, reason: FailureReason, word: str) -> None:
     server.organisation.mailboxes[ALICE].faults.append(fault)
     with exchange(server) as ews:
         error = failure_of(ews)
@@ -108,15 +124,15 @@ def test_a_passing_trouble_is_survived(server: DemoServer, fault: Fault, operati
 
 def test_tries_are_bounded(server: DemoServer) -> None:
     server.organisation.faults.append(Fault(Trouble.HTTP_503, times=None))
-    with exchange(server, patience=Patience(attempts=3, first=0.001)) as ews:
+    with exchange(server, retry_policy=RetryPolicy(attempts=3, first=0.001)) as ews:
         failure_of(ews)
     assert operations(server) == ["FindItem"] * 3
 
 
 def test_the_time_of_one_request_is_bounded(server: DemoServer) -> None:
     server.organisation.faults.append(Fault(Trouble.SERVER_BUSY, times=None, back_off_ms=60_000))
-    with exchange(server, patience=Patience(total=30)) as ews:
-        assert failure_of(ews).reason is Reason.THROTTLED
+    with exchange(server, retry_policy=RetryPolicy(total=30)) as ews:
+        assert failure_of(ews).reason is FailureReason.THROTTLED
     assert operations(server) == ["FindItem"]
 
 
@@ -125,10 +141,10 @@ def test_a_missing_right_is_named_for_the_access_in_use(server: DemoServer) -> N
     box.impersonation = box.delegate = False
     with exchange(server) as ews:
         error = failure_of(ews)
-    assert (error.reason, "ApplicationImpersonation" in error.message) == (Reason.DENIED, True)
+    assert (error.reason, "ApplicationImpersonation" in error.message) == (FailureReason.DENIED, True)
     with exchange(server, access="delegate") as ews:
         error = failure_of(ews)
-    assert (error.reason, "Add-MailboxPermission alice@corp.example" in error.message) == (Reason.DENIED, True)
+    assert (error.reason, "Add-MailboxPermission alice@corp.example" in error.message) == (FailureReason.DENIED, True)
 
 
 def test_a_disabled_account_is_the_mailboxs_and_not_the_service_accounts(server: DemoServer) -> None:
@@ -137,19 +153,19 @@ def test_a_disabled_account_is_the_mailboxs_and_not_the_service_accounts(server:
     )
     with exchange(server) as ews:
         error = failure_of(ews)
-    assert (error.reason, error.code) == (Reason.DENIED, "ErrorAccountDisabled")
+    assert (error.reason, error.code) == (FailureReason.DENIED, "ErrorAccountDisabled")
     assert "safelist forget alice@corp.example" in error.message
     assert "mailboxes.exclude" in error.message
 
 
 def test_a_disabled_account_is_the_service_accounts_where_nobody_is_impersonated() -> None:
-    error = explain("ErrorAccountDisabled", Asked("all@corp.example", "impersonation", "svc", is_group=True))
-    assert error.reason is Reason.CREDENTIALS
+    error = explain("ErrorAccountDisabled", RequestContext("all@corp.example", "impersonation", "svc", is_group=True))
+    assert error.reason is FailureReason.CREDENTIALS
 
 
 def test_every_failure_that_exchange_names_carries_its_code() -> None:
     for code in ("ErrorAccessDenied", "ErrorServerBusy", "ErrorMailboxNotFound", "ErrorPasswordExpired", "ErrorOdd"):
-        assert explain(code, Asked(ALICE, "impersonation", "svc")).code == code
+        assert explain(code, RequestContext(ALICE, "impersonation", "svc")).code == code
 
 
 def test_an_unknown_mailbox_is_corrected_where_it_is_named(server: DemoServer) -> None:
@@ -162,7 +178,7 @@ def test_an_unknown_mailbox_is_corrected_where_it_is_named(server: DemoServer) -
 @pytest.mark.parametrize("access", ["impersonation", "delegate"])
 def test_unknown_and_secondary_addresses(server: DemoServer, access: str) -> None:
     with exchange(server, access=access) as ews:
-        assert failure_of(ews, "nobody@corp.example").reason is Reason.NOT_FOUND
+        assert failure_of(ews, "nobody@corp.example").reason is FailureReason.NOT_FOUND
 
 
 @pytest.mark.parametrize("trouble", [Trouble.SLOW, Trouble.DRIP, Trouble.ENDLESS_HEADER])
@@ -170,7 +186,7 @@ def test_an_answer_that_takes_too_long_is_given_up(server: DemoServer, trouble: 
     server.organisation.mailboxes[ALICE].faults.append(Fault(trouble, times=None, seconds=4))
     with exchange(server, timeout=1) as ews:
         error = failure_of(ews)
-    assert error.reason is Reason.TIMEOUT
+    assert error.reason is FailureReason.TIMEOUT
     assert "1 seconds" in error.message
     assert operations(server) == ["FindItem"]
 
@@ -179,7 +195,7 @@ def test_an_answer_that_takes_too_long_is_given_up(server: DemoServer, trouble: 
 def test_a_wrong_password_is_tried_once(server: DemoServer, authentication: str) -> None:
     with exchange(server, secret="not-the-Pa55word", authentication=authentication) as ews:
         error = failure_of(ews)
-    assert error.reason is Reason.CREDENTIALS
+    assert error.reason is FailureReason.CREDENTIALS
     assert "NTLM, Basic" in error.message
     assert_no_secret(error, "not-the-Pa55word")
     assert server.connections == 1
@@ -193,7 +209,7 @@ def test_a_passing_401_in_the_middle_of_a_run_is_survived(server: DemoServer, au
         assert rule_of(ews.fetch(ALICE, None)).condition == ALICE.encode()
         server.organisation.mailboxes[ALICE].faults.append(Fault(Trouble.HTTP_401, times=None))
         server.reset()
-        assert failure_of(ews).reason is Reason.CREDENTIALS
+        assert failure_of(ews).reason is FailureReason.CREDENTIALS
     assert len(server.requests) <= 4
 
 
@@ -205,7 +221,7 @@ def test_nobody_listens() -> None:
             with exchange(server, endpoint=endpoint) as ews:
                 error = failure_of(ews)
         assert (error.reason, "firewall" in error.message, endpoint in error.message) == (
-            Reason.UNREACHABLE,
+            FailureReason.UNREACHABLE,
             True,
             True,
         )
@@ -221,20 +237,20 @@ def test_a_host_that_takes_no_connection(server: DemoServer) -> None:
         endpoint = f"http://127.0.0.1:{deaf.getsockname()[1]}/EWS/Exchange.asmx"
         with exchange(server, endpoint=endpoint, timeout=1) as ews:
             error = failure_of(ews)
-    assert (error.reason, "firewall" in error.message) == (Reason.UNREACHABLE, True)
+    assert (error.reason, "firewall" in error.message) == (FailureReason.UNREACHABLE, True)
 
 
 def test_a_name_that_does_not_exist(server: DemoServer) -> None:
     with exchange(server, endpoint="https://mail.invalid/EWS/Exchange.asmx") as ews:
         error = failure_of(ews)
-    assert error.reason is Reason.UNREACHABLE
+    assert error.reason is FailureReason.UNREACHABLE
     assert "DNS" in error.message
 
 
 def test_no_ews_at_that_path(server: DemoServer) -> None:
     with exchange(server, endpoint=server.url.replace("Exchange.asmx", "Other.asmx")) as ews:
         error = failure_of(ews)
-    assert (error.reason, "404" in error.message) == (Reason.UNREACHABLE, True)
+    assert (error.reason, "404" in error.message) == (FailureReason.UNREACHABLE, True)
 
 
 def test_the_proxy_of_the_environment_is_used(server: DemoServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +262,7 @@ def test_the_proxy_of_the_environment_is_used(server: DemoServer, monkeypatch: p
     monkeypatch.setenv("http_proxy", "http://me:proxy-Pa55@127.0.0.1:1")
     with exchange(server) as ews:
         error = failure_of(ews)
-    assert (error.reason, "proxy" in error.message) == (Reason.UNREACHABLE, True)
+    assert (error.reason, "proxy" in error.message) == (FailureReason.UNREACHABLE, True)
     assert_no_secret(error, "proxy-Pa55")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with exchange(server) as ews:
@@ -273,7 +289,7 @@ def test_hostile_codes_do_not_reach_the_terminal(server: DemoServer) -> None:
     "code", ["ErrorAccessDenied", "ErrorServerBusy", "ErrorNonPrimarySmtpAddress", "ErrorPasswordExpired", "ErrorX", ""]
 )
 def test_each_message_is_one_sentence_with_advice(code: str, access: str, is_group: bool) -> None:
-    error = explain(code, Asked("a@x.example", access, "CORP\\svc", is_group))
+    error = explain(code, RequestContext("a@x.example", access, "CORP\\svc", is_group))
     assert error.message.isprintable()
     assert ";" in error.message
     assert not error.message.endswith(".")
@@ -291,7 +307,7 @@ def test_a_secret_that_the_server_sends_back_is_not_repeated() -> None:
 
 
 def test_a_secret_is_hidden_in_each_form_in_which_it_is_sent() -> None:
-    hidden = Hidden("Pa55 w&rd", "svc")
+    mask = SecretMask("Pa55 w&rd", "svc")
     sent = "Pa55 w&rd Pa55%20w%26rd Pa55+w%26rd " + base64.b64encode(b"svc:Pa55 w&rd").decode() + " token"
-    assert hidden.in_text(sent, "token") == "*** *** *** *** ***"
-    assert Hidden("x", "svc").in_text("exchange.endpoint") == "exchange.endpoint"
+    assert mask.in_text(sent, "token") == "*** *** *** *** ***"
+    assert SecretMask("x", "svc").in_text("exchange.endpoint") == "exchange.endpoint"

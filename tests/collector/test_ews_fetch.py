@@ -5,7 +5,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from safelist.collector.sources.ews.exchange import Exchange, FetchError, Member, MemberKind, Reason, Unchanged, owner
+from safelist.collector.sources.ews.exchange import (
+    ExchangeServer,
+    FailureReason,
+    FetchError,
+    GroupMember,
+    MemberKind,
+    Unchanged,
+    owner,
+)
 from safelist.demo import DemoServer, Fault, Group, Mailbox, Organisation, Property, Trouble
 from safelist.demo import Member as DemoMember
 from tests.collector.ews_site import ALICE, BOB, exchange, operations, organisation, rule_of
@@ -21,26 +29,26 @@ def server() -> Iterator[DemoServer]:
 
 
 @pytest.fixture
-def ews(server: DemoServer) -> Iterator[Exchange]:
+def ews(server: DemoServer) -> Iterator[ExchangeServer]:
     with exchange(server) as opened:
         yield opened
 
 
-def test_first_contact_costs_two_requests(server: DemoServer, ews: Exchange) -> None:
+def test_first_contact_costs_two_requests(server: DemoServer, ews: ExchangeServer) -> None:
     rule = rule_of(ews.fetch(ALICE, None))
     assert (rule.condition, rule.state, rule.include_contacts, rule.duplicates) == (ALICE.encode(), 49, False, 0)
     assert operations(server) == ["FindItem", "GetItem"]
     assert owner(rule.rule_id) == server.organisation.mailboxes[ALICE].guid
 
 
-def test_an_unchanged_rule_costs_one_request(server: DemoServer, ews: Exchange) -> None:
+def test_an_unchanged_rule_costs_one_request(server: DemoServer, ews: ExchangeServer) -> None:
     key = rule_of(ews.fetch(ALICE, None)).change_key
     server.reset()
     assert ews.fetch(ALICE, key) is Unchanged.UNCHANGED
     assert operations(server) == ["FindItem"]
 
 
-def test_a_changed_rule_costs_two_requests(server: DemoServer, ews: Exchange) -> None:
+def test_a_changed_rule_costs_two_requests(server: DemoServer, ews: ExchangeServer) -> None:
     before = rule_of(ews.fetch(ALICE, None))
     server.organisation.mailboxes[ALICE].set_rule(b"changed")
     server.reset()
@@ -51,13 +59,13 @@ def test_a_changed_rule_costs_two_requests(server: DemoServer, ews: Exchange) ->
     assert operations(server) == ["FindItem", "GetItem"]
 
 
-def test_no_rule_costs_one_request(server: DemoServer, ews: Exchange) -> None:
+def test_no_rule_costs_one_request(server: DemoServer, ews: ExchangeServer) -> None:
     server.organisation.mailboxes[ALICE].remove_rule()
     assert ews.fetch(ALICE, None) is None
     assert operations(server) == ["FindItem"]
 
 
-def test_other_programs_rules_are_not_the_rule(server: DemoServer, ews: Exchange) -> None:
+def test_other_programs_rules_are_not_the_rule(server: DemoServer, ews: ExchangeServer) -> None:
     box = server.organisation.mailboxes[ALICE]
     box.remove_rule()
     box.add_rule(b"other", provider="RuleOrganizer")
@@ -65,14 +73,14 @@ def test_other_programs_rules_are_not_the_rule(server: DemoServer, ews: Exchange
 
 
 @pytest.mark.parametrize("spelling", ["JUNKEMAILRULE", "junkemailrule", "JunkEMailRule"])
-def test_capitals_of_the_provider_do_not_count(server: DemoServer, ews: Exchange, spelling: str) -> None:
+def test_capitals_of_the_provider_do_not_count(server: DemoServer, ews: ExchangeServer, spelling: str) -> None:
     box = server.organisation.mailboxes[ALICE]
     box.remove_rule()
     box.add_rule(b"found", provider=spelling)
     assert rule_of(ews.fetch(ALICE, None)).condition == b"found"
 
 
-def test_the_youngest_of_several_rules_counts(server: DemoServer, ews: Exchange) -> None:
+def test_the_youngest_of_several_rules_counts(server: DemoServer, ews: ExchangeServer) -> None:
     box = server.organisation.mailboxes[ALICE]
     box.add_rule(b"young", modified=datetime(2030, 1, 1, tzinfo=UTC))
     box.add_rule(b"old", modified=datetime(2001, 1, 1, tzinfo=UTC))
@@ -83,7 +91,7 @@ def test_the_youngest_of_several_rules_counts(server: DemoServer, ews: Exchange)
     assert (again.condition, again.duplicates) == (b"young", 3)
 
 
-def test_every_part_of_a_long_list_is_read(server: DemoServer, ews: Exchange) -> None:
+def test_every_part_of_a_long_list_is_read(server: DemoServer, ews: ExchangeServer) -> None:
     server.organisation.find_limit = 1
     box = server.organisation.mailboxes[ALICE]
     for number in range(3):
@@ -94,13 +102,13 @@ def test_every_part_of_a_long_list_is_read(server: DemoServer, ews: Exchange) ->
     assert operations(server).count("GetItem") == 1
 
 
-def test_a_condition_is_never_cut(server: DemoServer, ews: Exchange) -> None:
+def test_a_condition_is_never_cut(server: DemoServer, ews: ExchangeServer) -> None:
     whole = bytes(range(256)) * 2040
     server.organisation.mailboxes[ALICE].set_rule(whole)
     assert rule_of(ews.fetch(ALICE, None)).condition == whole
 
 
-def test_state_and_contacts_may_be_missing_or_off(server: DemoServer, ews: Exchange) -> None:
+def test_state_and_contacts_may_be_missing_or_off(server: DemoServer, ews: ExchangeServer) -> None:
     box = server.organisation.mailboxes[ALICE]
     box.set_rule(b"x", enabled=False, include_contacts=True)
     rule = rule_of(ews.fetch(ALICE, None))
@@ -111,19 +119,19 @@ def test_state_and_contacts_may_be_missing_or_off(server: DemoServer, ews: Excha
     assert (rule.state, rule.include_contacts) == (None, None)
 
 
-def test_a_rule_replaced_between_the_requests_is_looked_for_once_more(server: DemoServer, ews: Exchange) -> None:
+def test_a_rule_replaced_between_the_requests_is_looked_for_once_more(server: DemoServer, ews: ExchangeServer) -> None:
     gone = Fault(Trouble.MESSAGE_ERROR, code="ErrorItemNotFound", operation="GetItem")
     server.organisation.mailboxes[ALICE].faults.append(gone)
     assert rule_of(ews.fetch(ALICE, None)).condition == ALICE.encode()
     assert operations(server) == ["FindItem", "GetItem"] * 2
 
 
-def test_a_rule_that_is_replaced_all_the_time_fails(server: DemoServer, ews: Exchange) -> None:
+def test_a_rule_that_is_replaced_all_the_time_fails(server: DemoServer, ews: ExchangeServer) -> None:
     gone = Fault(Trouble.MESSAGE_ERROR, code="ErrorItemNotFound", operation="GetItem", times=None)
     server.organisation.mailboxes[ALICE].faults.append(gone)
     with pytest.raises(FetchError) as caught:
         ews.fetch(ALICE, None)
-    assert caught.value.reason is Reason.UNAVAILABLE
+    assert caught.value.reason is FailureReason.UNAVAILABLE
     assert operations(server) == ["FindItem", "GetItem"] * 2
 
 
@@ -157,40 +165,40 @@ def test_a_group_is_expanded_one_level() -> None:
     site.groups = {"all@corp.example": Group("all@corp.example", members)}
     with DemoServer(site) as server, exchange(server) as ews:
         assert ews.expand("all@corp.example") == [
-            Member(ALICE, MemberKind.MAILBOX),
-            Member("inner@corp.example", MemberKind.GROUP),
-            Member("c@x.example", MemberKind.OTHER),
+            GroupMember(ALICE, MemberKind.MAILBOX),
+            GroupMember("inner@corp.example", MemberKind.GROUP),
+            GroupMember("c@x.example", MemberKind.OTHER),
         ]
         assert operations(server) == ["ExpandDL"]
         with pytest.raises(FetchError) as caught:
             ews.expand("nobody@corp.example")
-    assert caught.value.reason is Reason.NOT_FOUND
+    assert caught.value.reason is FailureReason.NOT_FOUND
     assert "group" in caught.value.message
 
 
 @pytest.mark.parametrize("address", ["a\r\nX-Evil: 1@corp.example", "a\x00@corp.example", "\ud800@corp.example"])
-def test_an_address_that_no_request_can_hold_is_not_sent(server: DemoServer, ews: Exchange, address: str) -> None:
+def test_an_address_that_no_request_can_hold_is_not_sent(server: DemoServer, ews: ExchangeServer, address: str) -> None:
     for ask in (lambda: ews.fetch(address, None), lambda: ews.expand(address)):
         with pytest.raises(FetchError) as caught:
             ask()
-        assert caught.value.reason is Reason.NOT_FOUND
+        assert caught.value.reason is FailureReason.NOT_FOUND
     assert server.requests == []
 
 
-def test_an_address_beyond_ascii_is_asked_for(server: DemoServer, ews: Exchange) -> None:
+def test_an_address_beyond_ascii_is_asked_for(server: DemoServer, ews: ExchangeServer) -> None:
     with pytest.raises(FetchError) as caught:
         ews.fetch("jürgen.愛@bücher.example", None)
-    assert caught.value.reason is Reason.NOT_FOUND
+    assert caught.value.reason is FailureReason.NOT_FOUND
     assert [asked.mailbox for asked in server.requests] == ["jürgen.愛@bücher.example"]
 
 
-def test_one_connection_serves_many_mailboxes(server: DemoServer, ews: Exchange) -> None:
+def test_one_connection_serves_many_mailboxes(server: DemoServer, ews: ExchangeServer) -> None:
     for address in (ALICE, BOB) * 5:
         assert rule_of(ews.fetch(address, None)).condition == address.encode()
     assert server.connections == 1
 
 
-def test_after_close_nothing_is_asked(server: DemoServer, ews: Exchange) -> None:
+def test_after_close_nothing_is_asked(server: DemoServer, ews: ExchangeServer) -> None:
     ews.close()
     with pytest.raises(FetchError):
         ews.fetch(ALICE, None)

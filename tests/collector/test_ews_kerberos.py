@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from safelist.collector.sources.ews.exchange import Exchange, FetchError, Reason
+from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError
 from safelist.config import Exchange as Settings
 from safelist.demo.answers import answer
 from tests.collector.ews_site import ALICE, QUICK, organisation, rule_of
@@ -145,10 +145,10 @@ def server(realm: Path) -> Iterator[Server]:
         thread.join()
 
 
-def exchange(server: Server) -> Exchange:
+def exchange(server: Server) -> ExchangeServer:
     endpoint = f"http://localhost:{server.server_address[1]}/EWS/Exchange.asmx"
     made = Settings.model_validate({"endpoint": endpoint, "authentication": "kerberos"})
-    return Exchange(made, None, patience=QUICK)
+    return ExchangeServer(made, None, retry_policy=QUICK)
 
 
 def test_the_ticket_logs_in_once_a_connection(server: Server) -> None:
@@ -166,7 +166,7 @@ def test_the_ticket_logs_in_once_a_connection(server: Server) -> None:
 def test_without_a_ticket(server: Server) -> None:
     with exchange(server) as ews, pytest.raises(FetchError) as caught:
         ews.fetch(ALICE, None)
-    assert caught.value.reason is Reason.CREDENTIALS
+    assert caught.value.reason is FailureReason.CREDENTIALS
     assert "kinit" in caught.value.message
     assert server.asked == []
 
@@ -186,10 +186,10 @@ def test_the_channel_is_bound_to_the_certificate(server: Server, tmp_path: Path)
     made = Settings.model_validate(keys)
     expected = b"tls-server-end-point:" + hashlib.sha256(der).digest()
     server.bindings = gssapi.raw.ChannelBindings(application_data=expected)
-    with Exchange(made, None, patience=QUICK) as ews:
+    with ExchangeServer(made, None, retry_policy=QUICK) as ews:
         assert rule_of(ews.fetch(ALICE, None)).condition == ALICE.encode()
     assert server.log_ons == ["svc@CORP.EXAMPLE"]
     server.bindings = gssapi.raw.ChannelBindings(application_data=b"tls-server-end-point:another")
-    with Exchange(made, None, patience=QUICK) as ews, pytest.raises(FetchError):
+    with ExchangeServer(made, None, retry_policy=QUICK) as ews, pytest.raises(FetchError):
         ews.fetch(ALICE, None)
     assert server.log_ons == ["svc@CORP.EXAMPLE"]

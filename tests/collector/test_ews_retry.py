@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelist.collector.failure import FetchError, Reason, TransientError
-from safelist.collector.sources.ews.retry import Gate, Patience, Trial
+from safelist.collector.failure import FailureReason, FetchError, TransientError
+from safelist.collector.sources.ews.retry import RequestRetries, RetryPolicy, SharedPause
 
-FAILURE = FetchError(Reason.THROTTLED, "busy; wait")
+FAILURE = FetchError(FailureReason.THROTTLED, "busy; wait")
 
 
 class Paused(Exception):  # noqa: N818
@@ -23,60 +23,60 @@ def busy(after: float | None = None, *, at_once: bool = False) -> TransientError
 
 
 def test_an_open_gate_lets_everybody_through() -> None:
-    gate = Gate(stop)
-    gate.wait()
-    gate.hold(60)
-    gate.hold(1)
+    shared_pause = SharedPause(stop)
+    shared_pause.wait()
+    shared_pause.hold(60)
+    shared_pause.hold(1)
     with pytest.raises(Paused) as caught:
-        gate.wait()
+        shared_pause.wait()
     assert 50 < caught.value.args[0] <= 60
 
 
 def test_waits_of_our_own_choice_grow_and_close_no_gate() -> None:
-    gate = Gate(stop)
-    trial = Trial(Patience(attempts=6, first=1.0, longest=3.0), gate)
-    waits = [trial.pause_after(busy()) for _ in range(5)]
+    shared_pause = SharedPause(stop)
+    retries = RequestRetries(RetryPolicy(attempts=6, first=1.0, longest=3.0), shared_pause)
+    waits = [retries.pause_after(busy()) for _ in range(5)]
     for wait, middle in zip(waits, (1, 2, 3, 3, 3), strict=True):
         assert 0.7 * middle <= wait <= 1.3 * middle
-    gate.wait()
+    shared_pause.wait()
     with pytest.raises(FetchError) as caught:
-        trial.pause_after(busy())
+        retries.pause_after(busy())
     assert caught.value is FAILURE
 
 
 def test_a_cut_line_is_tried_again_at_once_but_only_once() -> None:
-    trial = Trial(Patience(first=1.0), Gate(stop))
-    assert trial.pause_after(busy(at_once=True)) == 0
-    assert trial.pause_after(busy(at_once=True)) > 0
+    retries = RequestRetries(RetryPolicy(first=1.0), SharedPause(stop))
+    assert retries.pause_after(busy(at_once=True)) == 0
+    assert retries.pause_after(busy(at_once=True)) > 0
 
 
 def test_a_servers_wish_closes_the_gate_for_a_bounded_time() -> None:
-    gate = Gate(stop)
-    assert Trial(Patience(longest_asked=300), gate).pause_after(busy(1e9)) == 0
+    shared_pause = SharedPause(stop)
+    assert RequestRetries(RetryPolicy(longest_asked=300), shared_pause).pause_after(busy(1e9)) == 0
     with pytest.raises(Paused) as caught:
-        gate.wait()
+        shared_pause.wait()
     assert 290 < caught.value.args[0] <= 300
 
 
 @pytest.mark.parametrize("after", [0.0, -1.0, -1e18])
 def test_no_wish_at_all(after: float) -> None:
-    gate = Gate(stop)
-    assert Trial(Patience(), gate).pause_after(busy(after)) > 0
-    gate.wait()
+    shared_pause = SharedPause(stop)
+    assert RequestRetries(RetryPolicy(), shared_pause).pause_after(busy(after)) > 0
+    shared_pause.wait()
 
 
 def test_time_is_bounded() -> None:
     with pytest.raises(FetchError):
-        Trial(Patience(total=100), Gate(stop)).pause_after(busy(101))
+        RequestRetries(RetryPolicy(total=100), SharedPause(stop)).pause_after(busy(101))
 
 
 @given(st.lists(st.none() | st.floats(allow_nan=False), min_size=8, max_size=8), st.booleans())
 def test_whatever_the_server_asks_patience_ends(wishes: list[float | None], at_once: bool) -> None:
-    trial = Trial(Patience(attempts=8), Gate(stop))
+    retries = RequestRetries(RetryPolicy(attempts=8), SharedPause(stop))
     ended = 0
     for after in wishes:
         try:
-            assert 0 <= trial.pause_after(busy(after, at_once=at_once)) <= 26
+            assert 0 <= retries.pause_after(busy(after, at_once=at_once)) <= 26
         except FetchError:
             ended += 1
     assert ended >= 1

@@ -8,12 +8,12 @@ import requests
 import urllib3
 from spnego.exceptions import SpnegoError
 
-from safelist.collector.failure import Asked, FetchError, Reason, TransientError
+from safelist.collector.failure import FailureReason, FetchError, RequestContext, TransientError
 from safelist.collector.sources.ews import transport_errors
 from safelist.collector.sources.ews.connection import Reply
 
 ENDPOINT = "https://mail.corp.example/EWS/Exchange.asmx"
-ASKED = Asked("a@corp.example", "impersonation", "CORP\\svc")
+ASKED = RequestContext("a@corp.example", "impersonation", "CORP\\svc")
 
 
 def of_status(status: int, **headers: str) -> FetchError | TransientError:
@@ -23,18 +23,18 @@ def of_status(status: int, **headers: str) -> FetchError | TransientError:
 @pytest.mark.parametrize(
     ("status", "reason", "word"),
     [
-        (301, Reason.REDIRECT, "final address"),
-        (308, Reason.REDIRECT, "final address"),
-        (400, Reason.SERVER_ERROR, "HTTP 400"),
-        (401, Reason.CREDENTIALS, "CORP\\svc"),
-        (403, Reason.DENIED, "EwsEnabled"),
-        (404, Reason.UNREACHABLE, "no EWS"),
-        (407, Reason.UNREACHABLE, "https_proxy"),
-        (440, Reason.SERVER_ERROR, "HTTP 440"),
-        (204, Reason.SERVER_ERROR, "HTTP 204"),
+        (301, FailureReason.REDIRECT, "final address"),
+        (308, FailureReason.REDIRECT, "final address"),
+        (400, FailureReason.SERVER_ERROR, "HTTP 400"),
+        (401, FailureReason.CREDENTIALS, "CORP\\svc"),
+        (403, FailureReason.DENIED, "EwsEnabled"),
+        (404, FailureReason.UNREACHABLE, "no EWS"),
+        (407, FailureReason.UNREACHABLE, "https_proxy"),
+        (440, FailureReason.SERVER_ERROR, "HTTP 440"),
+        (204, FailureReason.SERVER_ERROR, "HTTP 204"),
     ],
 )
-def test_final_answers(status: int, reason: Reason, word: str) -> None:
+def test_final_answers(status: int, reason: FailureReason, word: str) -> None:
     failure = of_status(status)
     assert isinstance(failure, FetchError)
     assert failure.reason is reason
@@ -71,22 +71,22 @@ def wrapped(inner: Exception) -> requests.ConnectionError:
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (requests.ReadTimeout("secret"), Reason.TIMEOUT),
-        (urllib3.exceptions.ReadTimeoutError(None, "", "secret"), Reason.TIMEOUT),  # type: ignore[arg-type]
-        (wrapped(TimeoutError("secret")), Reason.TIMEOUT),
-        (requests.ConnectTimeout("secret"), Reason.UNREACHABLE),
-        (urllib3.exceptions.DecodeError("secret"), Reason.UNREADABLE),
-        (requests.exceptions.ProxyError("secret"), Reason.UNREACHABLE),
-        (requests.exceptions.InvalidURL("secret"), Reason.UNREACHABLE),
-        (requests.exceptions.SSLError(ssl.SSLError(1, "secret")), Reason.UNREACHABLE),
-        (PermissionError("secret"), Reason.CREDENTIALS),
-        (SpnegoError(error_code=1), Reason.CREDENTIALS),
-        (binascii.Error("secret"), Reason.CREDENTIALS),
+        (requests.ReadTimeout("secret"), FailureReason.TIMEOUT),
+        (urllib3.exceptions.ReadTimeoutError(None, "", "secret"), FailureReason.TIMEOUT),  # type: ignore[arg-type]
+        (wrapped(TimeoutError("secret")), FailureReason.TIMEOUT),
+        (requests.ConnectTimeout("secret"), FailureReason.UNREACHABLE),
+        (urllib3.exceptions.DecodeError("secret"), FailureReason.UNREADABLE),
+        (requests.exceptions.ProxyError("secret"), FailureReason.UNREACHABLE),
+        (requests.exceptions.InvalidURL("secret"), FailureReason.UNREACHABLE),
+        (requests.exceptions.SSLError(ssl.SSLError(1, "secret")), FailureReason.UNREACHABLE),
+        (PermissionError("secret"), FailureReason.CREDENTIALS),
+        (SpnegoError(error_code=1), FailureReason.CREDENTIALS),
+        (binascii.Error("secret"), FailureReason.CREDENTIALS),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_exceptions_that_no_other_try_cures(error: Exception, reason: Reason) -> None:
-    failure = transport_errors.of_line(error, ENDPOINT, 60, answered_before=False)
+def test_exceptions_that_no_other_try_cures(error: Exception, reason: FailureReason) -> None:
+    failure = transport_errors.of_connection(error, ENDPOINT, 60, answered_before=False)
     assert isinstance(failure, FetchError)
     assert failure.reason is reason
     assert "secret" not in failure.message.replace("the secret", "")
@@ -103,7 +103,7 @@ def test_exceptions_that_no_other_try_cures(error: Exception, reason: Reason) ->
     ids=lambda value: type(value).__name__,
 )
 def test_exceptions_that_another_try_may_cure(error: Exception, at_once: bool) -> None:
-    transient = transport_errors.of_line(error, ENDPOINT, 60, answered_before=False)
+    transient = transport_errors.of_connection(error, ENDPOINT, 60, answered_before=False)
     assert isinstance(transient, TransientError)
     assert transient.at_once is at_once
     assert "secret" not in transient.failure.message
@@ -111,4 +111,4 @@ def test_exceptions_that_another_try_may_cure(error: Exception, at_once: bool) -
 
 def test_a_refused_connection_counts_as_passing_once_the_server_has_answered() -> None:
     error = requests.ConnectTimeout("secret")
-    assert isinstance(transport_errors.of_line(error, ENDPOINT, 60, answered_before=True), TransientError)
+    assert isinstance(transport_errors.of_connection(error, ENDPOINT, 60, answered_before=True), TransientError)

@@ -9,7 +9,7 @@ import pytest
 
 from safelist.collector import mailboxes
 from safelist.collector.mailboxes import read_file, select
-from safelist.collector.sources.ews.exchange import Exchange, FetchError, Reason
+from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError
 from safelist.config import Exchange as Settings
 from safelist.config import Mailboxes
 from safelist.demo import DemoServer, Fault, Group, Mailbox, Member, Organisation, Trouble
@@ -40,21 +40,21 @@ def server() -> Iterator[DemoServer]:
 
 
 @pytest.fixture
-def exchange(server: DemoServer) -> Iterator[Exchange]:
+def exchange(server: DemoServer) -> Iterator[ExchangeServer]:
     account = server.organisation.account
     settings = Settings(endpoint=server.url, authentication="basic", username=account.principal, secret="x")
-    with Exchange(settings, account.password) as opened:
+    with ExchangeServer(settings, account.password) as opened:
         yield opened
 
 
-def test_groups_are_expanded_once_each_even_in_a_circle(server: DemoServer, exchange: Exchange) -> None:
+def test_groups_are_expanded_once_each_even_in_a_circle(server: DemoServer, exchange: ExchangeServer) -> None:
     selection = select(Mailboxes(groups=("all@corp.example",)), exchange)
     assert sorted(selection.addresses) == ["desk1@corp.example", "desk2@corp.example", "desk3@corp.example"]
     assert selection.problems == []
     assert Counter(asked.operation for asked in server.requests) == {"ExpandDL": 3}
 
 
-def test_a_group_that_is_not_there_is_a_problem_and_the_rest_counts(exchange: Exchange) -> None:
+def test_a_group_that_is_not_there_is_a_problem_and_the_rest_counts(exchange: ExchangeServer) -> None:
     selection = select(Mailboxes(addresses=("desk4@corp.example",), groups=("none@corp.example",)), exchange)
     assert selection.addresses == ["desk4@corp.example"]
     ((group, problem),) = selection.problems
@@ -62,7 +62,7 @@ def test_a_group_that_is_not_there_is_a_problem_and_the_rest_counts(exchange: Ex
     assert "remove it from mailboxes.groups" in problem
 
 
-def test_a_group_without_a_mailbox_is_called_empty(server: DemoServer, exchange: Exchange) -> None:
+def test_a_group_without_a_mailbox_is_called_empty(server: DemoServer, exchange: ExchangeServer) -> None:
     empty = Group("empty@corp.example", ())
     contacts = Group("friends@corp.example", (Member("x@partner.example", "Contact"),))
     server.organisation.groups = {**server.organisation.groups, empty.address: empty, contacts.address: contacts}
@@ -73,7 +73,7 @@ def test_a_group_without_a_mailbox_is_called_empty(server: DemoServer, exchange:
     assert all("it is empty" in problem for _, problem in selection.problems)
 
 
-def test_no_group_is_asked_when_the_time_is_up(server: DemoServer, exchange: Exchange) -> None:
+def test_no_group_is_asked_when_the_time_is_up(server: DemoServer, exchange: ExchangeServer) -> None:
     named = Mailboxes(addresses=("desk4@corp.example",), groups=("all@corp.example", "own@corp.example"))
     selection = select(named, exchange, until=time.monotonic())
     assert selection.addresses == ["desk4@corp.example"]
@@ -82,7 +82,7 @@ def test_no_group_is_asked_when_the_time_is_up(server: DemoServer, exchange: Exc
     assert list(server.requests) == []
 
 
-def test_a_group_that_does_not_answer_in_the_time_that_is_left(server: DemoServer, exchange: Exchange) -> None:
+def test_a_group_that_does_not_answer_in_the_time_that_is_left(server: DemoServer, exchange: ExchangeServer) -> None:
     server.organisation.faults.append(Fault(Trouble.SLOW, times=None, operation="ExpandDL", seconds=600))
     named = Mailboxes(addresses=("desk4@corp.example",), groups=("all@corp.example",))
     selection = select(named, exchange, until=time.monotonic() + 1)
@@ -92,24 +92,26 @@ def test_a_group_that_does_not_answer_in_the_time_that_is_left(server: DemoServe
 
 
 @pytest.mark.parametrize("back_off_ms", [0, 250_000])
-def test_rooms_are_not_waited_for_when_the_time_is_up(server: DemoServer, exchange: Exchange, back_off_ms: int) -> None:
+def test_rooms_are_not_waited_for_when_the_time_is_up(
+    server: DemoServer, exchange: ExchangeServer, back_off_ms: int
+) -> None:
     server.organisation.room_lists = {"hall@corp.example": ("desk1@corp.example",)}
     server.organisation.faults.append(
         Fault(Trouble.SERVER_BUSY, times=None, operation="GetRooms", back_off_ms=back_off_ms)
     )
     with pytest.raises(FetchError, match="the run's time was up before the answer came; raise") as caught:
         exchange.rooms(until=time.monotonic() + 1)
-    assert caught.value.reason is Reason.TIMEOUT
+    assert caught.value.reason is FailureReason.TIMEOUT
     server.organisation.faults.clear()
 
 
-def test_leaving_out_every_mailbox_is_a_fault_of_the_configuration(exchange: Exchange) -> None:
+def test_leaving_out_every_mailbox_is_a_fault_of_the_configuration(exchange: ExchangeServer) -> None:
     named = Mailboxes(groups=("own@corp.example",), exclude=("desk3@corp.example",))
     with pytest.raises(ConfigError, match=r"mailboxes\.exclude names every mailbox"):
         select(named, exchange)
 
 
-def test_members_can_be_excluded(exchange: Exchange) -> None:
+def test_members_can_be_excluded(exchange: ExchangeServer) -> None:
     settings = Mailboxes(groups=("all@corp.example",), exclude=("desk2@corp.example",))
     assert sorted(select(settings, exchange).addresses) == ["desk1@corp.example", "desk3@corp.example"]
 
@@ -118,19 +120,22 @@ def test_a_rejected_log_in_is_tried_once_however_many_groups(server: DemoServer)
     account = server.organisation.account
     settings = Settings(endpoint=server.url, authentication="basic", username=account.principal, secret="x")
     groups = Mailboxes(groups=tuple(group.address for group in GROUPS))
-    with Exchange(settings, "pässwörd €") as opened, pytest.raises(PermissionDeniedError, match="no mailbox was asked"):
+    with (
+        ExchangeServer(settings, "pässwörd €") as opened,
+        pytest.raises(PermissionDeniedError, match="no mailbox was asked"),
+    ):
         select(groups, opened)
     assert server.connections <= 2
 
 
-def test_every_mailbox_is_named_once(tmp_path: Path, exchange: Exchange) -> None:
+def test_every_mailbox_is_named_once(tmp_path: Path, exchange: ExchangeServer) -> None:
     path = tmp_path / "mailboxes"
     path.write_text("\ufeff# the front office\nDESK1@corp.example\n\n  desk4@corp.example  # and its neighbour\n")
     settings = Mailboxes(addresses=("desk4@corp.example",), file=path, groups=("own@corp.example",))
     assert select(settings, exchange).addresses == ["desk4@corp.example", "desk1@corp.example", "desk3@corp.example"]
 
 
-def test_no_mailbox_at_all_is_an_error(exchange: Exchange) -> None:
+def test_no_mailbox_at_all_is_an_error(exchange: ExchangeServer) -> None:
     with pytest.raises(ConfigError, match="no mailbox is named"):
         select(Mailboxes(), exchange)
 

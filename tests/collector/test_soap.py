@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from safelist.collector.sources.ews import soap
-from safelist.collector.sources.ews.soap import AnsweredError, Item, Member, MemberKind, UnreadableError
+from safelist.collector.sources.ews.soap import AnsweredError, GroupMember, MemberKind, RuleItem, UnreadableError
 from tests.conftest import shared_data
 
 NS = {
@@ -114,10 +114,10 @@ def test_a_part_of_the_list() -> None:
 
 def test_rule() -> None:
     properties = CONDITION + extended("0x65e9", "49", "Integer") + extended("0x6100", "1", "Integer")
-    assert soap.read_item(item(properties)) == Item("i", "c", b"\x00condition", 49, include_contacts=True)
+    assert soap.read_item(item(properties)) == RuleItem("i", "c", b"\x00condition", 49, include_contacts=True)
     huge = extended("0x65e9", "9999999999", "Integer")
     assert soap.read_item(item(CONDITION + huge)).state is None, "no number of 32 bits, which a database may refuse"
-    assert soap.read_item(item(CONDITION)) == Item("i", "c", b"\x00condition", None, include_contacts=None)
+    assert soap.read_item(item(CONDITION)) == RuleItem("i", "c", b"\x00condition", None, include_contacts=None)
 
 
 def test_white_space_around_base64_is_allowed() -> None:
@@ -149,10 +149,10 @@ def test_members() -> None:
     inside += mailbox("/o=corp/cn=a", "Mailbox", routing="EX")
     expansion = f'<m:DLExpansion TotalItemsInView="4" IncludesLastItemInRange="true">{inside}</m:DLExpansion>'
     assert soap.read_members(success("ExpandDL", expansion)) == [
-        Member("a@x", MemberKind.MAILBOX),
-        Member("g@x", MemberKind.GROUP),
-        Member("c@x", MemberKind.OTHER),
-        Member("/o=corp/cn=a", MemberKind.OTHER),
+        GroupMember("a@x", MemberKind.MAILBOX),
+        GroupMember("g@x", MemberKind.GROUP),
+        GroupMember("c@x", MemberKind.OTHER),
+        GroupMember("/o=corp/cn=a", MemberKind.OTHER),
     ]
 
 
@@ -288,7 +288,7 @@ def test_what_counts_is_never_taken_from_a_damaged_place(damaged: bytes) -> None
 def test_a_member_whose_name_xml_cannot_hold() -> None:
     mailbox = "<t:Name>Desk&#x2;</t:Name><t:EmailAddress>a@x.example</t:EmailAddress>"
     answer = success("ExpandDL", f"<m:DLExpansion><t:Mailbox>{mailbox}</t:Mailbox></m:DLExpansion>")
-    assert soap.read_members(answer) == [Member("a@x.example", MemberKind.MAILBOX)]
+    assert soap.read_members(answer) == [GroupMember("a@x.example", MemberKind.MAILBOX)]
 
 
 def room_answer(name: str, content: str, kind: str = "Success", code: str = "NoError") -> bytes:

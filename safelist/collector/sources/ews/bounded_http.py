@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from requests.models import PreparedRequest, Response
 from urllib3.exceptions import ConnectTimeoutError
 
-from safelist.collector.failure import FetchError, Reason
+from safelist.collector.failure import FailureReason, FetchError
 
 MAX_ANSWER = 32 << 20
 """An answer longer than this, as sent or unpacked, is refused; the largest rule is 522,240 bytes."""
@@ -50,7 +50,7 @@ class Bound:
 
 def too_long() -> FetchError:
     """The answer does not end."""
-    return FetchError(Reason.UNREADABLE, f"the answer is longer than {MAX_ANSWER} bytes; this is not EWS")
+    return FetchError(FailureReason.UNREADABLE, f"the answer is longer than {MAX_ANSWER} bytes; this is not EWS")
 
 
 class _Measured:
@@ -208,7 +208,8 @@ class BoundedAdapter(HTTPAdapter):
             response.close()
             place = str(request.url).partition("?")[0]
             raise FetchError(
-                Reason.REDIRECT, f"{place} redirects elsewhere, which is not followed; write the final address there"
+                FailureReason.REDIRECT,
+                f"{place} redirects elsewhere, which is not followed; write the final address there",
             )
         elif not stream:
             try:

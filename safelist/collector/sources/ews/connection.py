@@ -1,4 +1,4 @@
-"""A worker's own authenticated line to EWS: one session, one connection, answers read in large pieces and bounded."""
+"""A worker's own authenticated connection to EWS, a session each; answers are read in large pieces and bounded."""
 
 import ssl
 from pathlib import Path
@@ -36,7 +36,7 @@ class Reply(NamedTuple):
     body: bytes
 
 
-class Line:
+class EwsConnection:
     """One session; used by one thread at a time."""
 
     def __init__(self, session: requests.Session, endpoint: str, proxies: dict[str, str]) -> None:
@@ -61,7 +61,7 @@ class Line:
     def post(self, body: bytes, anchor: str | None, timeout: float) -> Reply:
         """One question and its answer, ``timeout`` seconds for all of it, log-in included.
 
-        Raises FetchError, or what ``outage.of_line`` explains.
+        Raises FetchError, or what ``transport_errors.of_connection`` explains.
         """
         request = self._template.copy()
         request.body = body

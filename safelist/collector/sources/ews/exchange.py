@@ -21,20 +21,30 @@ from exchangelib.transport import AUTH_TYPE_MAP
 from oauthlib.oauth2 import OAuth2Error  # type: ignore[import-untyped]
 from requests.auth import HTTPBasicAuth
 
-from safelist.collector.failure import Asked, FetchError, Reason, TransientError
+from safelist.collector.failure import FailureReason, FetchError, RequestContext, TransientError
 from safelist.collector.sources.ews import soap, transport_errors
 from safelist.collector.sources.ews.bounded_http import Bound, BoundedAdapter
-from safelist.collector.sources.ews.client import Asker, Lines
-from safelist.collector.sources.ews.connection import Line, tls_context
+from safelist.collector.sources.ews.client import EwsClient, EwsConnections
+from safelist.collector.sources.ews.connection import EwsConnection, tls_context
 from safelist.collector.sources.ews.item_id import owner
 from safelist.collector.sources.ews.proxy import proxies_for
-from safelist.collector.sources.ews.retry import Patience
-from safelist.collector.sources.ews.secret import Hidden
-from safelist.collector.sources.ews.soap import Member, MemberKind
+from safelist.collector.sources.ews.retry import RetryPolicy
+from safelist.collector.sources.ews.secret import SecretMask
+from safelist.collector.sources.ews.soap import GroupMember, MemberKind
 from safelist.config import Exchange as ExchangeSettings
 from safelist.errors import ConfigError
 
-__all__ = ["Exchange", "FetchError", "Member", "MemberKind", "Patience", "Reason", "Rule", "Unchanged", "owner"]
+__all__ = [
+    "ExchangeServer",
+    "FailureReason",
+    "FetchError",
+    "GroupMember",
+    "MemberKind",
+    "RetryPolicy",
+    "Rule",
+    "Unchanged",
+    "owner",
+]
 
 MAX_PAGES = 100
 """FindItem's list is followed for this many parts; an Inbox has a handful of extended rules."""
@@ -72,22 +82,22 @@ class Rule:
     duplicates: int
 
 
-class Exchange:
+class ExchangeServer:
     """An Exchange server, to be asked by many threads at once; each has its own authenticated connection.
 
-    Nothing is sent before the first question. Raises ConfigError for settings that cannot work. ``patience`` bounds
+    Nothing is sent before the first question. Raises ConfigError for settings that cannot work. ``retry_policy`` bounds
     the tries of each request; ``pause`` waits for that many seconds.
     """
 
     def __init__(
         self, settings: ExchangeSettings, secret: str | None, *,
-        patience: Patience | None = None, pause: Callable[[float], object] | None = None,
+        retry_policy: RetryPolicy | None = None, pause: Callable[[float], object] | None = None,
     ) -> None:  # fmt: skip
         self._settings = settings
-        switchboard = _Switchboard(settings, secret)
-        lines = Lines(switchboard.dial, switchboard.forget_token_of)
-        hide = Hidden(secret, settings.username or settings.client_id)
-        self._asker = Asker(lines, settings.timeout, patience or Patience(), pause, hide)
+        connector = _Connector(settings, secret)
+        connections = EwsConnections(connector.connect, connector.forget_token_of)
+        hide = SecretMask(secret, settings.username or settings.client_id)
+        self._client = EwsClient(connections, settings.timeout, retry_policy or RetryPolicy(), pause, hide)
 
     def __enter__(self) -> Self:
         return self
@@ -98,8 +108,8 @@ class Exchange:
         self.close()
 
     def close(self) -> None:
-        """Hang up every line; requests in flight end as failed."""
-        self._asker.close()
+        """Hang up every connection; requests in flight end as failed."""
+        self._client.close()
 
     def fetch(self, address: str, change_key: str | None) -> Rule | Unchanged | None:
         """The mailbox's Junk E-mail Rule, UNCHANGED when ``change_key`` still holds, None when it has none.
@@ -113,11 +123,11 @@ class Exchange:
             raise rule
         return rule
 
-    def expand(self, group: str, until: float | None = None) -> list[Member]:
+    def expand(self, group: str, until: float | None = None) -> list[GroupMember]:
         """The direct members of a distribution group. Raises FetchError, also at ``until`` (by the monotonic clock)."""
         _refuse_unwritable(group)
         asked = self._asked(group)._replace(is_group=True)
-        return self._asker.ask(soap.expand_group(group), None, soap.read_members, asked, until)
+        return self._client.ask(soap.expand_group(group), None, soap.read_members, asked, until)
 
     def rooms(self, until: float | None = None) -> frozenset[str]:
         """The addresses of the rooms in Exchange's room lists, lower case.
@@ -127,7 +137,7 @@ class Exchange:
         asked = self._asked("")._replace(is_group=True)
 
         def addresses(body: bytes) -> list[str]:
-            return self._asker.ask(body, None, soap.read_rooms, asked, until)
+            return self._client.ask(body, None, soap.read_rooms, asked, until)
 
         lists = addresses(soap.get_room_lists())[:MAX_ROOM_LISTS]
         return frozenset(room.lower() for each in lists for room in addresses(soap.get_rooms(each)))
@@ -155,9 +165,9 @@ class Exchange:
             version = ""
         return Rule(item.item_id, version, item.condition, item.state, item.include_contacts, len(rows) - 1)
 
-    def _find(self, address: str) -> list[soap.Row]:
+    def _find(self, address: str) -> list[soap.FoundRule]:
         """The rows of every Junk E-mail Rule in the mailbox."""
-        rows: list[soap.Row] = []
+        rows: list[soap.FoundRule] = []
         offset = 0
         for _ in range(MAX_PAGES):
             body = soap.find_rules(address, impersonate=self._impersonates, offset=offset)
@@ -179,22 +189,22 @@ class Exchange:
         return self._settings.access == "impersonation"
 
     def _ask(self, body: bytes, address: str, read: Callable[[bytes], Answer]) -> Answer:
-        return self._asker.ask(body, address if self._impersonates else None, read, self._asked(address))
+        return self._client.ask(body, address if self._impersonates else None, read, self._asked(address))
 
-    def _asked(self, address: str) -> Asked:
+    def _asked(self, address: str) -> RequestContext:
         settings = self._settings
         account = settings.username or settings.client_id or ""
-        return Asked(address, settings.access, account, authentication=settings.authentication)
+        return RequestContext(address, settings.access, account, authentication=settings.authentication)
 
 
-def _version_of(rows: list[soap.Row]) -> str:
+def _version_of(rows: list[soap.FoundRule]) -> str:
     seen = "\n".join(sorted(f"{row.item_id} {row.change_key}" for row in rows))
     return hashlib.sha256(seen.encode()).hexdigest()
 
 
 def _wrong_mailbox(what: str) -> FetchError:
     return FetchError(
-        Reason.WRONG_MAILBOX,
+        FailureReason.WRONG_MAILBOX,
         f"{what}; nothing was taken from it; if it stays so, lower exchange.workers to 1 and report it",
     )
 
@@ -202,12 +212,12 @@ def _wrong_mailbox(what: str) -> FetchError:
 def _refuse_unwritable(address: str) -> None:
     if not address.isprintable() or not soap.is_writable(address):
         raise FetchError(
-            Reason.NOT_FOUND, "the address holds characters that no address has; correct it in [mailboxes]"
+            FailureReason.NOT_FOUND, "the address holds characters that no address has; correct it in [mailboxes]"
         )
 
 
-class _Switchboard:
-    """Opens authenticated lines; discovers Exchange's address first where the settings ask for it."""
+class _Connector:
+    """Opens authenticated connections; discovers Exchange's address first where the settings ask for it."""
 
     def __init__(self, settings: ExchangeSettings, secret: str | None) -> None:
         self._settings = settings
@@ -216,27 +226,28 @@ class _Switchboard:
         self._endpoint = settings.endpoint
         self._proxies: dict[str, str] = {}
 
-    def dial(self) -> Line:
-        """A line with a session of its own; never called by two threads at once. Raises FetchError."""
+    def connect(self) -> EwsConnection:
+        """A connection with a session of its own; never called by two threads at once. Raises FetchError."""
         try:
-            return self._dial()
+            return self._connect()
         except (requests.exceptions.InvalidURL, UnicodeError) as error:
             raise FetchError(
-                Reason.UNREACHABLE, f"{self._endpoint} cannot be an address ({type(error).__name__}); correct endpoint"
+                FailureReason.UNREACHABLE,
+                f"{self._endpoint} cannot be an address ({type(error).__name__}); correct endpoint",
             ) from None
 
-    def _dial(self) -> Line:
+    def _connect(self) -> EwsConnection:
         if self._endpoint is None:
             self._endpoint = discover(self._settings, self._credentials, self._context)
         if not self._proxies:
             self._proxies = proxies_for(self._endpoint)
         session = _Protocol(self._settings, self._endpoint, self._credentials, self._context).open_session()
-        return Line(session, self._endpoint, self._proxies)
+        return EwsConnection(session, self._endpoint, self._proxies)
 
-    def forget_token_of(self, line: Line) -> None:
-        """The next line asks for a new token, unless another thread got one since."""
+    def forget_token_of(self, connection: EwsConnection) -> None:
+        """The next connection asks for a new token, unless another thread got one since."""
         token = getattr(self._credentials, "access_token", None)
-        if line.bearer is not None and token is not None and token["access_token"] == line.bearer:
+        if connection.bearer is not None and token is not None and token["access_token"] == connection.bearer:
             self._credentials.access_token = None
 
 
@@ -271,10 +282,10 @@ class _Protocol(_Verifying, BaseProtocol):  # type: ignore[misc] # exchangelib h
         except OAuth2Error as error:
             code = error.error if str(error.error).replace("_", "").isalpha() else "error"
             raise FetchError(
-                Reason.CREDENTIALS,
+                FailureReason.CREDENTIALS,
                 f"{token_url} gives no token ({code}); check exchange.client_id, tenant_id and the secret",
             ) from None
-        except (*transport_errors.LINE_ERRORS, Warning) as error:
+        except (*transport_errors.CONNECTION_ERRORS, Warning) as error:
             raise _no_token(error, token_url, self.TIMEOUT) from None
         if self.config.auth_type == BASIC:
             # RFC 7617 2.1; requests would take Latin-1, which has no euro sign.
@@ -288,8 +299,8 @@ class _Protocol(_Verifying, BaseProtocol):  # type: ignore[misc] # exchangelib h
 
 def _no_token(error: Exception, token_url: str, timeout: float) -> FetchError:
     if isinstance(error, Warning | requests.exceptions.JSONDecodeError):
-        return FetchError(Reason.CREDENTIALS, f"{token_url} gives no usable token; check exchange.token_url")
-    failure = transport_errors.of_line(error, token_url, timeout, answered_before=False)
+        return FetchError(FailureReason.CREDENTIALS, f"{token_url} gives no usable token; check exchange.token_url")
+    failure = transport_errors.of_connection(error, token_url, timeout, answered_before=False)
     return failure.failure if isinstance(failure, TransientError) else failure
 
 
@@ -340,12 +351,12 @@ def discover(
             return _discover_at(url, settings, credentials, context)
         except FetchError as failure:
             failures[url] = failure
-    rejected = next((f for f in failures.values() if f.reason is Reason.CREDENTIALS), None)
+    rejected = next((f for f in failures.values() if f.reason is FailureReason.CREDENTIALS), None)
     if rejected is not None:
         raise rejected
     told = "; ".join(_told(url, failure) for url, failure in failures.items())
     raise FetchError(
-        Reason.UNREACHABLE,
+        FailureReason.UNREACHABLE,
         f"autodiscover finds no EWS address for {user}: {told}; correct exchange.autodiscover, or write "
         "exchange.endpoint instead",
     )
@@ -355,24 +366,24 @@ def _discover_at(url: str, settings: ExchangeSettings, credentials: Any, context
     """What one place says. Raises FetchError."""
     user, account = settings.autodiscover or "", settings.username or settings.client_id or ""
     session = _Protocol(settings, url, credentials, context).open_session()
-    line = Line(session, url, proxies_for(url))
+    connection = EwsConnection(session, url, proxies_for(url))
     try:
-        reply = line.post(soap.get_user_settings(user, url), user, settings.timeout)
-    except transport_errors.LINE_ERRORS as error:
-        failure = transport_errors.of_line(error, url, settings.timeout, answered_before=False)
+        reply = connection.post(soap.get_user_settings(user, url), user, settings.timeout)
+    except transport_errors.CONNECTION_ERRORS as error:
+        failure = transport_errors.of_connection(error, url, settings.timeout, answered_before=False)
         raise (failure.failure if isinstance(failure, TransientError) else failure) from None
     finally:
-        line.close()
+        connection.close()
     if reply.status not in (200, 500):
-        asked = Asked(user, settings.access, account, authentication=settings.authentication)
+        asked = RequestContext(user, settings.access, account, authentication=settings.authentication)
         of_status = transport_errors.of_status(reply, url, asked)
         raise of_status.failure if isinstance(of_status, TransientError) else of_status
     try:
         endpoint = soap.read_user_settings(reply.body)
     except soap.UnreadableError as error:
-        raise FetchError(Reason.UNREADABLE, str(error)) from None
+        raise FetchError(FailureReason.UNREADABLE, str(error)) from None
     if endpoint is None:
-        raise FetchError(Reason.UNREADABLE, "it names no address of EWS that begins with https")
+        raise FetchError(FailureReason.UNREADABLE, "it names no address of EWS that begins with https")
     return endpoint
 
 

@@ -11,7 +11,7 @@ from safelist.collector.failure import TransientError
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often and how long one request is tried again; all times in seconds."""
 
     attempts: int = 8
@@ -23,7 +23,7 @@ class Patience:
     total: float = 900.0
 
 
-class Gate:
+class SharedPause:
     """The moment before which no worker may send: set where a server asked for a pause, and only there."""
 
     def __init__(self, pause: Callable[[float], object]) -> None:
@@ -43,29 +43,29 @@ class Gate:
 
 
 @dataclass(slots=True)
-class Trial:
+class RequestRetries:
     """The tries of one request."""
 
-    patience: Patience
-    gate: Gate
+    retry_policy: RetryPolicy
+    shared_pause: SharedPause
     tries: int = 0
     began: float = field(default_factory=time.monotonic)
 
     def pause_after(self, error: TransientError) -> float:
-        """Seconds that this request alone has to wait; a pause that the server asked for is held by the gate instead.
+        """Seconds that this request alone has to wait; what the server asked for makes everybody pause.
 
-        Raises the FetchError inside ``error`` when patience ends.
+        Raises the FetchError inside ``error`` when the policy allows no other try.
         """
         self.tries += 1
-        asked = min(error.after, self.patience.longest_asked) if error.after and error.after > 0 else 0.0
+        asked = min(error.after, self.retry_policy.longest_asked) if error.after and error.after > 0 else 0.0
         own = 0.0 if asked or (error.at_once and self.tries == 1) else self._own_pause()
         elapsed = time.monotonic() - self.began
-        if self.tries >= self.patience.attempts or elapsed + asked + own > self.patience.total:
+        if self.tries >= self.retry_policy.attempts or elapsed + asked + own > self.retry_policy.total:
             raise error.failure from None
         if asked:
-            self.gate.hold(asked)
+            self.shared_pause.hold(asked)
         return own
 
     def _own_pause(self) -> float:
-        longest = min(self.patience.longest, self.patience.first * 2 ** (self.tries - 1))
+        longest = min(self.retry_policy.longest, self.retry_policy.first * 2 ** (self.tries - 1))
         return float(longest * random.uniform(0.7, 1.3))  # noqa: S311 (no secret depends on it)

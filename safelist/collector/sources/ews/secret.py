@@ -40,7 +40,7 @@ def read_secret(exchange: Exchange) -> str | None:
     return _secret_in_file(exchange.secret_file, "exchange.secret_file") if exchange.secret_file else None
 
 
-class Hidden:
+class SecretMask:
     """Takes a secret out of texts, in each form in which it is sent, since a server may send it back."""
 
     SHORTEST = 4

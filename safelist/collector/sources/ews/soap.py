@@ -50,7 +50,7 @@ class AnsweredError(Exception):
         self.back_off = back_off
 
 
-class Row(NamedTuple):
+class FoundRule(NamedTuple):
     """An associated item that FindItem listed."""
 
     item_id: str
@@ -62,11 +62,11 @@ class Row(NamedTuple):
 class Page(NamedTuple):
     """Part of FindItem's list; ``following`` is the offset of the next part, None at the end."""
 
-    rows: list[Row]
+    rows: list[FoundRule]
     following: int | None
 
 
-class Item(NamedTuple):
+class RuleItem(NamedTuple):
     """What GetItem brought of a rule."""
 
     item_id: str
@@ -84,7 +84,7 @@ class MemberKind(StrEnum):
     OTHER = "other"
 
 
-class Member(NamedTuple):
+class GroupMember(NamedTuple):
     """One member of a group; ``address`` may be empty or no SMTP address when ``kind`` is other."""
 
     address: str
@@ -194,13 +194,13 @@ def read_page(answer: bytes) -> Page:
     return Page(rows, following)
 
 
-def _row(item: etree._Element) -> Row:
+def _row(item: etree._Element) -> FoundRule:
     item_id, change_key = _identity(item)
     values = _properties(item)
-    return Row(item_id, change_key, values.get(_PROVIDER_TAG, ""), _time(item.findtext(f"{_T}LastModifiedTime")))
+    return FoundRule(item_id, change_key, values.get(_PROVIDER_TAG, ""), _time(item.findtext(f"{_T}LastModifiedTime")))
 
 
-def read_item(answer: bytes) -> Item:
+def read_item(answer: bytes) -> RuleItem:
     """The rule in GetItem's answer. Raises UnreadableError, AnsweredError."""
     items = _message(answer, "GetItem").find(f"{_M}Items")
     if items is None or len(items) != 1:
@@ -209,7 +209,7 @@ def read_item(answer: bytes) -> Item:
     values = _properties(item)
     state, contacts = _integer(values.get(_STATE_TAG)), _integer(values.get(_INCLUDE_CONTACTS_TAG))
     item_id, change_key = _identity(item)
-    return Item(
+    return RuleItem(
         item_id=item_id,
         change_key=change_key,
         condition=_binary(values.get(_CONDITION_TAG)),
@@ -218,7 +218,7 @@ def read_item(answer: bytes) -> Item:
     )
 
 
-def read_members(answer: bytes) -> list[Member]:
+def read_members(answer: bytes) -> list[GroupMember]:
     """The members in ExpandDL's answer. Raises UnreadableError, AnsweredError."""
     expansion = _message(answer, "ExpandDL").find(f"{_M}DLExpansion")
     if expansion is None:
@@ -272,11 +272,11 @@ def _short(text: str | None) -> str:
     return "".join(c for c in text or "" if c.isprintable())[:200] or "without a code"
 
 
-def _member(mailbox: etree._Element) -> Member:
+def _member(mailbox: etree._Element) -> GroupMember:
     address = (mailbox.findtext(f"{_T}EmailAddress") or "").strip()
     kind = _KINDS.get((mailbox.findtext(f"{_T}MailboxType") or "Mailbox").strip(), MemberKind.OTHER)
     is_smtp = (mailbox.findtext(f"{_T}RoutingType") or "SMTP").strip().upper() == "SMTP" and "@" in address
-    return Member(address, kind if is_smtp else MemberKind.OTHER)
+    return GroupMember(address, kind if is_smtp else MemberKind.OTHER)
 
 
 def _message(answer: bytes, operation: str) -> etree._Element:

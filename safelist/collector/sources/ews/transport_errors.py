@@ -1,4 +1,4 @@
-"""What went wrong below EWS: refused connections, certificates, cut lines and HTTP's own answers, told apart."""
+"""What went wrong below EWS: refused connections, certificates, cut connections and HTTP's own answers, told apart."""
 
 import ssl
 from collections.abc import Iterator
@@ -7,20 +7,22 @@ import requests
 import urllib3
 from spnego.exceptions import SpnegoError
 
-from safelist.collector.failure import Asked, FetchError, Reason, TransientError
+from safelist.collector.failure import FailureReason, FetchError, RequestContext, TransientError
 from safelist.collector.sources.ews.connection import Reply
 
-LINE_ERRORS = (
+CONNECTION_ERRORS = (
     requests.RequestException, urllib3.exceptions.HTTPError, SpnegoError, OSError, KeyError, ValueError,
 )  # fmt: skip
-"""Everything that ``Line.post`` raises: requests, urllib3, and what the NTLM handshake lets through."""
+"""Everything that ``EwsConnection.post`` raises: requests, urllib3, and what the NTLM handshake lets through."""
 
 _SCHEMES = ("Negotiate", "NTLM", "Basic", "Bearer", "Digest", "Kerberos")
 _TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
 
 
-def of_line(error: Exception, endpoint: str, timeout: float, *, answered_before: bool) -> FetchError | TransientError:
-    """What an exception of the line means. A refused connection is worth another try only after the server answered."""
+def of_connection(
+    error: Exception, endpoint: str, timeout: float, *, answered_before: bool
+) -> FetchError | TransientError:
+    """What an exception of ``post`` means. A refused connection is worth another try only after the server answered."""
     causes = list(_causes(error))
     if (tls := _certificate(causes, endpoint)) is not None:
         return tls
@@ -28,20 +30,24 @@ def of_line(error: Exception, endpoint: str, timeout: float, *, answered_before:
         return TransientError(network) if answered_before else network
     if any(isinstance(c, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError | TimeoutError) for c in causes):
         return FetchError(
-            Reason.TIMEOUT, f"no complete answer from {endpoint} within {timeout:g} seconds; run again later"
+            FailureReason.TIMEOUT, f"no complete answer from {endpoint} within {timeout:g} seconds; run again later"
         )
     if isinstance(error, urllib3.exceptions.DecodeError):
         return FetchError(
-            Reason.UNREADABLE, f"the answer of {endpoint} cannot be unpacked; look for a faulty proxy in front of it"
+            FailureReason.UNREADABLE,
+            f"the answer of {endpoint} cannot be unpacked; look for a faulty proxy in front of it",
         )
     if isinstance(error, PermissionError | SpnegoError | ValueError) or "MutualAuthentication" in type(error).__name__:
         return FetchError(
-            Reason.CREDENTIALS, f"the log-in at {endpoint} broke off; check exchange.authentication and the secret"
+            FailureReason.CREDENTIALS,
+            f"the log-in at {endpoint} broke off; check exchange.authentication and the secret",
         )
     if isinstance(error, KeyError):  # requests_ntlm: an answer in the middle of the handshake without a challenge
-        return TransientError(FetchError(Reason.SERVER_ERROR, f"{endpoint} broke off the NTLM log-in; run again later"))
+        return TransientError(
+            FetchError(FailureReason.SERVER_ERROR, f"{endpoint} broke off the NTLM log-in; run again later")
+        )
     dropped = FetchError(
-        Reason.UNREACHABLE, f"{endpoint} keeps closing the connection; look at the server or the proxy"
+        FailureReason.UNREACHABLE, f"{endpoint} keeps closing the connection; look at the server or the proxy"
     )
     return TransientError(dropped, at_once=True)
 
@@ -61,7 +67,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _certificate(causes: list[BaseException], endpoint: str) -> FetchError | None:
-    """TLS that cannot be trusted or agreed upon; a line that merely broke under TLS is none of that."""
+    """TLS that cannot be trusted or agreed upon; a connection that merely broke under TLS is none of that."""
     fault = next((c for c in causes if isinstance(c, ssl.SSLCertVerificationError)), None)
     if fault is not None and fault.verify_code in _WRONG_NAME:
         why = "its certificate is for another name; correct exchange.endpoint"
@@ -75,7 +81,7 @@ def _certificate(causes: list[BaseException], endpoint: str) -> FetchError | Non
         why = "no TLS connection could be agreed upon; check that the port speaks TLS 1.2 or later"
     else:
         return None
-    return FetchError(Reason.UNREACHABLE, f"{endpoint} cannot be trusted: {why}")
+    return FetchError(FailureReason.UNREACHABLE, f"{endpoint} cannot be trusted: {why}")
 
 
 def _reason_of(fault: ssl.SSLCertVerificationError) -> str:
@@ -110,14 +116,14 @@ def _no_connection(causes: list[BaseException], endpoint: str) -> FetchError | N
         why = "that is no address to connect to; correct exchange.endpoint"
     else:
         return None
-    return FetchError(Reason.UNREACHABLE, f"{endpoint} cannot be reached: {why}")
+    return FetchError(FailureReason.UNREACHABLE, f"{endpoint} cannot be reached: {why}")
 
 
-def of_status(reply: Reply, endpoint: str, asked: Asked) -> FetchError | TransientError:
+def of_status(reply: Reply, endpoint: str, asked: RequestContext) -> FetchError | TransientError:
     """What an HTTP status other than 200 means, when the body is no SOAP."""
     status = reply.status
     if status in _TRANSIENT_STATUS:
-        reason = Reason.SERVER_ERROR if status == 500 else Reason.THROTTLED
+        reason = FailureReason.SERVER_ERROR if status == 500 else FailureReason.THROTTLED
         failure = FetchError(reason, f"{endpoint} keeps answering HTTP {status}; lower exchange.workers or run later")
         return TransientError(failure, after=_retry_after(reply))
     if status == 401:
@@ -125,22 +131,25 @@ def of_status(reply: Reply, endpoint: str, asked: Asked) -> FetchError | Transie
     if status == 403:
         account = asked.account or "the service account"
         return FetchError(
-            Reason.DENIED,
+            FailureReason.DENIED,
             f"EWS is closed to {account} (HTTP 403); "
             "look at Set-CASMailbox -EwsEnabled and Set-OrganizationConfig -EwsApplicationAccessPolicy",
         )
     if 300 <= status < 400:
         return FetchError(
-            Reason.REDIRECT, f"{endpoint} redirects elsewhere, which is not followed; write the final address there"
+            FailureReason.REDIRECT,
+            f"{endpoint} redirects elsewhere, which is not followed; write the final address there",
         )
     if status == 404:
-        return FetchError(Reason.UNREACHABLE, f"there is no EWS at {endpoint} (HTTP 404); correct exchange.endpoint")
+        return FetchError(
+            FailureReason.UNREACHABLE, f"there is no EWS at {endpoint} (HTTP 404); correct exchange.endpoint"
+        )
     if status == 407:
-        return FetchError(Reason.UNREACHABLE, "the proxy wants a log-in (HTTP 407); write it into https_proxy")
-    return FetchError(Reason.SERVER_ERROR, f"{endpoint} answered HTTP {status}; look at the web server's log")
+        return FetchError(FailureReason.UNREACHABLE, "the proxy wants a log-in (HTTP 407); write it into https_proxy")
+    return FetchError(FailureReason.SERVER_ERROR, f"{endpoint} answered HTTP {status}; look at the web server's log")
 
 
-def _rejected(reply: Reply, endpoint: str, asked: Asked) -> FetchError:
+def _rejected(reply: Reply, endpoint: str, asked: RequestContext) -> FetchError:
     challenge = reply.headers.get("WWW-Authenticate", "").lower()
     offered = [scheme for scheme in _SCHEMES if scheme.lower() in challenge]
     hint = f"; the server offers {', '.join(offered)}" if offered else ""
@@ -149,7 +158,7 @@ def _rejected(reply: Reply, endpoint: str, asked: Asked) -> FetchError:
     else:
         who = asked.account or "the service account"
         advice = "check exchange.username, its secret and exchange.authentication"
-    return FetchError(Reason.CREDENTIALS, f"{endpoint} rejects {who} (HTTP 401); {advice}{hint}")
+    return FetchError(FailureReason.CREDENTIALS, f"{endpoint} rejects {who} (HTTP 401); {advice}{hint}")
 
 
 def _retry_after(reply: Reply) -> float | None:
@@ -163,4 +172,4 @@ def unreadable(what: str) -> FetchError:
         advice = "open the mailbox in Outlook, change a junk option and save, or look for a proxy that alters answers"
     else:
         advice = "check that exchange.endpoint is https://HOST/EWS/Exchange.asmx, with no log-in page before it"
-    return FetchError(Reason.UNREADABLE, f"{what}; {advice}")
+    return FetchError(FailureReason.UNREADABLE, f"{what}; {advice}")
