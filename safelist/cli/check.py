@@ -11,7 +11,7 @@ from safelist.cli.remarks import report
 from safelist.cli.terminal import ConfigOption, JsonOption
 from safelist.errors import SafelistError, UnavailableError, UsageError
 from safelist.filter import probe
-from safelist.filter.postfix_check import Remark, doors, merged, policy_addresses, server_errors
+from safelist.filter.postfix_check import Remark, inbound_services, merged, policy_addresses, server_errors
 from safelist.publisher import map_placement, program
 from safelist.publisher.postconf import main_settings, map_types, services, unapproved, unopened
 from safelist.publisher.targets import postfix
@@ -34,23 +34,23 @@ def _about_postfix(chosen: postfix.Settings | None) -> Iterator[Remark]:
     if postconf is None or postmap is None:
         raise UnavailableError("Postfix is not installed here: run this check on the machine where it is")
     smtpds, types = services(postconf, "smtpd"), map_types(postconf)
-    broken = unopened(postconf, postmap, doors(smtpds))
+    broken = unopened(postconf, postmap, inbound_services(smtpds))
     if chosen is None:
         yield Remark(
             True,
             "the configuration has no [publish.postfix]: write that section, with the map's file as `path`, and run "
             "`safelist publish`; without it safelist writes no map that main.cf could name",
         )
-        yield from merged((each, server_errors(each.restrictions, broken)) for each in doors(smtpds))
+        yield from merged((each, server_errors(each.restrictions, broken)) for each in inbound_services(smtpds))
         return
     index = postfix.index(chosen)
-    names, proxied = map_placement.names_of(smtpds, str(chosen.path)), unapproved(postconf, doors(smtpds))
+    names, proxied = map_placement.names_of(smtpds, str(chosen.path)), unapproved(postconf, inbound_services(smtpds))
     name = f"{index.map_type if index else 'texthash'}:{chosen.path}"
     published = map_placement.Map(
         name, str(chosen.path), {each: _fault(postmap, each, chosen.path, types) for each in {*names, name}},
         [each for each in map_placement.forgeable(smtpds) if _accepts(postmap, each)],
         {table: why for table, why in broken.items() if table not in names or table in proxied},
-        [address for address in policy_addresses(doors(smtpds)) if probe.ask(address).mode],
+        [address for address in policy_addresses(inbound_services(smtpds)) if probe.ask(address).mode],
     )  # fmt: skip
     yield from map_placement.remarks(main_settings(postconf), smtpds, services(postconf, "postscreen"), published)
 

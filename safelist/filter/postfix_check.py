@@ -13,9 +13,9 @@ from typing import Literal, NamedTuple
 
 from safelist.filter.postfix_restrictions import (
     EARLY_LISTS,
+    MasterEntry,
     PolicyService,
     Restriction,
-    Service,
     counted,
     policy_service,
     seconds,
@@ -49,7 +49,7 @@ class Remark(NamedTuple):
     text: str
 
 
-class Provider(NamedTuple):
+class BlockList(NamedTuple):
     """A block list that the filter asks; only ``public_domain`` is ever shown. ``counts``: whether an answer does."""
 
     name: str
@@ -58,7 +58,7 @@ class Provider(NamedTuple):
     counts: Callable[[IPv4Address], bool] | None = None
 
 
-class Answer(NamedTuple):
+class PolicyAnswer(NamedTuple):
     """What a policy request got at an address: ``fault`` says why nothing, ``mode`` is that of a filter of ours."""
 
     fault: str = ""
@@ -73,12 +73,12 @@ class Installed(NamedTuple):
     """
 
     main: Mapping[str, str]
-    services: Sequence[Service]
-    postscreens: Sequence[Service]
+    services: Sequence[MasterEntry]
+    postscreens: Sequence[MasterEntry]
     addresses: Sequence[str]
     mode: Mode = "enforce"
-    providers: Sequence[Provider] = ()
-    answers: Mapping[str, Answer] = {}
+    providers: Sequence[BlockList] = ()
+    answers: Mapping[str, PolicyAnswer] = {}
     max_connections: int = 200
     recipient_delimiter: str = ""
     own_maps: Collection[str] = ()
@@ -89,21 +89,21 @@ class Installed(NamedTuple):
 def remarks(installed: Installed) -> Iterator[Remark]:
     """What is wrong with the places of DNSBLs and of the filter."""
     yield from about_postscreen(installed.main, installed.postscreens, _secrets(installed.providers))
-    judged = doors(installed.services)
+    judged = inbound_services(installed.services)
     if not judged:
         yield Remark(True, "master.cf runs no smtpd that takes mail from strangers: nobody would ask the filter")
     yield from merged((service, _about_service(service, installed)) for service in judged)
     yield from _about_limits(installed)
 
 
-def doors(services: Iterable[Service]) -> list[Service]:
+def inbound_services(services: Iterable[MasterEntry]) -> list[MasterEntry]:
     """The smtpd services at which mail of strangers arrives: on port 25, or where there is none, on any other."""
     open_to = [it for it in services if not it.turns_strangers_away]
     world = [it for it in open_to if it.is_for_the_world]
     return world or [it for it in open_to if not it.is_for_submission]
 
 
-def merged(told: Iterable[tuple[Service, Iterable[Remark]]]) -> Iterator[Remark]:
+def merged(told: Iterable[tuple[MasterEntry, Iterable[Remark]]]) -> Iterator[Remark]:
     """Each remark once, with the services that it is about where it is not about all."""
     by_remark: dict[Remark, list[str]] = {}
     names = []
@@ -115,7 +115,7 @@ def merged(told: Iterable[tuple[Service, Iterable[Remark]]]) -> Iterator[Remark]
         yield Remark(is_fault, text if about == names else f"master.cf, {', '.join(about)}: {text}")
 
 
-def policy_addresses(services: Iterable[Service]) -> list[str]:
+def policy_addresses(services: Iterable[MasterEntry]) -> list[str]:
     """The real address of every policy service that is asked, each once."""
     found = (
         real_address(policy_service(it.argument).address, service)
@@ -126,7 +126,7 @@ def policy_addresses(services: Iterable[Service]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def real_address(address: str, service: Service) -> str:
+def real_address(address: str, service: MasterEntry) -> str:
     """Where ``service`` gets to: ``inet:HOST:PORT`` without brackets, or ``unix:`` and an absolute path.
 
     A UNIX socket is named from the queue directory, and a chrooted smtpd finds nothing outside it. Of an inet address
@@ -163,22 +163,22 @@ class _Place(NamedTuple):
     at: int
     it: Restriction
     asked: PolicyService
-    answer: Answer
+    answer: PolicyAnswer
 
 
-def _places(service: Service, installed: Installed) -> list[_Place]:
+def _places(service: MasterEntry, installed: Installed) -> list[_Place]:
     found = []
     for at, it in enumerate(service.restrictions):
         if it.name == "check_policy_service":
             asked = policy_service(it.argument)
             real = real_address(asked.address, service)
-            answer = installed.answers.get(real, Answer())
+            answer = installed.answers.get(real, PolicyAnswer())
             if answer.mode or any(is_same(real, address) for address in installed.addresses):
                 found.append(_Place(at, it, asked, answer))
     return found
 
 
-def _about_service(service: Service, installed: Installed) -> Iterator[Remark]:
+def _about_service(service: MasterEntry, installed: Installed) -> Iterator[Remark]:
     places = _places(service, installed)
     judging = [place for place in places if _judges_all_mail(service, place)]
     yield from server_errors(service.restrictions, installed.unopened)
@@ -199,7 +199,7 @@ def _about_service(service: Service, installed: Installed) -> Iterator[Remark]:
     yield from _about_relaying(service.restrictions)
 
 
-def _judges_all_mail(service: Service, place: _Place) -> bool:
+def _judges_all_mail(service: MasterEntry, place: _Place) -> bool:
     """Whether what gets so far is rejected there if the filter says so."""
     it = place.it
     is_ended = any(
@@ -208,7 +208,7 @@ def _judges_all_mail(service: Service, place: _Place) -> bool:
     return it.is_certain and not (it.only_warns or is_ended or it.place in _AT_DATA or is_too_early(service, it))
 
 
-def is_too_early(service: Service, it: Restriction) -> bool:
+def is_too_early(service: MasterEntry, it: Restriction) -> bool:
     """Whether it is asked before a recipient is known."""
     return it.place in EARLY_LISTS and service.settings.get("smtpd_delay_reject", "yes") != "yes"
 
@@ -269,7 +269,7 @@ def _about_permits(them: Sequence[Restriction]) -> Iterator[Remark]:
             ends.setdefault(it.place, it)
 
 
-def _about_the_filter(service: Service, installed: Installed, places: Sequence[_Place]) -> Iterator[Remark]:
+def _about_the_filter(service: MasterEntry, installed: Installed, places: Sequence[_Place]) -> Iterator[Remark]:
     them = service.restrictions
     if not places:
         yield _asked_nowhere(service, installed)
@@ -305,7 +305,7 @@ def _about_the_filter(service: Service, installed: Installed, places: Sequence[_
             )
 
 
-def _asked_nowhere(service: Service, installed: Installed) -> Remark:
+def _asked_nowhere(service: MasterEntry, installed: Installed) -> Remark:
     here = ", ".join(installed.addresses)
     asked = [policy_service(it.argument).address for it in service.restrictions if it.name == "check_policy_service"]
     for address in asked:
@@ -330,11 +330,11 @@ def _asked_nowhere(service: Service, installed: Installed) -> Remark:
     )
 
 
-def _inside_queue(service: Service) -> str:
+def _inside_queue(service: MasterEntry) -> str:
     return real_address("unix:private/safelist", service)
 
 
-def _about_answer(service: Service, place: _Place, mode: Mode) -> Iterator[Remark]:
+def _about_answer(service: MasterEntry, place: _Place, mode: Mode) -> Iterator[Remark]:
     address = place.asked.address
     if place.answer.fault:
         real = real_address(address, service)
@@ -353,7 +353,7 @@ def _about_answer(service: Service, place: _Place, mode: Mode) -> Iterator[Remar
         )
 
 
-def _about_failure(service: Service, place: _Place) -> Iterator[Remark]:
+def _about_failure(service: MasterEntry, place: _Place) -> Iterator[Remark]:
     """What Postfix does when the filter is down; options that are none are another fault (:func:`server_errors`)."""
     if place.asked.malformed or any("=" in it.name for it in service.restrictions[place.at + 1 : place.at + 2]):
         return
@@ -382,7 +382,7 @@ def _while_down(action: str) -> str:
     return f"`{shown(action)}` decides about all mail"
 
 
-def _about_patience(service: Service, place: _Place, timeout: float) -> Iterator[Remark]:
+def _about_patience(service: MasterEntry, place: _Place, timeout: float) -> Iterator[Remark]:
     """Postfix gives up before a filter that waits for its lists, and then for SPF, has answered."""
     own = place.asked.options.get("timeout")
     waits = seconds(own or service.settings.get(_TIMEOUT, ""))
@@ -413,7 +413,7 @@ def before_the_filter(it: Restriction, *, is_own: bool) -> Remark:
     )
 
 
-def _about_lists_to_remove(service: Service, installed: Installed, at: int) -> Iterator[Remark]:
+def _about_lists_to_remove(service: MasterEntry, installed: Installed, at: int) -> Iterator[Remark]:
     """Where the filter enforces, whatever rejects beside it cannot be lifted."""
     secrets, asked = _secrets(installed.providers), {it.lookup_domain for it in installed.providers}
     for it in service.restrictions:
@@ -436,7 +436,7 @@ def _about_lists_to_remove(service: Service, installed: Installed, at: int) -> I
             )
 
 
-def _about_kept_lists(service: Service, installed: Installed, judging: Sequence[_Place]) -> Iterator[Remark]:
+def _about_kept_lists(service: MasterEntry, installed: Installed, judging: Sequence[_Place]) -> Iterator[Remark]:
     """Where the filter observes, every list that it would ask has to reject behind it as before."""
     secrets, them = _secrets(installed.providers), service.restrictions
     first = min((place.at for place in judging), default=0)
@@ -465,7 +465,7 @@ def _about_kept_lists(service: Service, installed: Installed, judging: Sequence[
         )
 
 
-def _about_codes(them: Sequence[Restriction], provider: Provider) -> Iterator[Remark]:
+def _about_codes(them: Sequence[Restriction], provider: BlockList) -> Iterator[Remark]:
     """A list of which Postfix counts certain answers, and the filter others; a line without any counts them all."""
     lines = [it for it in them if it.name in CLIENT_LISTS and zone_of(it.argument) == provider.lookup_domain]
     read = [counted(it.argument) for it in lines if not it.only_warns]
@@ -497,7 +497,7 @@ def _some(codes: Collection[tuple[int, ...]]) -> str:
     return ", ".join(texts) + (f" and {len(codes) - 3} more" if len(codes) > 3 else "")
 
 
-def _about_domain_lists(service: Service, secrets: Collection[str]) -> Iterator[Remark]:
+def _about_domain_lists(service: MasterEntry, secrets: Collection[str]) -> Iterator[Remark]:
     for it in service.restrictions:
         if it.name.startswith("reject_rhsbl") and not it.only_warns:
             yield Remark(
@@ -528,7 +528,7 @@ def before_relay_control(them: Sequence[Restriction]) -> list[Restriction]:
 
 
 def about_postscreen(
-    main: Mapping[str, str], postscreens: Sequence[Service], secrets: Collection[str] = ()
+    main: Mapping[str, str], postscreens: Sequence[MasterEntry], secrets: Collection[str] = ()
 ) -> Iterator[Remark]:
     """Whether postscreen asks DNSBLs: no sender is known there."""
     if not postscreens and words(main.get("postscreen_dnsbl_sites", "")):
@@ -562,7 +562,7 @@ def _about_limits(installed: Installed) -> Iterator[Remark]:
         )
 
 
-def _secrets(providers: Iterable[Provider]) -> frozenset[str]:
+def _secrets(providers: Iterable[BlockList]) -> frozenset[str]:
     """The labels of the lookup domains that are never shown."""
     return frozenset(
         label

@@ -60,7 +60,7 @@ class Restriction(NamedTuple):
         return " of ".join([*(f"the class {name}" for name in reversed(names)), self.place])
 
 
-class Service(NamedTuple):
+class MasterEntry(NamedTuple):
     """A line of master.cf, such as ``smtp/inet``, with every parameter as that service sees it."""
 
     name: str

@@ -6,7 +6,7 @@ import socket
 import stat
 from pathlib import Path
 
-from safelist.filter.postfix_check import Answer
+from safelist.filter.postfix_check import PolicyAnswer
 from safelist.filter.service import PROBE, PROBED
 
 SECONDS = 10.0
@@ -22,7 +22,7 @@ _ACCEPTED = (
 )
 
 
-def ask(address: str, seconds: float = SECONDS) -> Answer:
+def ask(address: str, seconds: float = SECONDS) -> PolicyAnswer:
     """What a request gets at ``inet:HOST:PORT`` or ``unix:PATH``."""
     late = f"no answer in {seconds:g} seconds"
     try:
@@ -31,9 +31,9 @@ def ask(address: str, seconds: float = SECONDS) -> Answer:
             peer.sendall(_REQUEST)
             return _read(peer)
     except TimeoutError:
-        return Answer(fault=late)
+        return PolicyAnswer(fault=late)
     except (OSError, ValueError) as error:
-        return Answer(fault=str(getattr(error, "strerror", None) or error))
+        return PolicyAnswer(fault=str(getattr(error, "strerror", None) or error))
 
 
 def _connected(address: str, seconds: float) -> socket.socket:
@@ -52,16 +52,16 @@ def _connected(address: str, seconds: float) -> socket.socket:
     return peer
 
 
-def _read(peer: socket.socket) -> Answer:
+def _read(peer: socket.socket) -> PolicyAnswer:
     said = b""
     while not said.endswith(b"\n\n") and len(said) < _MAX_ANSWER:
         if not (more := peer.recv(4096)):
-            return Answer(fault="the connection was closed without an answer")
+            return PolicyAnswer(fault="the connection was closed without an answer")
         said += more
     action = said.decode(errors="replace").strip()
     if not action.startswith("action="):
-        return Answer(fault="what answers there is no policy service")
-    return Answer(mode=action.partition(PROBED)[2])
+        return PolicyAnswer(fault="what answers there is no policy service")
+    return PolicyAnswer(mode=action.partition(PROBED)[2])
 
 
 def refuses(path: Path, user: str) -> str:

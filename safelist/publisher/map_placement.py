@@ -17,14 +17,14 @@ from safelist.filter.postfix_check import (
     about_postscreen,
     before_relay_control,
     before_the_filter,
-    doors,
+    inbound_services,
     is_too_early,
     merged,
     real_address,
     server_errors,
     shown,
 )
-from safelist.filter.postfix_restrictions import Restriction, Service, policy_service
+from safelist.filter.postfix_restrictions import MasterEntry, Restriction, policy_service
 
 
 class Map(NamedTuple):
@@ -44,23 +44,23 @@ class Map(NamedTuple):
 
 
 def remarks(
-    main: Mapping[str, str], services: Sequence[Service], postscreens: Sequence[Service], published: Map
+    main: Mapping[str, str], services: Sequence[MasterEntry], postscreens: Sequence[MasterEntry], published: Map
 ) -> Iterator[Remark]:
     """What keeps the map from lifting a DNSBL, or lets it do more than that."""
     yield from about_postscreen(main, postscreens)
-    judged = doors(services)
+    judged = inbound_services(services)
     if not judged:
         yield Remark(True, "master.cf runs no smtpd that takes mail from strangers: nobody would ask the map")
     yield from merged((service, _about_service(service, published)) for service in judged)
 
 
-def names_of(services: Sequence[Service], path: str) -> list[str]:
+def names_of(services: Sequence[MasterEntry], path: str) -> list[str]:
     """Every ``type:path`` by which a restriction of one of ``services`` names the file."""
     found = (it.argument for service in services for it in service.restrictions if _names(it.argument, path))
     return list(dict.fromkeys(found))
 
 
-def forgeable(services: Sequence[Service]) -> list[str]:
+def forgeable(services: Sequence[MasterEntry]) -> list[str]:
     """The sender maps that are asked before relaying is refused, each once."""
     return list(dict.fromkeys(it.argument for each in services for it in before_relay_control(each.restrictions)))
 
@@ -87,7 +87,7 @@ def without_index(argument: str) -> str:
 _INDEX = re.compile(r"\.(?:db|lmdb|cdb)\Z")
 
 
-def _about_service(service: Service, published: Map) -> Iterator[Remark]:
+def _about_service(service: MasterEntry, published: Map) -> Iterator[Remark]:
     them = service.restrictions
     yield from server_errors(them, published.unopened)
     named = [(at, it) for at, it in enumerate(them) if _names(it.argument, published.path)]
@@ -161,7 +161,7 @@ def _is_met(asked: Restriction, it: Restriction) -> bool:
     return asked.classes[:1] == it.classes[:1] or (asked.is_certain and it.is_certain)
 
 
-def _about_early_lists(service: Service, asking: Sequence[Restriction]) -> Iterator[Remark]:
+def _about_early_lists(service: MasterEntry, asking: Sequence[Restriction]) -> Iterator[Remark]:
     for it in asking:
         if is_too_early(service, it):
             yield Remark(
@@ -173,7 +173,7 @@ def _about_early_lists(service: Service, asking: Sequence[Restriction]) -> Itera
 
 
 def _about_filters(
-    service: Service, asking: Sequence[tuple[int, Restriction]], filters: Collection[str]
+    service: MasterEntry, asking: Sequence[tuple[int, Restriction]], filters: Collection[str]
 ) -> Iterator[Remark]:
     for at, it in asking:
         for later in service.restrictions[at:]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from safelist.errors import UnavailableError
 from safelist.filter.postfix_check import ANSWERS_451, ENDS_AT_ONCE
-from safelist.filter.postfix_restrictions import Service, parse, parse_overrides, words
+from safelist.filter.postfix_restrictions import MasterEntry, parse, parse_overrides, words
 from safelist.publisher import program
 from safelist.publisher.map_placement import misnamed, without_index
 
@@ -14,13 +14,13 @@ def main_settings(postconf: str) -> dict[str, str]:
     return parse(_said([postconf, "-x"]))
 
 
-def services(postconf: str, command: str) -> list[Service]:
+def services(postconf: str, command: str) -> list[MasterEntry]:
     """The lines of master.cf that run ``command``, each with what its ``-o`` options make of main.cf."""
     overrides = parse_overrides(_said([postconf, "-P"]))
     return list(_services(postconf, command, overrides))
 
 
-def _services(postconf: str, command: str, overrides: Mapping[str, Mapping[str, str]]) -> Iterator[Service]:
+def _services(postconf: str, command: str, overrides: Mapping[str, Mapping[str, str]]) -> Iterator[MasterEntry]:
     known: dict[tuple[str, ...], dict[str, str]] = {}
     for line in _said([postconf, "-M"]).splitlines():
         fields = line.split()
@@ -29,7 +29,7 @@ def _services(postconf: str, command: str, overrides: Mapping[str, Mapping[str, 
             options = tuple(word for pair in overrides.get(name, {}).items() for word in ("-o", "=".join(pair)))
             if options not in known:
                 known[options] = parse(_said([postconf, "-x", *options]))
-            yield Service(name, known[options], _is_chrooted(fields[4], known[options]))
+            yield MasterEntry(name, known[options], _is_chrooted(fields[4], known[options]))
 
 
 def _is_chrooted(field: str, settings: Mapping[str, str]) -> bool:
@@ -42,14 +42,14 @@ def map_types(postconf: str) -> list[str]:
     return _said([postconf, "-m"]).split()
 
 
-def unopened(postconf: str, postmap: str, judged: Sequence[Service]) -> dict[str, str]:
+def unopened(postconf: str, postmap: str, judged: Sequence[MasterEntry]) -> dict[str, str]:
     """The tables (``type:path``) of the restrictions that Postfix cannot open: what follows, why, and what to do."""
     types = map_types(postconf)
     faults = {name: fault for name in _tables(judged) if (fault := _unopened(postmap, name, types))}
     return {name: f"{ANSWERS_451}; {fault}" for name, fault in faults.items()} | unapproved(postconf, judged)
 
 
-def unapproved(postconf: str, judged: Sequence[Service]) -> dict[str, str]:
+def unapproved(postconf: str, judged: Sequence[MasterEntry]) -> dict[str, str]:
     """The tables by way of proxymap(8) that it does not open for smtpd: what follows, and what to do.
 
     It reads proxy_read_maps by its own line of master.cf, so nothing that only an smtpd is told stands in that.
@@ -67,7 +67,7 @@ def unapproved(postconf: str, judged: Sequence[Service]) -> dict[str, str]:
     }
 
 
-def _tables(judged: Sequence[Service]) -> list[str]:
+def _tables(judged: Sequence[MasterEntry]) -> list[str]:
     return list(
         dict.fromkeys(it.argument for each in judged for it in each.restrictions if it.name.endswith("_access"))
     )

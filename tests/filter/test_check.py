@@ -12,7 +12,7 @@ import pytest
 
 from safelist import policy, snapshot
 from safelist.filter import probe
-from safelist.filter.postfix_check import Answer
+from safelist.filter.postfix_check import PolicyAnswer
 from safelist.filter.service import PROBE, PROBED
 from tests.cli.command import Command, Done
 from tests.filter.dns_server import nameserver
@@ -219,11 +219,11 @@ def test_no_key_is_printed(filters: dict[str, Filter], tmp_path: Path) -> None:
 
 def test_what_answers_is_told_apart(filters: dict[str, Filter]) -> None:
     before = [each.verdicts() for each in filters.values()]
-    assert probe.ask(filters["enforce"].address) == Answer(mode="enforce")
-    assert probe.ask(filters["observe"].address) == Answer(mode="observe")
+    assert probe.ask(filters["enforce"].address) == PolicyAnswer(mode="enforce")
+    assert probe.ask(filters["observe"].address) == PolicyAnswer(mode="observe")
     assert [each.verdicts() for each in filters.values()] == before  # it is about no mail
-    assert probe.ask(unused()) == Answer("Connection refused")
-    assert probe.ask("unix:/nonexistent/socket") == Answer("No such file or directory")
+    assert probe.ask(unused()) == PolicyAnswer("Connection refused")
+    assert probe.ask("unix:/nonexistent/socket") == PolicyAnswer("No such file or directory")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"inet:127.0.0.1:{silent.getsockname()[1]}"
         assert probe.ask(address, 0.2).fault.startswith("no answer in 0.2 seconds, though something holds the socket")

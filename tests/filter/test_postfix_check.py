@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from safelist.filter import postfix_check
-from safelist.filter.postfix_check import Answer, Installed, Provider
+from safelist.filter.postfix_check import BlockList, Installed, PolicyAnswer
 from safelist.filter.postfix_restrictions import (
+    MasterEntry,
     Restriction,
-    Service,
     counted,
     parse,
     parse_overrides,
@@ -33,15 +33,15 @@ OBSERVED = {"smtpd_recipient_restrictions": f"permit_mynetworks, {PLACE}, reject
 RECIPIENT = "smtpd_recipient_restrictions"
 
 
-def service(name: str = "smtp/inet", *, chrooted: bool = False, **changed: str) -> Service:
-    return Service(name, GOOD | changed, chrooted)
+def service(name: str = "smtp/inet", *, chrooted: bool = False, **changed: str) -> MasterEntry:
+    return MasterEntry(name, GOOD | changed, chrooted)
 
 
 def said(
-    *services: Service, postscreens: Sequence[Service] = (), main: dict[str, str] | None = None, **keys: Any
+    *services: MasterEntry, postscreens: Sequence[MasterEntry] = (), main: dict[str, str] | None = None, **keys: Any
 ) -> list[tuple[bool, str]]:
     defaults: dict[str, Any] = {
-        "addresses": (HERE,), "own_maps": (OWN,), "providers": [Provider("Zen", ZEN, ZEN)], "timeout": 3.0,
+        "addresses": (HERE,), "own_maps": (OWN,), "providers": [BlockList("Zen", ZEN, ZEN)], "timeout": 3.0,
     }  # fmt: skip
     installed = Installed(main or {}, services, postscreens, **defaults | keys)
     return [(remark.is_fault, remark.text) for remark in postfix_check.remarks(installed)]
@@ -204,7 +204,7 @@ def test_answers_that_only_one_of_both_counts_are_said() -> None:
     def notes(*codes: str) -> list[str]:
         lists = "".join(f", reject_rbl_client {ZEN}{each}" for each in codes)
         found = said(
-            service(**{RECIPIENT: PLACE + lists}), mode="observe", providers=[Provider("Zen", ZEN, ZEN, counts)]
+            service(**{RECIPIENT: PLACE + lists}), mode="observe", providers=[BlockList("Zen", ZEN, ZEN, counts)]
         )
         assert not any(is_fault for is_fault, _ in found)
         return [text for _, text in found]
@@ -261,14 +261,14 @@ def test_the_map_may_go_on_lifting_behind_an_observer_and_nowhere_else() -> None
 
 @pytest.mark.parametrize(("configured", "runs"), [("enforce", "observe"), ("observe", "enforce")])
 def test_a_filter_that_was_not_restarted_keeps_the_lists(configured: str, runs: str) -> None:
-    answers = {HERE: Answer(mode=runs)}
+    answers = {HERE: PolicyAnswer(mode=runs)}
     ((is_fault, text),) = said(service(**OBSERVED), mode=configured, answers=answers)
     assert is_fault
     assert f'mode = "{configured}", but the filter that answers at {HERE} runs in mode {runs}: restart it' in text
 
 
 def test_nothing_is_to_be_removed_while_the_filter_does_not_answer() -> None:
-    ((is_fault, text),) = said(service(**OBSERVED), answers={HERE: Answer("Connection refused")})
+    ((is_fault, text),) = said(service(**OBSERVED), answers={HERE: PolicyAnswer("Connection refused")})
     assert is_fault
     assert f"Postfix asks the filter at {HERE}, where nobody answers: Connection refused" in text
 
@@ -319,18 +319,20 @@ def test_a_socket_is_named_from_the_queue_directory_and_from_inside_the_chroot()
 
 def test_a_filter_that_chose_its_port_is_known_by_its_answer() -> None:
     asked = {RECIPIENT: PLACE.replace(HERE, "inet:127.0.0.1:31999")}
-    answers = {"inet:127.0.0.1:31999": Answer(mode="enforce")}
+    answers = {"inet:127.0.0.1:31999": PolicyAnswer(mode="enforce")}
     assert said(service(**asked), addresses=["inet:127.0.0.1:0"], answers=answers) == []
 
 
 def test_the_key_of_a_provider_is_never_shown() -> None:
-    provider = Provider("Zen", "geheim.zen.example", "***.zen.example")
+    provider = BlockList("Zen", "geheim.zen.example", "***.zen.example")
     rejects = {RECIPIENT: f"{PLACE}, reject_rbl_client geheim.zen.example, reject_rbl_client geheim.other.example"}
     for mode, changed in (("enforce", rejects), ("observe", {RECIPIENT: PLACE})):
         texts = said(service(**changed), mode=mode, providers=[provider])
         assert texts
         assert all("geheim" not in text for _, text in texts)
-    screen = Service("smtp/inet", {"postscreen_dnsbl_sites": "geheim.zen.example*2", "postscreen_dnsbl_action": "drop"})
+    screen = MasterEntry(
+        "smtp/inet", {"postscreen_dnsbl_sites": "geheim.zen.example*2", "postscreen_dnsbl_action": "drop"}
+    )
     ((_, text),) = said(service(), postscreens=[screen], providers=[provider])
     assert "asks ***.zen.example and" in text
 
@@ -347,7 +349,7 @@ def test_limits() -> None:
 def test_postscreen_that_rejects_cannot_be_helped() -> None:
     sites = {"postscreen_dnsbl_sites": "zen.example.net*2, b.example.net"}
     rejecting, ignoring = (
-        Service("smtp/inet", sites | {"postscreen_dnsbl_action": it}) for it in ("enforce", "ignore")
+        MasterEntry("smtp/inet", sites | {"postscreen_dnsbl_action": it}) for it in ("enforce", "ignore")
     )
     ((is_fault, text),) = said(service(), postscreens=[rejecting], main=sites)
     assert is_fault
@@ -377,7 +379,7 @@ def test_a_list_is_read_as_smtpd_reads_it() -> None:
         "smtpd_restriction_classes": "one", "one": "two reject_rbl_client z.example",
     }  # fmt: skip
     place = "smtpd_sender_restrictions"
-    assert Service("smtp/inet", settings).restrictions == [
+    assert MasterEntry("smtp/inet", settings).restrictions == [
         Restriction(place, "check_sender_access", "hash:/a"),
         Restriction(place, "two", "", True, ("one",)),
         Restriction(place, "reject_rbl_client", "z.example", True, ("one",)),

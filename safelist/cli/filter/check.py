@@ -14,8 +14,8 @@ from safelist.errors import SafelistError
 from safelist.filter import postfix_check, probe
 from safelist.filter.current_snapshot import CLOCKS_DIFFER
 from safelist.filter.dnsbl import Lookup
-from safelist.filter.postfix_check import Answer, Remark
-from safelist.filter.postfix_restrictions import Service
+from safelist.filter.postfix_check import PolicyAnswer, Remark
+from safelist.filter.postfix_restrictions import MasterEntry
 from safelist.filter.providers import Lists
 from safelist.filter.settings import Filter
 from safelist.override import days
@@ -78,22 +78,22 @@ def _about_postfix(chosen: Filter) -> Iterator[Remark]:
         main, smtpds, services(postconf, "postscreen"), chosen.listen, chosen.mode, _providers(chosen),
         {address: _answer(address, main.get("mail_owner", "postfix")) for address in asked},
         chosen.max_connections, chosen.recipient_delimiter, _own_maps(smtpds),
-        unopened(postconf, program.find("postmap") or "postmap", postfix_check.doors(smtpds)),
+        unopened(postconf, program.find("postmap") or "postmap", postfix_check.inbound_services(smtpds)),
         chosen.timeout,
     )  # fmt: skip
     yield from postfix_check.remarks(installed)
     if not any(answer.mode for answer in installed.answers.values()):
-        told = postfix_check.policy_addresses(postfix_check.doors(smtpds))
+        told = postfix_check.policy_addresses(postfix_check.inbound_services(smtpds))
         yield from _unreachable(
             [it for it in chosen.listen if not any(postfix_check.is_same(each, it) for each in told)]
         )
 
 
-def _answer(address: str, user: str) -> Answer:
+def _answer(address: str, user: str) -> PolicyAnswer:
     kind, _, path = address.partition(":")
     answer = probe.ask(address)
     if kind == "unix" and not answer.fault:
-        return Answer(fault=fault) if (fault := probe.refuses(Path(path), user)) else answer
+        return PolicyAnswer(fault=fault) if (fault := probe.refuses(Path(path), user)) else answer
     return answer
 
 
@@ -104,9 +104,9 @@ def _unreachable(addresses: Sequence[str]) -> Iterator[Remark]:
             yield Remark(True, f"nobody answers on {address} ({fault}): is safelist-filter.service running?")
 
 
-def _providers(chosen: Filter) -> list[postfix_check.Provider]:
+def _providers(chosen: Filter) -> list[postfix_check.BlockList]:
     return [
-        postfix_check.Provider(it.name, it.lookup_domain, it.public_domain, partial(_counts, it))
+        postfix_check.BlockList(it.name, it.lookup_domain, it.public_domain, partial(_counts, it))
         for it in chosen.providers
         if it.enabled
     ]
@@ -116,7 +116,7 @@ def _counts(provider: Lookup, code: IPv4Address) -> bool:
     return provider.error_in(code) is None and provider.matches(code)
 
 
-def _own_maps(smtpds: Sequence[Service]) -> frozenset[str]:
+def _own_maps(smtpds: Sequence[MasterEntry]) -> frozenset[str]:
     names = {it.argument for service in smtpds for it in service.restrictions if it.name == "check_sender_access"}
     return frozenset(filter(_is_own, names))
 
