@@ -29,7 +29,7 @@ from policy_load import Load, cpu, measure, null, request, serving
 from safelist import sender, snapshot
 from safelist.cli.filter.run import log_to
 from safelist.entry import Holding, UserList
-from safelist.filter.authentication import Prover
+from safelist.filter.authentication import Authenticator
 from safelist.filter.current_snapshot import Holder
 from safelist.filter.dnsbl import Provider
 from safelist.filter.providers import Lists
@@ -89,7 +89,7 @@ async def filter_at(path: str, directory: Path, dns_at: str) -> None:
     holder = Holder(chosen.snapshot, days(chosen.max_age))
     await holder.refresh()
     lists = Lists(resolver, chosen.providers, (), chosen.timeout)
-    service = Service(chosen, lists, holder, Prover(resolver, 3), Book(), lambda: datetime.now(UTC))
+    service = Service(chosen, lists, holder, Authenticator(resolver, 3), Book(), lambda: datetime.now(UTC))
     await Server(service.answer, chosen.listen).run()
 
 

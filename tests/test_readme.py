@@ -30,7 +30,7 @@ def test_every_command_is_in_the_table_and_no_other() -> None:
     assert set(table) == commands()
 
 
-CODES = [Refusal, FailureReason, Outcome, policy.Reason, decision.Reason]
+CODES = [Refusal, FailureReason, Outcome, policy.Reason, decision.VerdictReason]
 
 
 @pytest.mark.parametrize("codes", CODES, ids=lambda e: e.__module__)

@@ -5,12 +5,11 @@ import secrets
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import islice
-from typing import NamedTuple
 
 from safelist.filter import address_space, spf
-from safelist.filter.decision import Proof
+from safelist.filter.decision import AuthenticationResult, SenderAuthentication
 from safelist.filter.resolver import Resolver
-from safelist.filter.spf import Outcome, Result
+from safelist.filter.spf import SpfCheck, SpfResult
 
 MAX_SHARE = {4: 1 / 100, 6: 1 / 500}
 """Of the public addresses: what no one sender has, by IP version.
@@ -24,24 +23,16 @@ _TOO_MANY_STRANGERS = 2
 """A record that permits ``MAX_SHARE`` of IPv4 is taken for too wide once in 370 draws; one that permits all, always."""
 
 _SAID = {
-    Result.NONE: "{domain} publishes no SPF record, so nothing shows that this mail is from it",
-    Result.NEUTRAL: "the SPF record of {domain} does not say whether your IP may use this sender (neutral)",
-    Result.SOFTFAIL: "SPF of {domain} says that your IP probably may not use this sender (softfail)",
-    Result.FAIL: "SPF does not permit your IP to use this sender",
-    Result.PERMERROR: "the SPF record of {domain} is in error (permerror)",
-    Result.TEMPERROR: "the SPF record of {domain} could not be read now (temperror)",
+    SpfResult.NONE: "{domain} publishes no SPF record, so nothing shows that this mail is from it",
+    SpfResult.NEUTRAL: "the SPF record of {domain} does not say whether your IP may use this sender (neutral)",
+    SpfResult.SOFTFAIL: "SPF of {domain} says that your IP probably may not use this sender (softfail)",
+    SpfResult.FAIL: "SPF does not permit your IP to use this sender",
+    SpfResult.PERMERROR: "the SPF record of {domain} is in error (permerror)",
+    SpfResult.TEMPERROR: "the SPF record of {domain} could not be read now (temperror)",
 }
 
 
-class Proven(NamedTuple):
-    """``told``: a sentence for the administrator. ``said``: for the sender, behind the reply that rejects the mail."""
-
-    proof: Proof
-    told: str
-    said: str = ""
-
-
-class Prover:
+class Authenticator:
     """Asks SPF through one resolver, within ``timeout`` seconds. At RCPT TO no DKIM signature has been seen yet."""
 
     def __init__(self, resolver: Resolver, timeout: float) -> None:
@@ -49,23 +40,25 @@ class Prover:
         self._timeout = timeout
         self._strangers = {version: tuple(islice(_public_addresses(version), _STRANGERS)) for version in (4, 6)}
 
-    async def prove(self, client: IPv4Address | IPv6Address, sender: str, helo: str) -> Proven:
+    async def authenticate(self, client: IPv4Address | IPv6Address, sender: str, helo: str) -> SenderAuthentication:
         """What became of it. Only a pass of the sender's own domain holds.
 
         A record that permits more addresses than any sender has, such as ``v=spf1 +all``, proves nothing.
         """
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._prove(client, sender, helo)
+                return await self._authenticate(client, sender, helo)
         except TimeoutError:
             told = f"SPF of the sender gave no result in {self._timeout:g} seconds."
-            return Proven(Proof.CANNOT_TELL, told, "your SPF record could not be read in time")
+            return SenderAuthentication(
+                AuthenticationResult.CANNOT_TELL, told, "your SPF record could not be read in time"
+            )
 
-    async def _prove(self, client: IPv4Address | IPv6Address, sender: str, helo: str) -> Proven:
+    async def _authenticate(self, client: IPv4Address | IPv6Address, sender: str, helo: str) -> SenderAuthentication:
         work = spf.Work()
         found = await spf.check(self._resolver, client, sender, helo, self._timeout, work=work)
         if not found.authenticated:
-            return _too_much(found, work) if work.is_exceeded else _unproven(found)
+            return _too_much(found, work) if work.is_exceeded else _not_authenticated(found)
         reach = await spf.measure(self._resolver, client, sender, helo, work)
         if reach.share > MAX_SHARE[client.version]:
             return _too_wide(found, f"{reach.share:.1%} of all public IPv{client.version} addresses")
@@ -73,7 +66,7 @@ class Prover:
             return _too_wide(found, "clients drawn at random")
         if work.is_exceeded:
             return _too_much(found, work)
-        return Proven(Proof.HOLDS, _told(found))
+        return SenderAuthentication(AuthenticationResult.HOLDS, _told(found))
 
     async def _permits_strangers(self, version: int, sender: str, helo: str, work: spf.Work) -> bool:
         """Whether terms that cannot be measured (``exists:%{i}.x.example``) permit anybody who happens to ask."""
@@ -86,27 +79,31 @@ class Prover:
         return sum(outcome.authenticated for outcome in outcomes) >= _TOO_MANY_STRANGERS
 
 
-def _unproven(found: Outcome) -> Proven:
-    proof = Proof.CANNOT_TELL if found.result is Result.TEMPERROR else Proof.FAILS
+def _not_authenticated(found: SpfCheck) -> SenderAuthentication:
+    is_unknown = found.result is SpfResult.TEMPERROR
+    result = AuthenticationResult.CANNOT_TELL if is_unknown else AuthenticationResult.FAILS
     if not found.domain or found.is_null_sender:
-        return Proven(proof, _told(found), "SPF cannot tell of this sender: it has no domain, or is too long")
-    return Proven(proof, _told(found), _SAID[found.result].format(domain=found.domain))
+        said = "SPF cannot tell of this sender: it has no domain, or is too long"
+    else:
+        said = _SAID[found.result].format(domain=found.domain)
+    return SenderAuthentication(result, _told(found), said)
 
 
-def _told(found: Outcome) -> str:
-    if found.result is Result.NONE and found.domain:
+def _told(found: SpfCheck) -> str:
+    if found.result is SpfResult.NONE and found.domain:
         return f"{found.domain} publishes no SPF record."
     return f"SPF of {found.domain or 'the sender'}: {found.result} ({found.explanation})."
 
 
-def _too_wide(found: Outcome, whom: str) -> Proven:
+def _too_wide(found: SpfCheck, whom: str) -> SenderAuthentication:
     text = f"SPF of {found.domain} permits {whom}, which proves nothing"
-    return Proven(Proof.FAILS, f"{text}.", text)
+    return SenderAuthentication(AuthenticationResult.FAILS, f"{text}.", text)
 
 
-def _too_much(found: Outcome, work: spf.Work) -> Proven:
+def _too_much(found: SpfCheck, work: spf.Work) -> SenderAuthentication:
+    result = AuthenticationResult.CANNOT_TELL if work.is_slow else AuthenticationResult.FAILS
     text = f"the SPF record of {found.domain} proves nothing: {spf.TOO_MUCH_WORK}"
-    return Proven(Proof.CANNOT_TELL if work.is_slow else Proof.FAILS, f"{text[0].upper()}{text[1:]}.", text)
+    return SenderAuthentication(result, f"{text[0].upper()}{text[1:]}.", text)
 
 
 def _public_addresses(version: int) -> Iterator[IPv4Address | IPv6Address]:

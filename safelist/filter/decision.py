@@ -20,7 +20,7 @@ REJECT_BLOCKED = "554 5.1.0 Sender denied"
 DEFER_UNPROVEN = "451 4.7.1"
 
 
-class Reason(StrEnum):
+class VerdictReason(StrEnum):
     """Stable codes of the rows; the README explains each."""
 
     NO_ADDRESS = "no-address"
@@ -54,7 +54,7 @@ class Need(StrEnum):
     AUTHENTICATION = "authentication"
 
 
-class Proof(StrEnum):
+class AuthenticationResult(StrEnum):
     """What became of asking whether the mail is from the sender: SPF of the envelope sender's domain."""
 
     HOLDS = "holds"
@@ -62,7 +62,15 @@ class Proof(StrEnum):
     CANNOT_TELL = "cannot-tell"
 
 
-class Found(NamedTuple):
+class SenderAuthentication(NamedTuple):
+    """``told``: a sentence for the administrator. ``said``: for the sender, behind the reply that rejects the mail."""
+
+    result: AuthenticationResult
+    told: str
+    said: str = ""
+
+
+class Listings(NamedTuple):
     """What the lists say of the client. ``failed`` names those that could not be asked, or answered an error."""
 
     block: tuple[tuple[Provider, Listing], ...] = ()
@@ -74,7 +82,7 @@ class Facts(NamedTuple):
     """One recipient of one mail. None stands for what was not asked yet.
 
     ``client`` is None where the mail server named no IP address. ``safety`` is the policy's decision about the sender
-    for this recipient; ``proof_told`` says for people what SPF found, and ``proof_said`` to the sender.
+    for this recipient.
     """
 
     client: IPv4Address | IPv6Address | None
@@ -84,10 +92,8 @@ class Facts(NamedTuple):
     is_bypassed: bool = False
     is_allowed: bool = False
     safety: policy.Decision | None = None
-    listings: Found | None = None
-    proof: Proof | None = None
-    proof_told: str = ""
-    proof_said: str = ""
+    listings: Listings | None = None
+    authentication: SenderAuthentication | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ class Verdict(NamedTuple):
     """What to do and why. ``reply`` is the SMTP reply of a rejection or a deferral; ``sentence`` is for people."""
 
     action: Action
-    reason: Reason
+    reason: VerdictReason
     sentence: str
     reply: str = ""
 
@@ -121,25 +127,27 @@ def judge(facts: Facts, choices: Choices) -> Verdict | Need:
 
 def _no_address(facts: Facts, choices: Choices) -> Verdict | None:
     if facts.client is None:
-        return Verdict(Action.NONE, Reason.NO_ADDRESS, "the mail server named no IP address of the client.")
+        return Verdict(Action.NONE, VerdictReason.NO_ADDRESS, "the mail server named no IP address of the client.")
     return None
 
 
 def _trusted_client(facts: Facts, choices: Choices) -> Verdict | None:
     if facts.is_trusted:
-        return Verdict(Action.NONE, Reason.TRUSTED_CLIENT, "the client has logged in, or is in a trusted network.")
+        return Verdict(
+            Action.NONE, VerdictReason.TRUSTED_CLIENT, "the client has logged in, or is in a trusted network."
+        )
     return None
 
 
 def _bypassed(facts: Facts, choices: Choices) -> Verdict | None:
     if facts.is_bypassed:
-        return Verdict(Action.NONE, Reason.BYPASSED_RECIPIENT, f"{facts.recipient} gets everything.")
+        return Verdict(Action.NONE, VerdictReason.BYPASSED_RECIPIENT, f"{facts.recipient} gets everything.")
     return None
 
 
 def _allowed_client(facts: Facts, choices: Choices) -> Verdict | None:
     if facts.is_allowed:
-        return Verdict(Action.NONE, Reason.ALLOWED_CLIENT, "the client is on the IP allow list.")
+        return Verdict(Action.NONE, VerdictReason.ALLOWED_CLIENT, "the client is on the IP allow list.")
     return None
 
 
@@ -152,7 +160,7 @@ def _blocked_sender(facts: Facts, choices: Choices) -> Verdict | Need | None:
     if facts.safety is None:
         return Need.SAFETY
     if facts.safety.reason in _BLOCKS:
-        return Verdict(Action.REJECT, Reason.BLOCKED_SENDER, facts.safety.sentence, REJECT_BLOCKED)
+        return Verdict(Action.REJECT, VerdictReason.BLOCKED_SENDER, facts.safety.sentence, REJECT_BLOCKED)
     return None
 
 
@@ -161,18 +169,20 @@ def _allow_listed(facts: Facts, choices: Choices) -> Verdict | Need | None:
         return Need.LISTINGS
     if facts.listings.allow:
         _, listing = facts.listings.allow[0]
-        return Verdict(Action.NONE, Reason.ALLOW_LISTED, f"{listing.why}.")
+        return Verdict(Action.NONE, VerdictReason.ALLOW_LISTED, f"{listing.why}.")
     return None
 
 
 def _not_listed(facts: Facts, choices: Choices) -> Verdict | None:
-    found = facts.listings or Found()
+    found = facts.listings or Listings()
     if found.block:
         return None
     if found.failed:
         names = ", ".join(found.failed)
-        return Verdict(Action.NONE, Reason.UNREACHABLE, f"nobody lists the client, and {names} could not be asked.")
-    return Verdict(Action.NONE, Reason.NOT_LISTED, "nobody lists the client.")
+        return Verdict(
+            Action.NONE, VerdictReason.UNREACHABLE, f"nobody lists the client, and {names} could not be asked."
+        )
+    return Verdict(Action.NONE, VerdictReason.NOT_LISTED, "nobody lists the client.")
 
 
 def _listed(facts: Facts, choices: Choices) -> Verdict | Need | None:
@@ -180,31 +190,34 @@ def _listed(facts: Facts, choices: Choices) -> Verdict | Need | None:
         return Need.SAFETY
     if facts.safety.safe:
         return None
-    return Verdict(Action.REJECT, Reason.LISTED, f"{_whys(facts)}; {facts.safety.sentence}", _reply(facts))
+    return Verdict(Action.REJECT, VerdictReason.LISTED, f"{_whys(facts)}; {facts.safety.sentence}", _reply(facts))
 
 
 def _lifted(facts: Facts, choices: Choices) -> Verdict | Need | None:
     safety = facts.safety
     if safety is None or safety.authentication is Authentication.NONE:
         told = safety.sentence if safety else ""
-        return Verdict(Action.LIFT, Reason.LIFTED, f"{_whys(facts)}, but {told} It needs no authentication.")
-    if facts.proof is None:
+        return Verdict(Action.LIFT, VerdictReason.LIFTED, f"{_whys(facts)}, but {told} It needs no authentication.")
+    if facts.authentication is None:
         return Need.AUTHENTICATION
-    if facts.proof is Proof.HOLDS:
-        return Verdict(Action.LIFT, Reason.LIFTED, f"{_whys(facts)}, but {safety.sentence} {facts.proof_told}")
+    if facts.authentication.result is AuthenticationResult.HOLDS:
+        sentence = f"{_whys(facts)}, but {safety.sentence} {facts.authentication.told}"
+        return Verdict(Action.LIFT, VerdictReason.LIFTED, sentence)
     return None
 
 
 def _cannot_authenticate(facts: Facts, choices: Choices) -> Verdict | None:
-    if facts.proof is Proof.CANNOT_TELL and choices.defer_unproven:
-        reply = f"{DEFER_UNPROVEN} Your IP is on a block list, and your SPF record could not be read; try again later"
-        return Verdict(Action.DEFER, Reason.CANNOT_AUTHENTICATE, f"{_whys(facts)}; {facts.proof_told}", reply)
-    return None
+    found = facts.authentication
+    if found is None or found.result is not AuthenticationResult.CANNOT_TELL or not choices.defer_unproven:
+        return None
+    reply = f"{DEFER_UNPROVEN} Your IP is on a block list, and your SPF record could not be read; try again later"
+    return Verdict(Action.DEFER, VerdictReason.CANNOT_AUTHENTICATE, f"{_whys(facts)}; {found.told}", reply)
 
 
 def _not_authenticated(facts: Facts, choices: Choices) -> Verdict:
-    reply = f"{_reply(facts)}; {facts.proof_said or 'SPF does not show that this mail is from its sender'}"
-    return Verdict(Action.REJECT, Reason.NOT_AUTHENTICATED, f"{_whys(facts)}; {facts.proof_told}", reply[:MAX_TEXT])
+    told, said = facts.authentication[1:] if facts.authentication else ("", "")
+    reply = f"{_reply(facts)}; {said or 'SPF does not show that this mail is from its sender'}"
+    return Verdict(Action.REJECT, VerdictReason.NOT_AUTHENTICATED, f"{_whys(facts)}; {told}", reply[:MAX_TEXT])
 
 
 MAX_TEXT = 500

@@ -35,7 +35,7 @@ _ERRORS = IPv4Network("127.255.255.0/24")
 _FLAGS = IPv4Network("127.0.0.0/16")
 
 
-class Kind(StrEnum):
+class ListingKind(StrEnum):
     """What an answer says. An error is never a listing, and never a clean bill either."""
 
     LISTED = "listed"
@@ -46,7 +46,7 @@ class Kind(StrEnum):
 class Listing(NamedTuple):
     """``codes`` are the answers that decided, each once; ``why`` says it for people, in printable ASCII."""
 
-    kind: Kind
+    kind: ListingKind
     codes: tuple[str, ...] = ()
     why: str = "the list does not hold this address"
 
@@ -206,7 +206,7 @@ def classify(provider: Lookup, answers: Sequence[str]) -> Listing:
     Never raises: an answer that is no IPv4 address is an error as well.
     """
     if not answers:
-        return Listing(Kind.NOT_LISTED)
+        return Listing(ListingKind.NOT_LISTED)
     codes: list[str] = []
     others: list[str] = []
     errors: dict[str, str] = {}
@@ -229,12 +229,12 @@ def _read(provider: Lookup, answer: str) -> tuple[IPv4Address | None, str]:
 
 def _listing(provider: Lookup, codes: list[str], others: list[str], errors: dict[str, str]) -> Listing:
     if codes and not (errors and provider.FAIL_CLOSED):
-        return Listing(Kind.LISTED, tuple(codes), f"{provider.name} answers {_shown(codes)}")
+        return Listing(ListingKind.LISTED, tuple(codes), f"{provider.name} answers {_shown(codes)}")
     if errors:
         said = "; ".join(f"{_shown([answer])}: {error}" for answer, error in list(errors.items())[:3])
-        return Listing(Kind.ERROR, tuple(errors), f"{provider.name} answers {said}")
+        return Listing(ListingKind.ERROR, tuple(errors), f"{provider.name} answers {said}")
     why = f"{provider.name} answers {_shown(others)}, which its settings do not count"
-    return Listing(Kind.NOT_LISTED, tuple(others), why)
+    return Listing(ListingKind.NOT_LISTED, tuple(others), why)
 
 
 def _shown(answers: Sequence[str]) -> str:

@@ -13,8 +13,17 @@ from ipaddress import IPv4Address, IPv6Address
 from time import monotonic
 from typing import Any, NamedTuple
 
-from safelist.filter.decision import Found
-from safelist.filter.dnsbl import AllowProvider, Kind, Listing, Lookup, Provider, classify, query_name, test_names
+from safelist.filter.decision import Listings
+from safelist.filter.dnsbl import (
+    AllowProvider,
+    Listing,
+    ListingKind,
+    Lookup,
+    Provider,
+    classify,
+    query_name,
+    test_names,
+)
 from safelist.filter.resolver import Answer, Resolver, Status
 
 SAY_EVERY = 3600.0
@@ -32,7 +41,7 @@ _LOOK_EVERY = 1.0
 _SAMPLES = (2, 6, 8, 16)
 """Addresses at random that are asked about, step by step until one is not listed. A list that holds half of all
 addresses holds these 32 once in four thousand million times."""
-_CLEAN = Found()
+_CLEAN = Listings()
 _log = logging.getLogger("safelist.filter")
 
 
@@ -72,7 +81,7 @@ class Lists:
         self._looked: dict[_Part, float] = {}
         self._under_way: dict[tuple[str, _Part], asyncio.Task[None]] = {}
 
-    def peek(self, client: IPv4Address | IPv6Address) -> Found | None:
+    def peek(self, client: IPv4Address | IPv6Address) -> Listings | None:
         """What is known without asking; None where somebody has to be asked."""
         answers = []
         for each in self._lists:
@@ -82,7 +91,7 @@ class Lists:
             answers.append(answer)
         return self._found(client, answers)
 
-    async def ask(self, client: IPv4Address | IPv6Address) -> Found:
+    async def ask(self, client: IPv4Address | IPv6Address) -> Listings:
         """What all of them say."""
         return self._found(client, await asyncio.gather(*(self._ask(each, client) for each in self._lists)))
 
@@ -130,7 +139,7 @@ class Lists:
 
         A mail waits for that at most ``timeout`` seconds; then it is not rejected for what is not known to be right.
         """
-        if not answer.values or classify(each, answer.values).kind is not Kind.LISTED:
+        if not answer.values or classify(each, answer.values).kind is not ListingKind.LISTED:
             self._listed.pop(part, None)
             return True
         if part in self._list_everybody:
@@ -156,7 +165,7 @@ class Lists:
         """Whether the address is listed that must not be, or else a sample of all addresses is, every one."""
         points = test_names(each.lookup_domain)
         clean = await self._query(points.not_listed if part.family == 4 else points.ipv6_not_listed)
-        found = classify(each, clean.values).kind is Kind.LISTED or await self._holds_the_sample(each, part)
+        found = classify(each, clean.values).kind is ListingKind.LISTED or await self._holds_the_sample(each, part)
         (self._list_everybody.add if found else self._list_everybody.discard)(part)
         return found
 
@@ -164,7 +173,7 @@ class Lists:
         for count in _SAMPLES:
             names = [query_name(_anybody(part.family), each.lookup_domain) for _ in range(count)]
             answers = await asyncio.gather(*map(self._query, names))
-            if any(classify(each, answer.values).kind is not Kind.LISTED for answer in answers):
+            if any(classify(each, answer.values).kind is not ListingKind.LISTED for answer in answers):
                 return False
         return True
 
@@ -174,25 +183,25 @@ class Lists:
         except TimeoutError:
             return Answer(Status.FAILED, why=f"no answer in {self._timeout:g} seconds")
 
-    def _found(self, client: IPv4Address | IPv6Address, answers: Sequence[Answer]) -> Found:
+    def _found(self, client: IPv4Address | IPv6Address, answers: Sequence[Answer]) -> Listings:
         if all(answer.status is Status.NO_NAME for answer in answers):
             return _CLEAN
         listings = [self._read(each, client, answer) for each, answer in zip(self._lists, answers, strict=True)]
         pairs = list(zip(self._lists, listings, strict=True))
-        return Found(
-            tuple((each, it) for each, it in pairs if it.kind is Kind.LISTED and isinstance(each, Provider)),
-            tuple((each, it) for each, it in pairs if it.kind is Kind.LISTED and not isinstance(each, Provider)),
-            tuple(each.name for each, it in pairs if it.kind is Kind.ERROR),
+        return Listings(
+            tuple((each, it) for each, it in pairs if it.kind is ListingKind.LISTED and isinstance(each, Provider)),
+            tuple((each, it) for each, it in pairs if it.kind is ListingKind.LISTED and not isinstance(each, Provider)),
+            tuple(each.name for each, it in pairs if it.kind is ListingKind.ERROR),
         )
 
     def _read(self, each: Lookup, client: IPv4Address | IPv6Address, answer: Answer) -> Listing:
         if self._list_everybody and _part(each, client) in self._list_everybody:
-            return Listing(Kind.ERROR, (), f"{each.name} lists everybody")
+            return Listing(ListingKind.ERROR, (), f"{each.name} lists everybody")
         if answer.status is Status.FAILED:
-            listing = Listing(Kind.ERROR, (), f"{each.name} cannot be asked: {answer.why}")
+            listing = Listing(ListingKind.ERROR, (), f"{each.name} cannot be asked: {answer.why}")
         else:
             listing = classify(each, answer.values)
-        if listing.kind is Kind.ERROR:
+        if listing.kind is ListingKind.ERROR:
             self._say(listing.why)
         return listing
 
@@ -226,7 +235,7 @@ class Lists:
     async def _believe(self, each: Lookup, family: int, clean: Answer) -> None:
         """Whether that part is believed, after what it says of the address that must not be listed."""
         part = _Part(each.name, family)
-        if classify(each, clean.values).kind is Kind.LISTED:
+        if classify(each, clean.values).kind is ListingKind.LISTED:
             self._list_everybody.add(part)
         elif part in self._list_everybody:  # perhaps for another reason, or the answer lay in a cache
             await self._holds_everybody(each, part)
@@ -235,9 +244,9 @@ class Lists:
         everybody, test = classify(each, clean.values), classify(each, listed.values)
         if (part := _Part(each.name, 4)) in self._list_everybody:
             return [_told_everybody(each, part)]
-        if Kind.ERROR in (everybody.kind, test.kind):
-            return [test.why if test.kind is Kind.ERROR else everybody.why]
-        return [] if test.kind is Kind.LISTED else [f"{shown} does not list the test address 127.0.0.2"]
+        if ListingKind.ERROR in (everybody.kind, test.kind):
+            return [test.why if test.kind is ListingKind.ERROR else everybody.why]
+        return [] if test.kind is ListingKind.LISTED else [f"{shown} does not list the test address 127.0.0.2"]
 
     async def _about_ipv6(self, each: Lookup, shown: str, answers: Sequence[Answer]) -> list[str]:
         """A list may know no IPv6 at all, and then holds neither of the two: that is no trouble."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from safelist import policy, sender
 from safelist.entry import Holding
-from safelist.filter.authentication import Prover
+from safelist.filter.authentication import Authenticator
 from safelist.filter.decision import Action, Choices, Facts, Need, Verdict, judge
 from safelist.filter.providers import Lists
 from safelist.filter.settings import Filter
@@ -65,13 +65,19 @@ class Service:
     """Answers requests of Postfix. ``counts`` are of verdicts by action and reason."""
 
     def __init__(
-        self, chosen: Filter, lists: Lists, safety: Safety, prover: Prover, book: Book, now: Callable[[], datetime]
+        self,
+        chosen: Filter,
+        lists: Lists,
+        safety: Safety,
+        authenticator: Authenticator,
+        book: Book,
+        now: Callable[[], datetime],
     ) -> None:
         self._chosen = chosen
         self._choices = Choices(chosen.reject_blocked_senders, chosen.defer_unproven)
         self._trusted, self._allowed = chosen.networks("trusted_networks"), chosen.networks("allow_list")
         self._bypassed = frozenset(chosen.bypassed_recipients)
-        self._lists, self._safety, self._prover, self._book, self._now = lists, safety, prover, book, now
+        self._lists, self._safety, self._authenticator, self._book, self._now = lists, safety, authenticator, book, now
         self._prepended: set[tuple[str, str]] = set()
         self._standing = lru_cache(maxsize=_MAX_CACHED)(self._standing_of)
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -131,8 +137,8 @@ class Service:
             raise AssertionError("without a client nothing is asked")
         if need is Need.LISTINGS:
             return facts._replace(listings=await self._lists.ask(facts.client))
-        found = await self._prover.prove(facts.client, mail.sender, mail.helo)
-        return facts._replace(proof=found.proof, proof_told=found.told, proof_said=found.said)
+        found = await self._authenticator.authenticate(facts.client, mail.sender, mail.helo)
+        return facts._replace(authentication=found)
 
     def _names(self, mail: Mail) -> set[str | None]:
         """The recipient's address with and without its extension."""
@@ -190,8 +196,8 @@ class Service:
             return verdict.reply
         if verdict.action is Action.LIFT and self._chosen.header and facts.safety and facts.listings:
             names = ", ".join(provider.name for provider, _ in facts.listings.block)
-            proof = facts.proof or "not asked for"
-            told = f"lifted the listing by {names} ({facts.safety.reason}, authentication {proof})"
+            result = facts.authentication.result if facts.authentication else "not asked for"
+            told = f"lifted the listing by {names} ({facts.safety.reason}, authentication {result})"
             return f"PREPEND {self._chosen.header}: {told}"[:500]
         return NOTHING
 

@@ -53,7 +53,7 @@ _OF_THE_CLIENT = re.compile(r"%\{[ip]", re.IGNORECASE)
 """Macros that differ from client to client (RFC 7208 7.2)."""
 
 
-class Result(StrEnum):
+class SpfResult(StrEnum):
     """RFC 7208 2.6."""
 
     PASS = "pass"  # noqa: S105
@@ -65,14 +65,14 @@ class Result(StrEnum):
     PERMERROR = "permerror"
 
 
-class Outcome(NamedTuple):
+class SpfCheck(NamedTuple):
     """``explanation`` is one line of printable ASCII, never the sender's own words (``exp=``).
 
     ``domain`` is what was checked, in A-labels; empty where there is nothing to check. ``is_null_sender``: it was the
     domain of HELO, for want of another (RFC 7208 2.4).
     """
 
-    result: Result
+    result: SpfResult
     explanation: str
     domain: str = ""
     is_null_sender: bool = False
@@ -85,7 +85,7 @@ class Outcome(NamedTuple):
         Only a pass of the MAIL FROM identity counts. A null sender is nobody: that its HELO name passes makes no
         bounce safe, for anybody can pass with a name of his own.
         """
-        return self.result is Result.PASS and not self.is_null_sender
+        return self.result is SpfResult.PASS and not self.is_null_sender
 
 
 class Work:
@@ -158,7 +158,7 @@ async def check(
     *,
     is_probe: bool = False,
     work: Work | None = None,
-) -> Outcome:
+) -> SpfCheck:
     """Evaluate the SPF record of ``sender``'s domain, or for the null sender (empty) that of ``helo``, for ``client``.
 
     ``sender`` is as in MAIL FROM, without ``<>``; a domain in other letters is asked for in A-labels. Never raises:
@@ -170,14 +170,14 @@ async def check(
     began = monotonic()
     local, domain = _identity(sender, helo)
     if not domain:
-        return Outcome(Result.NONE, "there is no domain name in the sender or HELO", "", not sender)
-    question = _Question(_plain(client), local, domain, helo[:_MAX_HELO], is_probe)
+        return SpfCheck(SpfResult.NONE, "there is no domain name in the sender or HELO", "", not sender)
+    question = _HostCheck(_plain(client), local, domain, helo[:_MAX_HELO], is_probe)
     try:
         async with asyncio.timeout(timeout):
             result, text = await _evaluate(resolver, question, work or Work())
     except TimeoutError:
-        result, text = Result.TEMPERROR, f"no result within {timeout:g} s"
-    return Outcome(result, _one_line(text), domain, not sender, (monotonic() - began) * 1000)
+        result, text = SpfResult.TEMPERROR, f"no result within {timeout:g} s"
+    return SpfCheck(result, _one_line(text), domain, not sender, (monotonic() - began) * 1000)
 
 
 async def measure(
@@ -190,7 +190,7 @@ async def measure(
     """
     work = work or Work()
     local, domain = _identity(sender, helo)
-    question = _Question(_plain(client), local, domain, helo[:_MAX_HELO])
+    question = _HostCheck(_plain(client), local, domain, helo[:_MAX_HELO])
     try:
         found = await _answered(
             resolver, work, lambda answers: _Measurement(question, answers, resolver.peek, work).measure()
@@ -214,7 +214,7 @@ def _identity(sender: str, helo: str) -> tuple[str, str]:
     return local or "postmaster", domain_of(pattern) if pattern.form is Form.ADDRESS else ""
 
 
-class _Question(NamedTuple):
+class _HostCheck(NamedTuple):
     client: str
     local: str
     domain: str
@@ -222,16 +222,16 @@ class _Question(NamedTuple):
     is_probe: bool = False
 
 
-async def _evaluate(resolver: Resolver, question: _Question, work: Work) -> tuple[Result, str]:
-    def evaluation(answers: "_Answers") -> tuple[Result, str]:
+async def _evaluate(resolver: Resolver, question: _HostCheck, work: Work) -> tuple[SpfResult, str]:
+    def evaluation(answers: "_Answers") -> tuple[SpfResult, str]:
         result, _, text = _Evaluation(question, answers, resolver.peek, work).check()
-        return Result(result), text
+        return SpfResult(result), text
 
     try:
         found = await _answered(resolver, work, evaluation)
     except Exception as error:
-        return Result.PERMERROR, f"the record cannot be evaluated ({type(error).__name__})"
-    return found or (Result.PERMERROR, f"more than {_MAX_QUERIES} DNS queries")
+        return SpfResult.PERMERROR, f"the record cannot be evaluated ({type(error).__name__})"
+    return found or (SpfResult.PERMERROR, f"more than {_MAX_QUERIES} DNS queries")
 
 
 _Answers = Mapping[tuple[str, str], Answer]
@@ -276,7 +276,7 @@ class _Evaluation(spf.query):  # type: ignore[misc]
     """
 
     def __init__(
-        self, question: _Question, answers: _Answers, peek: Callable[[str, str], Answer | None], work: Work
+        self, question: _HostCheck, answers: _Answers, peek: Callable[[str, str], Answer | None], work: Work
     ) -> None:
         super().__init__(
             i=question.client, s=f"{question.local}@{question.domain}", h=question.helo, local=None, strict=True

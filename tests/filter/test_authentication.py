@@ -5,19 +5,19 @@ from ipaddress import ip_address
 
 import pytest
 
-from safelist.filter.authentication import Proven, Prover
-from safelist.filter.decision import Proof
+from safelist.filter.authentication import Authenticator, SenderAuthentication
+from safelist.filter.decision import AuthenticationResult
 from safelist.filter.resolver import Resolver
 from tests.filter.dns_server import Zone, nameserver, servfail
 
 
-def prove(record: str, client: str = "192.0.2.1", more: Zone | None = None) -> Proven:
-    async def main(address: tuple[str, int]) -> Proven:
+def authenticate(record: str, client: str = "192.0.2.1", more: Zone | None = None) -> SenderAuthentication:
+    async def main(address: tuple[str, int]) -> SenderAuthentication:
         resolver = Resolver([address], timeout=20)  # on a busy machine, too
-        prover = Prover(resolver, 60)
+        authenticator = Authenticator(resolver, 60)
         try:
-            first = await prover.prove(ip_address(client), "bob@corp.example", "mail.example")
-            assert await prover.prove(ip_address(client), "bob@corp.example", "mail.example") == first
+            first = await authenticator.authenticate(ip_address(client), "bob@corp.example", "mail.example")
+            assert await authenticator.authenticate(ip_address(client), "bob@corp.example", "mail.example") == first
             return first
         finally:
             resolver.close()
@@ -30,39 +30,39 @@ def prove(record: str, client: str = "192.0.2.1", more: Zone | None = None) -> P
 @pytest.mark.parametrize(
     ("record", "expected"),
     [
-        ("v=spf1 ip4:192.0.2.0/24 -all", Proof.HOLDS),
-        ("v=spf1 ip4:192.0.0.0/8 -all", Proof.HOLDS),
-        ("v=spf1 include:other.example -all", Proof.HOLDS),
-        ("v=spf1 -all", Proof.FAILS),
-        ("v=spf1 ~all", Proof.FAILS),
-        ("v=spf1 ?all", Proof.FAILS),
-        ("no record", Proof.FAILS),
-        ("v=spf1 include:broken.example -all", Proof.CANNOT_TELL),
-        ("v=spf1 +all", Proof.FAILS),
-        ("v=spf1 all", Proof.FAILS),
-        ("v=spf1 ip4:0.0.0.0/0 -all", Proof.FAILS),
-        ("v=spf1 ip4:0.0.0.0/1 ip4:128.0.0.0/1 -all", Proof.FAILS),
-        ("v=spf1 ip4:128.0.0.0/1 -all", Proof.FAILS),
-        ("v=spf1 include:open.example -all", Proof.FAILS),
-        ("v=spf1 exists:%{i}.any.example -all", Proof.FAILS),
+        ("v=spf1 ip4:192.0.2.0/24 -all", AuthenticationResult.HOLDS),
+        ("v=spf1 ip4:192.0.0.0/8 -all", AuthenticationResult.HOLDS),
+        ("v=spf1 include:other.example -all", AuthenticationResult.HOLDS),
+        ("v=spf1 -all", AuthenticationResult.FAILS),
+        ("v=spf1 ~all", AuthenticationResult.FAILS),
+        ("v=spf1 ?all", AuthenticationResult.FAILS),
+        ("no record", AuthenticationResult.FAILS),
+        ("v=spf1 include:broken.example -all", AuthenticationResult.CANNOT_TELL),
+        ("v=spf1 +all", AuthenticationResult.FAILS),
+        ("v=spf1 all", AuthenticationResult.FAILS),
+        ("v=spf1 ip4:0.0.0.0/0 -all", AuthenticationResult.FAILS),
+        ("v=spf1 ip4:0.0.0.0/1 ip4:128.0.0.0/1 -all", AuthenticationResult.FAILS),
+        ("v=spf1 ip4:128.0.0.0/1 -all", AuthenticationResult.FAILS),
+        ("v=spf1 include:open.example -all", AuthenticationResult.FAILS),
+        ("v=spf1 exists:%{i}.any.example -all", AuthenticationResult.FAILS),
     ],
 )
-def test_only_a_record_that_tells_clients_apart_proves_anything(record: str, expected: Proof) -> None:
+def test_only_a_record_that_tells_clients_apart_proves_anything(record: str, expected: AuthenticationResult) -> None:
     more: Zone = {
         "other.example": {"TXT": ["v=spf1 ip4:192.0.2.1 -all"]},
         "open.example": {"TXT": ["v=spf1 +all"]},
         "*.any.example": {"A": ["127.0.0.2"]},
     }
-    assert prove(record, more=more)[0] is expected
+    assert authenticate(record, more=more)[0] is expected
 
 
 def test_the_same_for_ipv6() -> None:
-    assert prove("v=spf1 ip6:2001:db8::/32 -all", "2001:db8::1")[0] is Proof.HOLDS
-    assert prove("v=spf1 ip6:2600::/12 -all", "2600::1")[0] is Proof.HOLDS
-    assert prove("v=spf1 ip6:2600::/10 -all", "2600::1")[0] is Proof.FAILS
-    found = prove("v=spf1 ip6:::/0 -all", "2001:db8::1")
+    assert authenticate("v=spf1 ip6:2001:db8::/32 -all", "2001:db8::1")[0] is AuthenticationResult.HOLDS
+    assert authenticate("v=spf1 ip6:2600::/12 -all", "2600::1")[0] is AuthenticationResult.HOLDS
+    assert authenticate("v=spf1 ip6:2600::/10 -all", "2600::1")[0] is AuthenticationResult.FAILS
+    found = authenticate("v=spf1 ip6:::/0 -all", "2001:db8::1")
     told = "SPF of corp.example permits 100.0% of all public IPv6 addresses, which proves nothing"
-    assert found == (Proof.FAILS, f"{told}.", told)
+    assert found == (AuthenticationResult.FAILS, f"{told}.", told)
 
 
 TEN = " ".join(f"ip4:{first}.0.0.0/{length}" for first, length in [
@@ -101,11 +101,11 @@ def test_however_it_is_written_what_permits_the_internet_proves_nothing(record: 
         "*.any.example": {"A": ["127.0.0.2"]},
         "*.all.example": {"TXT": ["v=spf1 +all"]},
     }
-    proof, told, said = prove(record, more=more)
+    result, told, said = authenticate(record, more=more)
     if record == "v=spf1 -include:broken.example +all":  # nobody passes while that cannot be read
-        assert proof is Proof.CANNOT_TELL
+        assert result is AuthenticationResult.CANNOT_TELL
     else:
-        assert (proof, told.rstrip(".")) == (Proof.FAILS, said)
+        assert (result, told.rstrip(".")) == (AuthenticationResult.FAILS, said)
         assert "which proves nothing" in said
 
 
@@ -127,8 +127,8 @@ def test_however_it_is_written_what_permits_the_internet_proves_nothing(record: 
 def test_a_domain_that_the_client_names_himself_proves_nothing(record: str) -> None:
     own = {"A": ["192.0.2.1"], "MX": ["1 mail.example."], "TXT": ["v=spf1 ip4:192.0.2.1 -all"]}
     more: Zone = {"mail.example": own, "1.2.0.192.in-addr.arpa": {"PTR": ["mail.example."]}}
-    proof, _, said = prove(record, more=more)
-    assert (proof, "which proves nothing" in said) == (Proof.FAILS, True), said
+    result, _, said = authenticate(record, more=more)
+    assert (result, "which proves nothing" in said) == (AuthenticationResult.FAILS, True), said
 
 
 GOOGLE = (
@@ -168,8 +168,8 @@ LARGE: Zone = {
     ],
 )
 def test_a_large_sender_still_proves_itself(record: str, client: str) -> None:
-    found = prove(record, client, LARGE)
-    assert found.proof is Proof.HOLDS, found.told
+    found = authenticate(record, client, LARGE)
+    assert found.result is AuthenticationResult.HOLDS, found.told
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_large_sender_still_proves_itself(record: str, client: str) -> None:
     ],
 )  # fmt: skip
 def test_what_spf_found_is_said_as_it_is(record: str, told: str, said: str) -> None:
-    assert prove(record)[1:] == (told, said)
+    assert authenticate(record)[1:] == (told, said)
 
 
 def test_a_provider_that_owns_a_public_suffix_as_its_reverse_names_permits_anybody_there() -> None:
@@ -197,8 +197,8 @@ def test_a_provider_that_owns_a_public_suffix_as_its_reverse_names_permits_anybo
         "1.2.0.192.in-addr.arpa": {"PTR": ["host.shop.co.uk."]},
         "host.shop.co.uk": {"A": ["192.0.2.1"]},
     }
-    assert prove("v=spf1 ptr:co.uk -all", more=names).proof is Proof.FAILS
-    assert prove("v=spf1 ptr:shop.co.uk -all", more=names).proof is Proof.HOLDS
+    assert authenticate("v=spf1 ptr:co.uk -all", more=names).result is AuthenticationResult.FAILS
+    assert authenticate("v=spf1 ptr:shop.co.uk -all", more=names).result is AuthenticationResult.HOLDS
 
 
 IP4 = " ".join(f"ip4:10.0.{number // 250}.{number % 250}" for number in range(700))
@@ -221,8 +221,8 @@ def test_what_takes_too_much_work_proves_nothing(record: str) -> None:
         **{name: {"MX": [f"1 h{at}.{name}." for at in range(10)]} for name in NAMES},
         **{f"*.{name}": {"A": [f"198.51.100.{at}" for at in range(70)]} for name in NAMES},
     }
-    proof, told, said = prove(record, more=more)
-    assert proof is (Proof.CANNOT_TELL if "mx:" in record else Proof.FAILS)
+    result, told, said = authenticate(record, more=more)
+    assert result is (AuthenticationResult.CANNOT_TELL if "mx:" in record else AuthenticationResult.FAILS)
     assert (told, said) == (f"T{TOO_MUCH[1:]}.", TOO_MUCH)
 
 
@@ -234,4 +234,4 @@ def test_a_large_honest_record_is_proof_with_and_without_a_cache() -> None:
         for at, name in enumerate(names)
     }
     record = f"v=spf1 {' '.join(f'include:{name}' for name in names)} exists:%{{i}}.s.example ip4:192.0.2.1 -all"
-    assert prove(record, more=parts).proof is Proof.HOLDS
+    assert authenticate(record, more=parts).result is AuthenticationResult.HOLDS

@@ -7,8 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safelist import policy
-from safelist.filter.decision import Action, Choices, Facts, Found, Need, Proof, Reason, Verdict, judge
-from safelist.filter.dnsbl import AllowProvider, Kind, Listing, Provider
+from safelist.filter.decision import (
+    Action,
+    AuthenticationResult,
+    Choices,
+    Facts,
+    Listings,
+    Need,
+    SenderAuthentication,
+    Verdict,
+    VerdictReason,
+    judge,
+)
+from safelist.filter.dnsbl import AllowProvider, Listing, ListingKind, Provider
 from safelist.override import Authentication
 
 ZEN = Provider(
@@ -16,8 +27,9 @@ ZEN = Provider(
     rejection_response="{0} is listed by {1} ({2})",
 )  # fmt: skip
 WHITE = AllowProvider(name="White", lookup_domain="white.example.net", any_match=True)
-LISTED = Found(block=((ZEN, Listing(Kind.LISTED, ("127.0.0.2",), "Zen answers 127.0.0.2")),))
-CLEAN = Found()
+LISTED = Listings(block=((ZEN, Listing(ListingKind.LISTED, ("127.0.0.2",), "Zen answers 127.0.0.2")),))
+WHITELISTED = LISTED._replace(allow=((WHITE, Listing(ListingKind.LISTED, (), "White says so")),))
+CLEAN = Listings()
 
 
 def decision(safe: bool, reason: policy.Reason, authentication: Authentication = Authentication.SPF) -> policy.Decision:
@@ -27,6 +39,7 @@ def decision(safe: bool, reason: policy.Reason, authentication: Authentication =
 SAFE = decision(True, policy.Reason.TRUSTED_ADDRESS)
 UNSAFE = decision(False, policy.Reason.NOBODY)
 BLOCKED = decision(False, policy.Reason.BLOCKED_ADDRESS)
+HOLDS, FAILS, CANNOT_TELL = (SenderAuthentication(it, "SPF.") for it in AuthenticationResult)
 PLAIN = Facts(ip_address("192.0.2.1"), "bob@aol.com", "desk@corp.example")
 
 
@@ -39,35 +52,35 @@ def verdict(facts: Facts, choices: Choices = Choices()) -> Verdict:  # noqa: B00
 @pytest.mark.parametrize(
     ("facts", "action", "reason"),
     [
-        (PLAIN._replace(client=None), Action.NONE, Reason.NO_ADDRESS),
-        (PLAIN._replace(is_trusted=True), Action.NONE, Reason.TRUSTED_CLIENT),
-        (PLAIN._replace(is_bypassed=True), Action.NONE, Reason.BYPASSED_RECIPIENT),
-        (PLAIN._replace(is_allowed=True), Action.NONE, Reason.ALLOWED_CLIENT),
-        (PLAIN._replace(listings=CLEAN), Action.NONE, Reason.NOT_LISTED),
-        (PLAIN._replace(listings=Found(failed=("Zen",))), Action.NONE, Reason.UNREACHABLE),
+        (PLAIN._replace(client=None), Action.NONE, VerdictReason.NO_ADDRESS),
+        (PLAIN._replace(is_trusted=True), Action.NONE, VerdictReason.TRUSTED_CLIENT),
+        (PLAIN._replace(is_bypassed=True), Action.NONE, VerdictReason.BYPASSED_RECIPIENT),
+        (PLAIN._replace(is_allowed=True), Action.NONE, VerdictReason.ALLOWED_CLIENT),
+        (PLAIN._replace(listings=CLEAN), Action.NONE, VerdictReason.NOT_LISTED),
+        (PLAIN._replace(listings=Listings(failed=("Zen",))), Action.NONE, VerdictReason.UNREACHABLE),
+        (PLAIN._replace(listings=WHITELISTED), Action.NONE, VerdictReason.ALLOW_LISTED),
+        (PLAIN._replace(listings=LISTED, safety=UNSAFE), Action.REJECT, VerdictReason.LISTED),
+        (PLAIN._replace(listings=LISTED, safety=BLOCKED), Action.REJECT, VerdictReason.LISTED),
+        (PLAIN._replace(listings=LISTED, safety=SAFE, authentication=HOLDS), Action.LIFT, VerdictReason.LIFTED),
         (
-            PLAIN._replace(listings=LISTED._replace(allow=((WHITE, Listing(Kind.LISTED, (), "White says so")),))),
-            Action.NONE,
-            Reason.ALLOW_LISTED,
+            PLAIN._replace(listings=LISTED, safety=SAFE, authentication=FAILS),
+            Action.REJECT,
+            VerdictReason.NOT_AUTHENTICATED,
         ),
-        (PLAIN._replace(listings=LISTED, safety=UNSAFE), Action.REJECT, Reason.LISTED),
-        (PLAIN._replace(listings=LISTED, safety=BLOCKED), Action.REJECT, Reason.LISTED),
-        (PLAIN._replace(listings=LISTED, safety=SAFE, proof=Proof.HOLDS), Action.LIFT, Reason.LIFTED),
-        (PLAIN._replace(listings=LISTED, safety=SAFE, proof=Proof.FAILS), Action.REJECT, Reason.NOT_AUTHENTICATED),
         (
-            PLAIN._replace(listings=LISTED, safety=SAFE, proof=Proof.CANNOT_TELL),
+            PLAIN._replace(listings=LISTED, safety=SAFE, authentication=CANNOT_TELL),
             Action.DEFER,
-            Reason.CANNOT_AUTHENTICATE,
+            VerdictReason.CANNOT_AUTHENTICATE,
         ),
         (
             PLAIN._replace(listings=LISTED, safety=SAFE._replace(authentication=Authentication.NONE)),
             Action.LIFT,
-            Reason.LIFTED,
+            VerdictReason.LIFTED,
         ),
     ],
-    ids=lambda value: str(value) if isinstance(value, Reason) else "",
+    ids=lambda value: str(value) if isinstance(value, VerdictReason) else "",
 )
-def test_each_row(facts: Facts, action: Action, reason: Reason) -> None:
+def test_each_row(facts: Facts, action: Action, reason: VerdictReason) -> None:
     found = verdict(facts)
     assert (found.action, found.reason) == (action, reason)
     assert bool(found.reply) is (action in (Action.REJECT, Action.DEFER))
@@ -84,13 +97,13 @@ def test_a_blocked_sender_is_rejected_only_where_that_is_wanted() -> None:
     facts = PLAIN._replace(safety=BLOCKED, listings=CLEAN)
     assert verdict(facts).action is Action.NONE
     found = verdict(facts, Choices(reject_blocked_senders=True))
-    assert (found.reply, found.reason) == ("554 5.1.0 Sender denied", Reason.BLOCKED_SENDER)
+    assert (found.reply, found.reason) == ("554 5.1.0 Sender denied", VerdictReason.BLOCKED_SENDER)
 
 
 def test_what_cannot_be_proved_is_deferred_or_rejected_as_chosen() -> None:
-    facts = PLAIN._replace(listings=LISTED, safety=SAFE, proof=Proof.CANNOT_TELL)
+    facts = PLAIN._replace(listings=LISTED, safety=SAFE, authentication=CANNOT_TELL)
     assert verdict(facts).reply.startswith("451 4.7.1 ")
-    assert verdict(facts, Choices(defer_unproven=False)).reason is Reason.NOT_AUTHENTICATED
+    assert verdict(facts, Choices(defer_unproven=False)).reason is VerdictReason.NOT_AUTHENTICATED
 
 
 def test_the_reply_is_the_providers_and_holds_the_clients_address() -> None:
@@ -102,7 +115,8 @@ facts = st.builds(
     Facts, st.sampled_from([None, ip_address("192.0.2.1"), ip_address("2001:db8::1")]), st.just("bob@aol.com"),
     st.just("desk@corp.example"), st.booleans(), st.booleans(), st.booleans(),
     st.sampled_from([None, SAFE, UNSAFE, BLOCKED, SAFE._replace(authentication=Authentication.NONE)]),
-    st.sampled_from([None, CLEAN, LISTED, Found(failed=("Zen",))]), st.sampled_from([None, *Proof]), st.just("SPF."),
+    st.sampled_from([None, CLEAN, LISTED, Listings(failed=("Zen",))]),
+    st.sampled_from([None, HOLDS, FAILS, CANNOT_TELL]),
 )  # fmt: skip
 choices = st.builds(Choices, st.booleans(), st.booleans())
 
@@ -111,7 +125,7 @@ choices = st.builds(Choices, st.booleans(), st.booleans())
 def test_only_the_safe_and_authenticated_are_lifted_and_only_the_listed_rejected(known: Facts, chosen: Choices) -> None:
     found = judge(known, chosen)
     if isinstance(found, Need):
-        assert {Need.SAFETY: known.safety, Need.LISTINGS: known.listings, Need.AUTHENTICATION: known.proof}[
+        assert {Need.SAFETY: known.safety, Need.LISTINGS: known.listings, Need.AUTHENTICATION: known.authentication}[
             found
         ] is None
         return
@@ -119,7 +133,7 @@ def test_only_the_safe_and_authenticated_are_lifted_and_only_the_listed_rejected
         assert known.safety is not None
         assert known.safety.safe
         assert known.listings is LISTED
-        assert known.safety.authentication is Authentication.NONE or known.proof is Proof.HOLDS
+        assert known.safety.authentication is Authentication.NONE or known.authentication is HOLDS
     if found.action is Action.REJECT:
         assert known.listings is LISTED or (chosen.reject_blocked_senders and known.safety is BLOCKED)
         assert not any((known.is_trusted, known.is_bypassed, known.is_allowed))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from safelist.filter import dnsbl
-from safelist.filter.dnsbl import AllowProvider, Kind, Provider, classify, query_name, render
+from safelist.filter.dnsbl import AllowProvider, ListingKind, Provider, classify, query_name, render
 
 KEY = "abcdef0123456789abcdef01"
 ZEN: dict[str, Any] = {
@@ -90,26 +90,26 @@ def test_the_test_points_of_a_list() -> None:
 @pytest.mark.parametrize(
     ("answers", "kind", "codes"),
     [
-        ([], Kind.NOT_LISTED, ()),
-        (["127.0.0.2"], Kind.LISTED, ("127.0.0.2",)),
-        (["127.0.0.11"], Kind.LISTED, ("127.0.0.11",)),
-        (["127.0.0.12"], Kind.NOT_LISTED, ("127.0.0.12",)),
-        (["127.0.0.1"], Kind.NOT_LISTED, ("127.0.0.1",)),
-        (["127.0.0.12", "127.0.0.4", "127.0.0.4"], Kind.LISTED, ("127.0.0.4",)),
-        (["127.255.255.254"], Kind.ERROR, ("127.255.255.254",)),
-        (["127.255.255.7"], Kind.ERROR, ("127.255.255.7",)),
-        (["203.0.113.7"], Kind.ERROR, ("203.0.113.7",)),
-        (["127.255.255.255", "127.0.0.3"], Kind.LISTED, ("127.0.0.3",)),
-        (["127.0.0.12", "203.0.113.7"], Kind.ERROR, ("203.0.113.7",)),
-        (["127.0.1.255"], Kind.ERROR, ("127.0.1.255",)),
-        ([""], Kind.ERROR, ("",)),
-        (["127.0.0.2\n"], Kind.ERROR, ("127.0.0.2\n",)),
-        (["127.0.0.02"], Kind.ERROR, ("127.0.0.02",)),
-        (["2130706434"], Kind.ERROR, ("2130706434",)),
-        (["::ffff:127.0.0.2"], Kind.ERROR, ("::ffff:127.0.0.2",)),
+        ([], ListingKind.NOT_LISTED, ()),
+        (["127.0.0.2"], ListingKind.LISTED, ("127.0.0.2",)),
+        (["127.0.0.11"], ListingKind.LISTED, ("127.0.0.11",)),
+        (["127.0.0.12"], ListingKind.NOT_LISTED, ("127.0.0.12",)),
+        (["127.0.0.1"], ListingKind.NOT_LISTED, ("127.0.0.1",)),
+        (["127.0.0.12", "127.0.0.4", "127.0.0.4"], ListingKind.LISTED, ("127.0.0.4",)),
+        (["127.255.255.254"], ListingKind.ERROR, ("127.255.255.254",)),
+        (["127.255.255.7"], ListingKind.ERROR, ("127.255.255.7",)),
+        (["203.0.113.7"], ListingKind.ERROR, ("203.0.113.7",)),
+        (["127.255.255.255", "127.0.0.3"], ListingKind.LISTED, ("127.0.0.3",)),
+        (["127.0.0.12", "203.0.113.7"], ListingKind.ERROR, ("203.0.113.7",)),
+        (["127.0.1.255"], ListingKind.ERROR, ("127.0.1.255",)),
+        ([""], ListingKind.ERROR, ("",)),
+        (["127.0.0.2\n"], ListingKind.ERROR, ("127.0.0.2\n",)),
+        (["127.0.0.02"], ListingKind.ERROR, ("127.0.0.02",)),
+        (["2130706434"], ListingKind.ERROR, ("2130706434",)),
+        (["::ffff:127.0.0.2"], ListingKind.ERROR, ("::ffff:127.0.0.2",)),
     ],
 )
-def test_what_answers_mean(answers: Sequence[str], kind: Kind, codes: tuple[str, ...]) -> None:
+def test_what_answers_mean(answers: Sequence[str], kind: ListingKind, codes: tuple[str, ...]) -> None:
     listing = classify(provider(), answers)
     assert (listing.kind, listing.codes) == (kind, codes)
     assert listing.why
@@ -126,43 +126,43 @@ def test_what_answers_mean(answers: Sequence[str], kind: Kind, codes: tuple[str,
 def test_every_error_is_said_in_words(answer: str, words: str) -> None:
     for one in (provider(), provider(any_match=True), allow()):
         listing = classify(one, [answer])
-        assert listing.kind is Kind.ERROR
+        assert listing.kind is ListingKind.ERROR
         assert words in listing.why
 
 
 def test_any_match_takes_every_code_but_no_error() -> None:
     anything = provider(any_match=True, ip_address_match=[])
-    assert classify(anything, ["127.9.9.9"]).kind is Kind.LISTED
-    assert classify(anything, ["127.255.255.254"]).kind is Kind.ERROR
-    assert classify(anything, ["192.0.2.1"]).kind is Kind.ERROR
+    assert classify(anything, ["127.9.9.9"]).kind is ListingKind.LISTED
+    assert classify(anything, ["127.255.255.254"]).kind is ListingKind.ERROR
+    assert classify(anything, ["192.0.2.1"]).kind is ListingKind.ERROR
 
 
 def test_a_range_over_the_errors_does_not_make_listings_of_them() -> None:
-    assert classify(matching("127.0.0.0/8"), ["127.255.255.254"]).kind is Kind.ERROR
+    assert classify(matching("127.0.0.0/8"), ["127.255.255.254"]).kind is ListingKind.ERROR
 
 
 @pytest.mark.parametrize(("mask", "listed"), [("127.0.0.4", {4, 6, 5}), ("127.0.0.3", {1, 2, 3, 5, 6})])
 def test_a_bit_mask_takes_what_shares_a_bit(mask: str, listed: set[int]) -> None:
     masked = provider(bitmask_match=mask, ip_address_match=[])
-    found = {last for last in (1, 2, 3, 4, 5, 6, 8) if classify(masked, [f"127.0.0.{last}"]).kind is Kind.LISTED}
+    found = {last for last in (1, 2, 3, 4, 5, 6, 8) if classify(masked, [f"127.0.0.{last}"]).kind is ListingKind.LISTED}
     assert found == listed
-    assert classify(masked, ["127.1.0.7"]).kind is Kind.NOT_LISTED
+    assert classify(masked, ["127.1.0.7"]).kind is ListingKind.NOT_LISTED
 
 
 def test_a_bit_mask_takes_dnswl_of_medium_trust_in_every_category() -> None:
     trusted = allow(any_match=False, bitmask_match="127.0.0.2")
-    levels = [classify(trusted, [f"127.0.13.{trust}"]).kind is Kind.LISTED for trust in range(4)]
+    levels = [classify(trusted, [f"127.0.13.{trust}"]).kind is ListingKind.LISTED for trust in range(4)]
     assert levels == [False, False, True, True]
 
 
 @pytest.mark.parametrize("spoiled", [["127.0.10.255"], ["127.0.10.3", "127.0.0.255"], ["127.0.10.3", "192.0.2.1"]])
 def test_an_allow_list_with_an_error_admits_nobody(spoiled: list[str]) -> None:
-    assert classify(allow(), ["127.0.10.3"]).kind is Kind.LISTED
-    assert classify(allow(), spoiled).kind is Kind.ERROR
+    assert classify(allow(), ["127.0.10.3"]).kind is ListingKind.LISTED
+    assert classify(allow(), spoiled).kind is ListingKind.ERROR
 
 
 def test_a_block_list_may_answer_255() -> None:
-    assert classify(provider(any_match=True), ["127.0.0.255"]).kind is Kind.LISTED
+    assert classify(provider(any_match=True), ["127.0.0.255"]).kind is ListingKind.LISTED
 
 
 @given(
@@ -175,14 +175,14 @@ def test_only_codes_in_127_make_a_listing(answers: list[str], any_match: bool) -
         assert listing.why.isascii()
         assert listing.why.isprintable()
         assert len(listing.why) < 600
-        if listing.kind is Kind.LISTED:
+        if listing.kind is ListingKind.LISTED:
             numbers = [int(ip_address(code)) for code in listing.codes]
             assert all(number >> 24 == 127 and number >> 8 != 0x7FFFFF for number in numbers)
 
 
 def test_ten_thousand_answers_are_said_shortly() -> None:
     listing = classify(provider(any_match=True), [f"127.0.{n // 250}.{n % 250}" for n in range(10_000)])
-    assert listing.kind is Kind.LISTED
+    assert listing.kind is ListingKind.LISTED
     assert len(listing.why) < 200
 
 

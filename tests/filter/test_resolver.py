@@ -693,5 +693,5 @@ def test_a_real_dnsbl_is_understood() -> None:
         (Status.FAILED, ()),
     ]
     provider = dnsbl.Provider(name="Test", lookup_domain=zone, any_match=True)
-    assert dnsbl.classify(provider, answers[0].values).kind is dnsbl.Kind.LISTED
-    assert dnsbl.classify(provider, answers[2].values).kind is dnsbl.Kind.NOT_LISTED
+    assert dnsbl.classify(provider, answers[0].values).kind is dnsbl.ListingKind.LISTED
+    assert dnsbl.classify(provider, answers[2].values).kind is dnsbl.ListingKind.NOT_LISTED

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from safelist import policy, sender, snapshot
 from safelist.entry import Holding, UserList
 from safelist.filter import protocol
-from safelist.filter.authentication import Prover
+from safelist.filter.authentication import Authenticator
 from safelist.filter.current_snapshot import Holder
 from safelist.filter.dnsbl import query_name
 from safelist.filter.protocol import Requests
@@ -139,7 +139,7 @@ async def _serve(
     try:
         await holder.refresh()
         asked = Lists(resolver, chosen.providers, chosen.allow_providers, 5)
-        service = Service(chosen, asked, holder, Prover(resolver, 5), book, lambda: NOW)
+        service = Service(chosen, asked, holder, Authenticator(resolver, 5), book, lambda: NOW)
         served.counts = service.counts
         for request in requests:
             (read,) = Requests().feed(wire(request))

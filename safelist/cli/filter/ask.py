@@ -10,9 +10,9 @@ from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_fi
 from safelist.cli.table import print_table
 from safelist.cli.terminal import JsonOption, now, print_json, shown
 from safelist.errors import UsageError
-from safelist.filter.authentication import Prover
+from safelist.filter.authentication import Authenticator
 from safelist.filter.current_snapshot import Holder
-from safelist.filter.decision import Facts, Found, Verdict
+from safelist.filter.decision import Facts, Listings, Verdict
 from safelist.filter.providers import Lists
 from safelist.filter.service import Service, mail_of
 from safelist.filter.settings import Filter
@@ -48,7 +48,7 @@ def ask(
         ("lists", _told(listings) if listings else "not asked"),
         ("not answering", ", ".join(listings.failed) if listings else ""),
         ("safelist", facts.safety.sentence if facts.safety else "not asked"),
-        ("SPF", facts.proof_told or "not asked"),
+        ("SPF", facts.authentication.told if facts.authentication else "not asked"),
     ]
     print_table(("", ""), [row for row in figures if row[1]])
 
@@ -59,7 +59,7 @@ def _handed_over(text: str) -> str:
     return senders.unquoted(found) if found.form is Form.ADDRESS else text
 
 
-def _told(listings: Found) -> str:
+def _told(listings: Listings) -> str:
     return "; ".join(it.why for _, it in (*listings.block, *listings.allow)) or "nobody lists the client"
 
 
@@ -70,8 +70,8 @@ async def _examine(chosen: Filter, request: dict[str, str]) -> tuple[Service, Fa
     try:
         lists = Lists(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
         await lists.check_test_points()  # as the service does: it believes no list that lists everybody
-        prover = Prover(resolver, chosen.timeout)
-        service = Service(chosen, lists, holder, prover, Book(), now)
+        authenticator = Authenticator(resolver, chosen.timeout)
+        service = Service(chosen, lists, holder, authenticator, Book(), now)
         mail = mail_of(_Asked(request))
         facts, verdict = await service.examine(service.begin(mail), mail)
         return service, facts, verdict

@@ -17,7 +17,7 @@ from safelist import used
 from safelist.cli.filter.configured import FilterConfigOption, load_filter, resolver_of
 from safelist.cli.terminal import now
 from safelist.errors import ConfigError, UsageError
-from safelist.filter.authentication import Prover
+from safelist.filter.authentication import Authenticator
 from safelist.filter.background import keep_up
 from safelist.filter.current_snapshot import Holder
 from safelist.filter.log import Journal, Log
@@ -101,7 +101,7 @@ async def _serve(chosen: Filter) -> None:
     resolver = resolver_of(chosen)
     holder, book = Holder(chosen.snapshot, days(chosen.max_age)), Book()
     lists = Lists(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
-    service = Service(chosen, lists, holder, Prover(resolver, chosen.timeout), book, now)
+    service = Service(chosen, lists, holder, Authenticator(resolver, chosen.timeout), book, now)
     tasks: set[asyncio.Task[None]] = set()
 
     def start(name: str, work: Callable[[], Awaitable[None]]) -> None:
