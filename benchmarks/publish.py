@@ -48,7 +48,7 @@ def floor(path: Path, given: list[Candidate]) -> None:
 
 def publisher(path: Path, map_type: str) -> Callable[[list[Candidate]], object]:
     """Publishes what it is given as a map of that type."""
-    chosen = postfix.Settings.model_validate({"path": path, "map_type": map_type})
+    chosen = postfix.PostfixSettings.model_validate({"path": path, "map_type": map_type})
     return lambda given: publish(given, Settings(), postfix, chosen, NOW)
 
 

@@ -42,7 +42,7 @@ def opened(tmp_path: Path) -> Iterator[Store]:
 
 
 def publish(opened: Store, settings: Settings, path: Path, **options: bool):  # type: ignore[no-untyped-def]
-    chosen = target.Settings(path=path)
+    chosen = target.FilterSettings(path=path)
     return target.publish(opened, settings, chosen, TODAY, **{"dry_run": False, "allow_shrink": False} | options)
 
 
@@ -112,7 +112,7 @@ def test_who_may_read_it_is_mended_by_every_publication(opened: Store, tmp_path:
     publish(opened, CHOSEN[0], path)
     path.chmod(0o600)
     published = target.publish(
-        opened, CHOSEN[0], target.Settings(path=path, group=group), TODAY, dry_run=False, allow_shrink=False
+        opened, CHOSEN[0], target.FilterSettings(path=path, group=group), TODAY, dry_run=False, allow_shrink=False
     )
     assert not published.changed
     assert (path.stat().st_mode & 0o777, path.stat().st_gid) == (0o640, os.getgid())
@@ -127,7 +127,7 @@ def test_where_others_could_put_a_link_nothing_is_written(opened: Store, tmp_pat
         with pytest.raises(ConfigError, match=why):
             publish(opened, CHOSEN[0], path)
         with pytest.raises(ConfigError, match=why):
-            target.check(target.Settings(path=path))
+            target.check(target.FilterSettings(path=path))
     with pytest.raises(ConfigError, match="did not write"):
         publish(opened, CHOSEN[0], tmp_path / "fifo")
     assert not (tmp_path / "victim").exists()

@@ -29,7 +29,7 @@ def check(
     report(list(CHECKS[target](chosen.get(target))), json=json)
 
 
-def _about_postfix(chosen: postfix.Settings | None) -> Iterator[Remark]:
+def _about_postfix(chosen: postfix.PostfixSettings | None) -> Iterator[Remark]:
     postconf, postmap = program.find("postconf"), program.find("postmap")
     if postconf is None or postmap is None:
         raise UnavailableError("Postfix is not installed here: run this check on the machine where it is")
@@ -55,7 +55,7 @@ def _about_postfix(chosen: postfix.Settings | None) -> Iterator[Remark]:
     yield from map_placement.remarks(main_settings(postconf), smtpds, services(postconf, "postscreen"), published)
 
 
-CHECKS: dict[str, Callable[[postfix.Settings | None], Iterator[Remark]]] = {postfix.NAME: _about_postfix}
+CHECKS: dict[str, Callable[[postfix.PostfixSettings | None], Iterator[Remark]]] = {postfix.NAME: _about_postfix}
 
 
 def _fault(postmap: str, name: str, path: Path, types: list[str]) -> str:

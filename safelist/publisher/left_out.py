@@ -8,14 +8,14 @@ from safelist import policy
 from safelist.override import Effect, Override
 from safelist.policy import Candidate
 from safelist.publisher.rulings import rule
-from safelist.publisher.target import Refused, Ruling
+from safelist.publisher.target import LeftOut, Ruling
 from safelist.publisher.targets import TARGETS
 from safelist.sender import Pattern
 
 
 def left_out(
     candidates: Sequence[Candidate], settings: policy.Settings, publish: Mapping[str, Any], now: datetime
-) -> Iterator[tuple[str, Refused]]:  # fmt: skip
+) -> Iterator[tuple[str, LeftOut]]:  # fmt: skip
     """What of the ``candidates`` each target in ``publish`` (its settings by its name) refuses, by its own rendering.
 
     A target that reads the store itself refuses nobody. Raises what ``render`` raises.
@@ -27,12 +27,12 @@ def left_out(
             yield from ((name, each) for each in (*refused, *TARGETS[name].render(rulings, chosen).refused))
 
 
-def _for_some(candidates: Iterable[Candidate], rulings: Iterable[Ruling], now: datetime) -> Iterator[Refused]:
+def _for_some(candidates: Iterable[Candidate], rulings: Iterable[Ruling], now: datetime) -> Iterator[LeftOut]:
     """Senders that are allowed for some recipients, and not safe for the whole organisation."""
     safe = {ruling.pattern for ruling in rulings if ruling.safe}
     for sender, _, overrides, *_ in candidates:
         if sender not in safe and any(_allows_some(override, sender, now) for override in overrides):
-            yield Refused(sender, "it is allowed for some recipients only, and this target knows no recipients")
+            yield LeftOut(sender, "it is allowed for some recipients only, and this target knows no recipients")
 
 
 def _allows_some(override: Override, sender: Pattern, now: datetime) -> bool:

@@ -24,7 +24,7 @@ CREDENTIALS_DIRECTORY), and what a program was given, whatever it starts has, to
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
-class Outcome(NamedTuple):
+class Ended(NamedTuple):
     """How a program ended: its exit code (negative: the signal), standard output and standard error."""
 
     code: int
@@ -48,7 +48,7 @@ def find(name: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *_SBIN)))
 
 
-def run(command: Sequence[str], given: bytes = b"", seconds: float = SECONDS) -> Outcome:
+def run(command: Sequence[str], given: bytes = b"", seconds: float = SECONDS) -> Ended:
     """Run ``command`` (its first word a path) with ``given`` as its input.
 
     Raises UnavailableError where it cannot be started or does not end in time.
@@ -61,7 +61,7 @@ def run(command: Sequence[str], given: bytes = b"", seconds: float = SECONDS) ->
         raise UnavailableError(f"{command[0]} cannot be run: {error.strerror}") from None
 
 
-def _run(command: Sequence[str], given: bytes, seconds: float) -> Outcome:
+def _run(command: Sequence[str], given: bytes, seconds: float) -> Ended:
     # Files, not pipes: a hook may leave a daemon behind that keeps them open.
     with tempfile.TemporaryFile() as put, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         put.write(given)
@@ -71,4 +71,4 @@ def _run(command: Sequence[str], given: bytes, seconds: float) -> Outcome:
         )
         output.seek(0)
         errors.seek(0)
-        return Outcome(ended.returncode, output.read(), errors.read())
+        return Ended(ended.returncode, output.read(), errors.read())

@@ -24,7 +24,7 @@ from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, T
 from safelist.policy import Candidate
 from safelist.publisher import program
 from safelist.publisher.rulings import rule
-from safelist.publisher.target import FileSettings, Index, Published, Refused, Rendering, Target
+from safelist.publisher.target import FileSettings, Index, LeftOut, Published, Rendering, Target
 from safelist.store import lockfile
 
 SHRINK = 10
@@ -34,7 +34,7 @@ WAIT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MapFiles:
     """Where the files really are, symbolic links followed; ``named`` is the path that the filter opens.
 
     ``indexes`` are the configured one, if any, and those that were left beside it. ``pending`` is there while
@@ -84,7 +84,7 @@ def publish(
     return replace(published, hook=hook, use=use, notes=notes, failed=failed)
 
 
-def _left_behind(place: Place, index: Index | None) -> Iterator[str]:
+def _left_behind(place: MapFiles, index: Index | None) -> Iterator[str]:
     for other, _ in place.indexes[1 if index else 0 :]:
         yield (
             f"{place.named}{other.suffix} is of another type than the one that is configured; it is kept up to date, "
@@ -92,15 +92,15 @@ def _left_behind(place: Place, index: Index | None) -> Iterator[str]:
         )
 
 
-def _by_sender(refused: Refused) -> tuple[str, int]:
+def _by_sender(refused: LeftOut) -> tuple[str, int]:
     return refused.pattern[:2]
 
 
-def locate(named: Path, index: Index | None, left_behind: Sequence[Index] = ()) -> Place:
+def locate(named: Path, index: Index | None, left_behind: Sequence[Index] = ()) -> MapFiles:
     text = _real(named)
     pending = text.with_name(f"{text.name}.on-change-pending")
     indexes = [index, *left_behind] if index else left_behind
-    return Place(named, text, tuple((each, _real(Path(f"{named}{each.suffix}"))) for each in indexes), pending)
+    return MapFiles(named, text, tuple((each, _real(Path(f"{named}{each.suffix}"))) for each in indexes), pending)
 
 
 def _real(path: Path) -> Path:
@@ -113,7 +113,7 @@ def _real(path: Path) -> Path:
     return real
 
 
-def _compare(target: Target, place: Place, rendering: Rendering) -> Published:
+def _compare(target: Target, place: MapFiles, rendering: Rendering) -> Published:
     before = _read(place.text, target.HEADER)
     new = frozenset(rendering.keys)
     old = new if before == rendering.text else target.keys(before or b"")
@@ -153,7 +153,7 @@ def missing(target: Target, settings: FileSettings) -> Path | None:
     return next((path for path in paths if not path.exists()), None)
 
 
-def _is_current(place: Place, text: bytes) -> bool:
+def _is_current(place: MapFiles, text: bytes) -> bool:
     for index, path in place.indexes:
         try:
             older = path.stat().st_mtime_ns < place.text.stat().st_mtime_ns
@@ -174,7 +174,7 @@ def _refuse_shrink(published: Published) -> None:
         )
 
 
-def _replace(place: Place, text: bytes, index: Index | None, *, owed: bool) -> SafelistError | None:
+def _replace(place: MapFiles, text: bytes, index: Index | None, *, owed: bool) -> SafelistError | None:
     """Swap the text in, then its indexes; what kept one that was left behind from being renewed, too."""
     new, failed = _write(place.text, text), None
     built: list[tuple[Path, Path]] = []
@@ -230,7 +230,7 @@ def _write(destination: Path, text: bytes) -> Path:
     return new
 
 
-def _build(place: Place, index: Index, source: Path, text: bytes) -> Path:
+def _build(place: MapFiles, index: Index, source: Path, text: bytes) -> Path:
     try:
         index.build(source, text)
     except UnavailableError as error:
@@ -248,7 +248,7 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def _run_hook(place: Place, command: Sequence[str]) -> SafelistError | None:
+def _run_hook(place: MapFiles, command: Sequence[str]) -> SafelistError | None:
     failed = f"{place.named} was written, but on_change `{shlex.join(command)}` failed"
     later = "it runs again at the next publish"
     executable = program.find(command[0])
@@ -265,7 +265,7 @@ def _run_hook(place: Place, command: Sequence[str]) -> SafelistError | None:
 
 
 @contextmanager
-def alone(place: Place, seconds: float = WAIT) -> Iterator[timedelta]:
+def alone(place: MapFiles, seconds: float = WAIT) -> Iterator[timedelta]:
     """One publication of a file at a time: how long it waited for another.
 
     The temporary files of it and of one that was killed are removed.
@@ -292,7 +292,7 @@ def alone(place: Place, seconds: float = WAIT) -> Iterator[timedelta]:
         os.close(handle)
 
 
-def _clean(place: Place) -> None:
+def _clean(place: MapFiles) -> None:
     for path in (place.text, *(path for _, path in place.indexes)):
         for left in path.parent.glob(glob.escape(_prefix(path)) + "*"):
             shutil.rmtree(left, ignore_errors=True)
@@ -302,7 +302,7 @@ def _prefix(destination: Path) -> str:
     return f".{destination.name}.new-"
 
 
-def _directories(place: Place) -> set[Path]:
+def _directories(place: MapFiles) -> set[Path]:
     return {path.parent for path in (place.text, *(path for _, path in place.indexes))}
 
 

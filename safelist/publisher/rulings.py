@@ -6,13 +6,13 @@ from datetime import datetime
 from safelist import policy
 from safelist.override import Authentication, Effect, Override, scope_sentence
 from safelist.policy import Candidate, Reason
-from safelist.publisher.target import Refused, Ruling
+from safelist.publisher.target import LeftOut, Ruling
 from safelist.sender import Form, Pattern, covering, covers, domain_of, unquoted, untagged, with_subdomains
 
 
 def rule(
     candidates: Iterable[Candidate], settings: policy.Settings, now: datetime
-) -> tuple[list[Ruling], list[Refused]]:  # fmt: skip
+) -> tuple[list[Ruling], list[LeftOut]]:  # fmt: skip
     """Who is safe for the whole organisation, with the exceptions from domains, and who is left out all the same.
 
     A target that knows no recipients cannot keep to an override that blocks a sender for some of them: such a sender is
@@ -20,7 +20,7 @@ def rule(
     """
     safe: list[Ruling] = []
     blocked: list[Ruling] = []
-    left_out: list[Refused] = []
+    left_out: list[LeftOut] = []
     for candidate in candidates:
         is_safe, reason, authentication = policy.judge(candidate, settings, now)
         narrower = next(_narrower_blocks(candidate, now), None) if candidate.overrides else None
@@ -32,7 +32,7 @@ def rule(
         if is_safe and narrower is not None:
             whom = scope_sentence(narrower.terms.scope)
             left_out.append(
-                Refused(
+                LeftOut(
                     candidate.sender,
                     f"override {narrower.id} blocks it for {whom}, and this target knows no recipients",
                 )

@@ -28,7 +28,7 @@ class Ruling(NamedTuple):
     may_widen: bool = False
 
 
-class Refused(NamedTuple):
+class LeftOut(NamedTuple):
     """A sender that cannot be written into the target's file, and why not."""
 
     pattern: Pattern
@@ -40,7 +40,7 @@ class Rendering(NamedTuple):
 
     text: bytes
     keys: tuple[str, ...]
-    refused: tuple[Refused, ...]
+    refused: tuple[LeftOut, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Published:
     target: str
     path: Path
     entries: int
-    refused: tuple[Refused, ...]
+    refused: tuple[LeftOut, ...]
     changed: bool
     added: tuple[str, ...]
     removed: tuple[str, ...]

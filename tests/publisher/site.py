@@ -67,8 +67,8 @@ def many(count: int) -> list[Candidate]:
     return trusted(*(f"sender{number}@aol.example" for number in range(count)))
 
 
-def settings(path: Path, map_type: str = "", on_change: Iterable[str] = ()) -> postfix.Settings:
-    return postfix.Settings.model_validate({"path": path, "map_type": map_type, "on_change": list(on_change)})
+def settings(path: Path, map_type: str = "", on_change: Iterable[str] = ()) -> postfix.PostfixSettings:
+    return postfix.PostfixSettings.model_validate({"path": path, "map_type": map_type, "on_change": list(on_change)})
 
 
 def write(path: Path, candidates: Iterable[Candidate], map_type: str = "texthash", **options: bool) -> Published:

@@ -119,7 +119,7 @@ def test_a_full_disk_under_the_snapshot_is_named_and_the_old_one_stays(
     small_disk: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = small_disk / "snapshot"
-    chosen = filter_snapshot.Settings.model_validate({"path": path})
+    chosen = filter_snapshot.FilterSettings.model_validate({"path": path})
     url = f"sqlite:///{tmp_path_factory.mktemp('store')}/safelist.db"
     store.upgrade(url)
     with store.open_store(url) as opened:

@@ -97,7 +97,7 @@ def lines_of(rulings: list[Ruling], way: Way) -> dict[str, str]:
 
 
 @cache
-def configured(way: Way) -> postfix.Settings:
+def configured(way: Way) -> postfix.PostfixSettings:
     return settings(Path("/map"), "texthash").model_copy(
         update={
             "parent_domain_matches_subdomains": way.is_wide,

@@ -82,7 +82,7 @@ def keys_of(text: bytes) -> dict[bytes, bytes]:
     return found
 
 
-def render(entries: Iterable[Pattern], chosen: postfix.Settings) -> Rendering:
+def render(entries: Iterable[Pattern], chosen: postfix.PostfixSettings) -> Rendering:
     """Every entry as a safe sender."""
     return postfix.render([safe(entry) for entry in entries], chosen)
 
@@ -145,7 +145,7 @@ def test_postconf_says_how_this_postfix_reads_domains() -> None:
 
 def test_registered_under_its_name() -> None:
     assert TARGETS["postfix"] is postfix
-    assert all(field.description for field in postfix.Settings.model_fields.values())
+    assert all(field.description for field in postfix.PostfixSettings.model_fields.values())
 
 
 def test_the_text_is_lower_case_sorted_and_constant() -> None:
@@ -278,11 +278,11 @@ def test_an_index_holds_what_the_text_says_and_nothing_else(tmp_path: Path, map_
 )
 def test_settings_that_cannot_work_are_faults(section: dict[str, object], fault: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        postfix.Settings.model_validate(section)
+        postfix.PostfixSettings.model_validate(section)
     assert fault in str(caught.value)
 
 
 def test_the_command_is_text_or_words() -> None:
     for command in ("sh -c 'exit 0'", ["sh", "-c", "exit 0"]):
         section = {"path": "/etc/safelist", "on_change": command}
-        assert postfix.Settings.model_validate(section).on_change == ("sh", "-c", "exit 0")
+        assert postfix.PostfixSettings.model_validate(section).on_change == ("sh", "-c", "exit 0")

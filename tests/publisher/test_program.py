@@ -10,7 +10,7 @@ from safelist.errors import UnavailableError
 from safelist.publisher import program
 
 
-def python(code: str, given: bytes = b"") -> program.Outcome:
+def python(code: str, given: bytes = b"") -> program.Ended:
     return program.run([sys.executable, "-c", code], given)
 
 

@@ -20,7 +20,7 @@ from safelist import policy
 from safelist.config import LenientPath, Section
 from safelist.errors import ConfigError, TemporaryError
 from safelist.policy import Tally
-from safelist.publisher.publish import Place, alone, beside, explained, locate, sync
+from safelist.publisher.publish import MapFiles, alone, beside, explained, locate, sync
 from safelist.publisher.target import Published
 from safelist.snapshot import Contents, Made, Snapshot, SnapshotError, write
 from safelist.store import Store
@@ -31,7 +31,7 @@ SHRINK = 10
 """Fewer entries than this may disappear at once, whatever their share."""
 
 
-class Settings(Section):
+class FilterSettings(Section):
     """The snapshot for safelist's own filter."""
 
     IS_OPTIONAL = True
@@ -56,7 +56,10 @@ class Settings(Section):
         return path
 
 
-def demands(chosen: Settings) -> str:
+Settings = FilterSettings
+
+
+def demands(chosen: FilterSettings) -> str:
     """The filter knows SPF only, and asks whom the policy says."""
     return (
         "Where the policy or an override asks for DKIM or SPF, or for SPF, a listed client's mail must pass SPF of its "
@@ -66,7 +69,7 @@ def demands(chosen: Settings) -> str:
 
 
 def publish(
-    store: Store, settings: policy.Settings, chosen: Settings, now: datetime, *, dry_run: bool, allow_shrink: bool
+    store: Store, settings: policy.Settings, chosen: FilterSettings, now: datetime, *, dry_run: bool, allow_shrink: bool
 ) -> Published:
     """Bring the snapshot to what the store holds; one that holds it already only gets a new time.
 
@@ -97,7 +100,7 @@ def publish(
                 shutil.rmtree(new.parent, ignore_errors=True)
 
 
-def check(chosen: Settings) -> None:
+def check(chosen: FilterSettings) -> None:
     """Raises ConfigError where the file or its group cannot be as ``chosen`` says."""
     with explained(chosen.path):
         place = locate(chosen.path, None)
@@ -162,7 +165,7 @@ def _tallies(store: Store, settings: policy.Settings, now: datetime) -> Iterator
         yield from (tally for tally in candidate.tallies if tally.votes or tally.uncounted)
 
 
-def _refuse_shrink(place: Place, before: _State | None, after: _State) -> None:
+def _refuse_shrink(place: MapFiles, before: _State | None, after: _State) -> None:
     lost = 0 if before is None else before.made.entries - after.made.entries
     if before is not None and lost >= SHRINK and lost * 2 > before.made.entries:
         raise TemporaryError(
@@ -190,7 +193,7 @@ def _gid(group: str | None) -> int:
 
 
 def _published(
-    place: Place, before: _State | None, after: _State, group: str | None, *, dry_run: bool
+    place: MapFiles, before: _State | None, after: _State, group: str | None, *, dry_run: bool
 ) -> Published:  # fmt: skip
     changed = before is None or before.made.digest != after.made.digest
     if not changed and not dry_run:

@@ -24,7 +24,7 @@ from safelist.config import LenientPath, Section
 from safelist.errors import ConfigError, UnavailableError
 from safelist.publisher import program
 from safelist.publisher.rulings import exceptions, shorter
-from safelist.publisher.target import Refused, Rendering, Ruling
+from safelist.publisher.target import LeftOut, Rendering, Ruling
 from safelist.sender import Form, Pattern, covering, domain_of, unquoted, with_subdomains
 
 NAME = "postfix"
@@ -46,7 +46,7 @@ def _words(command: object) -> object:
         raise ValueError("its quotes are not balanced; close each, or write a list of words") from None
 
 
-class Settings(Section):
+class PostfixSettings(Section):
     """A map for Postfix's check_sender_access."""
 
     TITLE = "A map for Postfix: check_sender_access TYPE:PATH, directly before the reject_rbl_client it is to lift."
@@ -111,7 +111,10 @@ class Settings(Section):
         return command
 
 
-def demands(settings: Settings) -> str:
+Settings = PostfixSettings
+
+
+def demands(settings: PostfixSettings) -> str:
     """A map asks for nothing; what it can do is to leave senders out."""
     said = ["A map can ask for no authentication: whoever forges a sender in it is taken for that sender."]
     if settings.unauthenticated:
@@ -123,16 +126,16 @@ def demands(settings: Settings) -> str:
     return " ".join(said)
 
 
-def render(rulings: Iterable[Ruling], settings: Settings) -> Rendering:
+def render(rulings: Iterable[Ruling], settings: PostfixSettings) -> Rendering:
     """The map's text: lower case, sorted, each key once, nothing in it that changes from run to run."""
     given = list(rulings)
-    refused: list[Refused] = []
+    refused: list[LeftOut] = []
     if not settings.unauthenticated:
         kept = [ruling for ruling in given if _is_proven(ruling)]
         unproven = [ruling for ruling in given if not _is_proven(ruling)]
         given = [*kept, *exceptions(unproven, kept)]
         why = "it needs authentication ({}), and unauthenticated = false"
-        refused += [Refused(ruling.pattern, why.format(ruling.authentication)) for ruling in unproven]
+        refused += [LeftOut(ruling.pattern, why.format(ruling.authentication)) for ruling in unproven]
     given, unwritable = _writable(given, settings)
     refused += unwritable
     lines = {unquoted(r.pattern).lower(): RESULT for r in given if r.safe and r.pattern.form is Form.ADDRESS}
@@ -148,7 +151,7 @@ def _is_proven(ruling: Ruling) -> bool:
     return not ruling.safe or ruling.authentication == "none"
 
 
-def _writable(given: Iterable[Ruling], settings: Settings) -> tuple[list[Ruling], list[Refused]]:
+def _writable(given: Iterable[Ruling], settings: PostfixSettings) -> tuple[list[Ruling], list[LeftOut]]:
     """The rulings that can be written and kept to, with every exception, and the others."""
     rulings = list(given)
     faults = {ruling.pattern: fault for ruling in rulings if ruling.safe and (fault := _fault(ruling))}
@@ -157,7 +160,7 @@ def _writable(given: Iterable[Ruling], settings: Settings) -> tuple[list[Ruling]
     narrow = [r for r in addresses if r.safe and (not r.may_widen or (extended and unquoted(r.pattern) in extended))]
     delimiter = _recipient_delimiter(settings) if narrow else ""
     for ruling in narrow if delimiter else ():
-        faults.setdefault(ruling.pattern, Refused(ruling.pattern, _EXTENDED.format(delimiter=delimiter)))
+        faults.setdefault(ruling.pattern, LeftOut(ruling.pattern, _EXTENDED.format(delimiter=delimiter)))
     return [ruling for ruling in rulings if ruling.pattern not in faults], list(faults.values())
 
 
@@ -167,17 +170,17 @@ _EXTENDED = (
 )
 
 
-def _fault(ruling: Ruling) -> Refused | None:
+def _fault(ruling: Ruling) -> LeftOut | None:
     """Why a safe sender cannot be written."""
     pattern = ruling.pattern
     plain = _PLAIN.get(pattern.form)
     text = unquoted(pattern) if pattern.form is Form.ADDRESS else pattern.text
     if plain and plain.fullmatch(text.lower()) and text.isascii():
         return None
-    return Refused(pattern, _refusal(pattern))
+    return LeftOut(pattern, _refusal(pattern))
 
 
-def _add_domains(lines: dict[str, str], rulings: Iterable[Ruling], settings: Settings) -> Iterator[Refused]:
+def _add_domains(lines: dict[str, str], rulings: Iterable[Ruling], settings: PostfixSettings) -> Iterator[LeftOut]:
     """Write the domains as this Postfix reads them; where a key would mean more than one ruling, the narrower one."""
     is_wide = settings.parent_domain_matches_subdomains
     if is_wide is None:
@@ -189,13 +192,13 @@ def _add_domains(lines: dict[str, str], rulings: Iterable[Ruling], settings: Set
         is_too_wide = is_wide and pattern.form is Form.DOMAIN and not (settings.widen_domains and ruling.may_widen)
         if ruling.safe and is_too_wide:
             if with_subdomains(pattern) not in safe:
-                yield Refused(pattern, _TOO_WIDE.format(domain=name))
+                yield LeftOut(pattern, _TOO_WIDE.format(domain=name))
             continue
         if not is_wide and not ruling.safe and pattern.form is Form.SUBDOMAINS and Pattern(name, Form.DOMAIN) in safe:
             lines[f".{name}"] = EXCEPTION
             continue
         if not ruling.safe and lines.get(name) == RESULT and with_subdomains(pattern) in safe:
-            yield Refused(with_subdomains(pattern), f"an exception for {name} itself leaves its sub-domains out, too")
+            yield LeftOut(with_subdomains(pattern), f"an exception for {name} itself leaves its sub-domains out, too")
         keys = (name,) if is_wide or pattern.form is Form.DOMAIN else (name, f".{name}")
         lines |= dict.fromkeys(keys, RESULT if ruling.safe else EXCEPTION)
     excepted = (ruling.pattern for ruling in rulings if not ruling.safe and ruling.pattern.form is Form.ADDRESS)
@@ -204,8 +207,8 @@ def _add_domains(lines: dict[str, str], rulings: Iterable[Ruling], settings: Set
 
 
 def _leave_out_what_foreign_letters_open(
-    lines: dict[str, str], settings: Settings, *, is_wide: bool
-) -> Iterator[Refused]:
+    lines: dict[str, str], settings: PostfixSettings, *, is_wide: bool
+) -> Iterator[LeftOut]:
     """Take out the domains with sub-domains that have an exception strictly below them.
 
     Postfix looks a domain in foreign letters up as it came: what IDNA makes ``s.example.com`` of (a full-width s, a
@@ -217,17 +220,17 @@ def _leave_out_what_foreign_letters_open(
     open_ = {key: below for key in wide for below in excepted if below.endswith("." + key.removeprefix("."))}
     for key, below in sorted(open_.items()) if open_ and _smtputf8_enable(settings) else ():
         del lines[key]
-        yield Refused(Pattern("." + key.removeprefix("."), Form.SUBDOMAINS), _FOREIGN.format(exception=below))
+        yield LeftOut(Pattern("." + key.removeprefix("."), Form.SUBDOMAINS), _FOREIGN.format(exception=below))
 
 
-def _except_domains_of(addresses: Iterable[Pattern], lines: dict[str, str], *, is_wide: bool) -> Iterator[Refused]:
+def _except_domains_of(addresses: Iterable[Pattern], lines: dict[str, str], *, is_wide: bool) -> Iterator[LeftOut]:
     """Take the domain of each address out of what is safe: a map can name an address, but not with every BATV tag."""
     for address in addresses:
         name = domain_of(address)
         if _found(lines, name, is_wide=is_wide) == RESULT:
             lines[name] = EXCEPTION
             domain = Pattern(name, Form.DOMAIN)
-            yield Refused(with_subdomains(domain) if is_wide else domain, _TAGGED.format(exception=address.text))
+            yield LeftOut(with_subdomains(domain) if is_wide else domain, _TAGGED.format(exception=address.text))
 
 
 def _found(lines: Mapping[str, str], domain: str, *, is_wide: bool) -> str | None:
@@ -326,18 +329,18 @@ def _questions(lines: bytes) -> bytes:
     return b"".join([line.partition(b"\t")[0] + b"\n" for line in lines.splitlines()] or [b"safelist.invalid\n"])
 
 
-def index(settings: Settings) -> PostmapIndex | None:
+def index(settings: PostfixSettings) -> PostmapIndex | None:
     """How the map is indexed; None for texthash. Raises UnavailableError where Postfix cannot make such a map."""
     map_type = _map_type(settings)
     return None if map_type == "texthash" else PostmapIndex(map_type, _installed("postmap"))
 
 
-def use(settings: Settings) -> str:
+def use(settings: PostfixSettings) -> str:
     """The restriction that asks the map, with the type that it has on this machine."""
     return f"check_sender_access {_map_type(settings)}:{settings.path}"
 
 
-def left_behind(settings: Settings) -> list[PostmapIndex]:
+def left_behind(settings: PostfixSettings) -> list[PostmapIndex]:
     """Indexes beside the text that another ``map_type``, or Postfix's default at another time, has left.
 
     Postfix reads such a one as long as main.cf names its type. hash and btree share ``.db``: what is there under that
@@ -369,7 +372,7 @@ _MAGIC = {"hash": b"\x61\x15\x06\x00", "btree": b"\x62\x31\x05\x00"}
 """Berkeley DB's magic numbers, which stand at byte 12 in the byte order of the machine (libdb, dbinc/db_page.h)."""
 
 
-def _map_type(settings: Settings) -> str:
+def _map_type(settings: PostfixSettings) -> str:
     """The configured type or Postfix's default; one that this Postfix can make and read."""
     if settings.map_type == "texthash":
         return "texthash"
@@ -407,7 +410,7 @@ def _parent_domain_matches_subdomains() -> bool:
     return "smtpd_access_maps" in re.split(r"[\s,]+", names)
 
 
-def _recipient_delimiter(settings: Settings) -> str:
+def _recipient_delimiter(settings: PostfixSettings) -> str:
     """What this Postfix takes off an address that it does not find; where there is none, its default: nothing."""
     if settings.recipient_delimiter is not None:
         return settings.recipient_delimiter
@@ -415,7 +418,7 @@ def _recipient_delimiter(settings: Settings) -> str:
     return _postconf(postconf, "recipient_delimiter") if postconf else ""
 
 
-def _smtputf8_enable(settings: Settings) -> bool:
+def _smtputf8_enable(settings: PostfixSettings) -> bool:
     """Whether this Postfix takes senders in foreign letters; where there is none, its default: it does."""
     if settings.smtputf8_enable is not None:
         return settings.smtputf8_enable
