@@ -26,10 +26,10 @@ from safelist import store
 from safelist.entry import Entry, UserList
 from safelist.policy import Settings
 from safelist.sender import Form, Pattern
-from safelist.store import Seen
+from safelist.store import RuleVersion
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
-SEEN = Seen("guid", "AAMk" * 40, "EQAAABYA", b"d" * 16, 1, True)
+SEEN = RuleVersion("guid", "AAMk" * 40, "EQAAABYA", b"d" * 16, 1, True)
 SAFE = frozenset({UserList.SAFE_SENDERS})
 SENDERS = 30_000
 ENTRIES = 230

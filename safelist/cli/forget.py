@@ -9,7 +9,7 @@ from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.terminal import ConfigOption, JsonOption, actor, now, print_json, say
 from safelist.entry import ALL_LISTS
 from safelist.errors import UsageError
-from safelist.store import Outcome, Seen, Store
+from safelist.store import Outcome, RuleVersion, Store
 
 
 def forget(
@@ -31,7 +31,7 @@ def _forget(opened: Store, address: str) -> int:
     if opened.mailbox(address) is None:
         raise UsageError(f"forget: {address} was never collected; `safelist audit who SENDER` shows who was")
     run = opened.begin_run(now(), "forget", actor())
-    change = opened.record(run, address, Seen(None, None, None, None, None, None), frozenset(), ALL_LISTS, now())
+    change = opened.record(run, address, RuleVersion(None, None, None, None, None, None), frozenset(), ALL_LISTS, now())
     opened.note(run, address, now(), Outcome.FORGOTTEN)
     opened.end_run(run, now(), {"removed": len(change.removed)}, None)
     return len(change.removed)

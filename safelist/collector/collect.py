@@ -23,7 +23,7 @@ from safelist.collector.workers import answers
 from safelist.entry import TRUSTING_LISTS, Entry, UserList
 from safelist.errors import PermissionDeniedError, RuleError, SafelistError, TemporaryError, UnavailableError
 from safelist.junkrule import JunkRule, decode
-from safelist.store import Change, MailboxState, Outcome, Seen, Store
+from safelist.store import Change, MailboxState, Outcome, RuleVersion, Store
 
 CREDENTIAL_FAILURES = 3
 """This many rejected log-ins in a row end the run: going on would lock the account out."""
@@ -388,7 +388,7 @@ class _Recorder:
         return self._note(answer, Outcome.FAILED, None, reason, message, seen)
 
     def _note(
-        self, answer: _Answer, outcome: Outcome, seen: Seen | None, reason: str | None = None,
+        self, answer: _Answer, outcome: Outcome, seen: RuleVersion | None, reason: str | None = None,
         message: str | None = None, doubt: Doubt | None = None,
     ) -> MailboxResult:  # fmt: skip
         address = answer.task.address
@@ -404,11 +404,11 @@ def _doubt_of(state: MailboxState | None) -> Doubt | None:
     return Doubt(state.doubt, state.doubt_runs) if state is not None and state.doubt is not None else None
 
 
-def _seen(answer: _Answer) -> Seen:
+def _seen(answer: _Answer) -> RuleVersion:
     rule = answer.rule
     if rule is None:
-        return Seen(None, None, None, None, None, None)
-    return Seen(
+        return RuleVersion(None, None, None, None, None, None)
+    return RuleVersion(
         _identity(rule.rule_id), rule.rule_id, rule.change_key, answer.digest, rule.state, rule.include_contacts,
         len(rule.condition),
     )  # fmt: skip

@@ -34,7 +34,7 @@ MADE = ("id", "effect", "level", "text", "form", "scope", "authentication", "rea
 PUBLISHED = ("target", "path", "entries", "added", "removed", "file_digest", "settings")
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """What a change set recorded."""
 
     MAILBOX = "mailbox"
@@ -80,7 +80,8 @@ def digest(before: bytes, kind: str, at: int, of_run: Sequence[Any], content: Ma
 
 
 def append(
-    connection: Connection, kind: Kind, at: int, run_id: int, content: Mapping[str, Any], mailbox_id: int | None = None
+    connection: Connection, kind: ChangeKind, at: int, run_id: int, content: Mapping[str, Any],
+    mailbox_id: int | None = None,
 ) -> int:  # fmt: skip
     """Append a change set to the chain, in the transaction that writes its rows; its number.
 
@@ -176,7 +177,7 @@ def _contents(connection: Connection) -> Iterator[tuple[Any, dict[str, Any]]]:
                         content.setdefault(name, []).append([row.list, row.form, row.text])
                 for name in content.keys() & {"added", "removed"}:
                     content[name].sort(key=_in_order)
-            if first.kind == Kind.RUN:
+            if first.kind == ChangeKind.RUN:
                 content["ended"] = [first.finished, first.counts, first.problem]
             yield first, content
 
@@ -216,7 +217,7 @@ def _unrecorded(column: Any, *conditions: Any) -> Select[Any]:
 
 
 _OF_ITS_MAILBOX = change_set.c.mailbox_id == entry.c.mailbox_id
-_FIRST_ENDED = select(func.min(change_set.c.run_id)).where(change_set.c.kind == Kind.RUN).scalar_subquery()
+_FIRST_ENDED = select(func.min(change_set.c.run_id)).where(change_set.c.kind == ChangeKind.RUN).scalar_subquery()
 _AT_DOMAIN = "@" + mailbox.c.domain
 _STRAYS: Mapping[str, Select[Any]] = {
     "entries that no change set of their mailbox added": _unrecorded(entry.c.added, _OF_ITS_MAILBOX),
@@ -237,6 +238,6 @@ _STRAYS: Mapping[str, Select[Any]] = {
         run,
         run.c.finished.is_not(None),
         run.c.id > _FIRST_ENDED,
-        ~exists().where(change_set.c.run_id == run.c.id, change_set.c.kind == Kind.RUN),
+        ~exists().where(change_set.c.run_id == run.c.id, change_set.c.kind == ChangeKind.RUN),
     ),
 }

@@ -29,7 +29,7 @@ _NO_TIMEOUTS = text(
 )
 
 
-class _Holder(NamedTuple):
+class _LockHolder(NamedTuple):
     what: str
     user: str
     host: str
@@ -44,7 +44,7 @@ def hold(url: str, what: str, now: datetime) -> Iterator[None]:
     A holder that dies, however it dies, leaves the lock free.
     """
     parsed = parse_url(url)
-    me = _Holder(what, _user(), socket.gethostname(), os.getpid(), f"{now:%Y-%m-%d %H:%M} UTC")
+    me = _LockHolder(what, _user(), socket.gethostname(), os.getpid(), f"{now:%Y-%m-%d %H:%M} UTC")
     path = file_of(parsed)
     with _hold_advisory(parsed, me) if path is None else _hold_file(_lock_path(path), me):
         yield
@@ -63,7 +63,7 @@ def _lock_path(path: Path) -> Path:
 
 
 @contextmanager
-def _hold_file(path: Path, me: _Holder) -> Iterator[None]:
+def _hold_file(path: Path, me: _LockHolder) -> Iterator[None]:
     """flock(2) is the truth; the text in the file only tells the next one whom to ask."""
     handle = _take(path)
     try:
@@ -88,17 +88,17 @@ def _take(path: Path) -> int:
 
 def _holder(text: bytes) -> str | None:
     try:
-        return _told(_Holder(**json.loads(text)))
+        return _told(_LockHolder(**json.loads(text)))
     except (ValueError, TypeError):
         return None
 
 
-def _told(holder: _Holder) -> str:
+def _told(holder: _LockHolder) -> str:
     return f"{holder.what} by {holder.user} on {holder.host} (process {holder.pid}) since {holder.since}"
 
 
 @contextmanager
-def _hold_advisory(url: URL, me: _Holder) -> Iterator[None]:
+def _hold_advisory(url: URL, me: _LockHolder) -> Iterator[None]:
     """A lock of a transaction that stays open, which PostgreSQL ends with the connection.
 
     A lock of a session would stay behind on a connection that a pooler such as pgbouncer hands to the next transaction;
@@ -119,7 +119,7 @@ def _hold_advisory(url: URL, me: _Holder) -> Iterator[None]:
         engine.dispose()
 
 
-def _take_advisory(connection: Connection, me: _Holder) -> None:
+def _take_advisory(connection: Connection, me: _LockHolder) -> None:
     key: BindParameter[int] = bindparam("key", _KEY)
     if connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)").bindparams(key)).scalar():
         # PostgreSQL keeps 63 bytes of it, and every user may read it.

@@ -154,7 +154,7 @@ def _add(connection: Connection, run: int, now: datetime, terms: Terms) -> Overr
         "expires": seconds(terms.expires) if terms.expires else None,
     }  # fmt: skip
     content = {"made": [[row[name] for name in chain.MADE]]}
-    row["made"] = chain.append(connection, chain.Kind.OVERRIDES, seconds(now), run, content)
+    row["made"] = chain.append(connection, chain.ChangeKind.OVERRIDES, seconds(now), run, content)
     connection.execute(_NEW, row)
     return _override(connection.execute(_ALL.where(override.c.id == row["id"])).one())
 
@@ -180,5 +180,5 @@ def _irrevocable(number: int, override: Override | None, now: datetime) -> str |
 def _revoke(connection: Connection, run: int, now: datetime, ids: Sequence[int], why: str) -> None:
     why = storable(why)
     content = {"revoked": [[id_, why] for id_ in sorted(ids)]}
-    change = chain.append(connection, chain.Kind.OVERRIDES, seconds(now), run, content)
+    change = chain.append(connection, chain.ChangeKind.OVERRIDES, seconds(now), run, content)
     connection.execute(_REVOKE, [{"of": id_, "by": change, "why": why} for id_ in ids])

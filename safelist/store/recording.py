@@ -159,7 +159,7 @@ def write(connection: Connection, among: Among, of: Recording, difference: Diffe
     ids = {key[1:]: id_ for key, id_ in before.items()}
     statements = _statements(among)
     if added or removed:
-        change = chain.append(connection, chain.Kind.ENTRIES, of.at, of.run, _content(of, difference), of.mailbox)
+        change = chain.append(connection, chain.ChangeKind.ENTRIES, of.at, of.run, _content(of, difference), of.mailbox)
         _identify(connection, among, statements, [difference.wanted[key].pattern for key in added], ids)
         values = {"mailbox": of.mailbox, "change": change}
         if removed:

@@ -30,8 +30,8 @@ from safelist.store.values import (
     Moment,
     Outcome,
     Publication,
+    RuleVersion,
     Run,
-    Seen,
     Totals,
     Verified,
 )
@@ -44,7 +44,7 @@ _END_RUN = (
 )
 _NEW_MAILBOX = insert(mailbox)
 _NEW_PUBLICATION = insert(publication)
-_UNSEEN: dict[str, Any] = dict.fromkeys(Seen._fields) | {"lists": 0, "entries": 0, "refused": 0}
+_UNSEEN: dict[str, Any] = dict.fromkeys(RuleVersion._fields) | {"lists": 0, "entries": 0, "refused": 0}
 
 
 def open_store(url: str) -> "Store":
@@ -123,7 +123,7 @@ class Store:
             return recording.compare(connection, mailbox_id, entries, lists).change()
 
     def record(
-        self, run: int, address: str, seen: Seen, entries: frozenset[Entry], lists: frozenset[UserList],
+        self, run: int, address: str, seen: RuleVersion, entries: frozenset[Entry], lists: frozenset[UserList],
         now: datetime,
     ) -> Change:  # fmt: skip
         """Make ``entries`` the whole of those ``lists`` of the mailbox, in one transaction; other lists stay.
@@ -152,7 +152,7 @@ class Store:
 
     def note(
         self, run: int, address: str, now: datetime, outcome: str, reason: str | None = None,
-        problem: str | None = None, doubt: str | None = None, doubt_runs: int = 0, seen: Seen | None = None,
+        problem: str | None = None, doubt: str | None = None, doubt_runs: int = 0, seen: RuleVersion | None = None,
     ) -> None:  # fmt: skip
         """Note what became of a mailbox whose lists stay as they are recorded.
 
@@ -275,7 +275,7 @@ class Store:
         row = published._asdict() | {"path": storable(published.path)}
         with self._writing() as connection:
             content = {"published": [[row[name] for name in chain.PUBLISHED]]}
-            change = chain.append(connection, chain.Kind.PUBLICATION, seconds(now), run, content)
+            change = chain.append(connection, chain.ChangeKind.PUBLICATION, seconds(now), run, content)
             connection.execute(_NEW_PUBLICATION, row | {"change_set_id": change})
 
     def events(self, window: Window) -> Iterator[Event]:
@@ -327,7 +327,7 @@ def _begin(connection: Connection, now: datetime, what: str, actor: str) -> int:
 def _end(connection: Connection, number: int, now: datetime, counts: Mapping[str, int], problem: str | None) -> None:
     at, figures, problem = seconds(now), json.dumps(dict(counts)), storable(problem)
     connection.execute(_END_RUN, {"of": number, "finished": at, "counts": figures, "problem": problem})
-    chain.append(connection, chain.Kind.RUN, at, number, {"ended": [at, figures, problem]})
+    chain.append(connection, chain.ChangeKind.RUN, at, number, {"ended": [at, figures, problem]})
 
 
 def _address(text: str) -> str:
@@ -345,7 +345,7 @@ def _insert_mailbox(connection: Connection, address: str, values: Mapping[str, A
 def _record_mailbox(connection: Connection, address: str, values: Mapping[str, Any], number: int) -> None:
     """Marks the first collection as well: see :func:`safelist.store.reading.is_first`."""
     content = {"mailbox": address}
-    chain.append(connection, chain.Kind.MAILBOX, values["checked"], values["run_id"], content, number)
+    chain.append(connection, chain.ChangeKind.MAILBOX, values["checked"], values["run_id"], content, number)
 
 
 def _update_mailbox(connection: Connection, address: str, values: Mapping[str, Any]) -> bool:

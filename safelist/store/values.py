@@ -21,7 +21,7 @@ class Outcome(StrEnum):
     FORGOTTEN = "forgotten"
 
 
-class Seen(NamedTuple):
+class RuleVersion(NamedTuple):
     """What identifies the rule that a mailbox answered with; every field is None when it has no rule.
 
     ``owner`` is the mailbox GUID inside the rule's id, ``state`` is PidTagRuleMessageState, ``size`` are the bytes of

@@ -21,7 +21,7 @@ from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableEr
 from safelist.junkrule import JunkRule
 from safelist.policy import Settings as Policy
 from safelist.sender import Form, Pattern, Refusal, parse
-from safelist.store import Outcome, Seen, Store
+from safelist.store import Outcome, RuleVersion, Store
 
 START = datetime(2026, 3, 1, 6, 0, tzinfo=UTC)
 AOL = "accounts.desk@aol.com"
@@ -374,7 +374,7 @@ def test_a_rule_is_read_anew_although_nothing_has_changed(site: Site) -> None:
     state = site.store.mailbox(address(0))
     assert state is not None
     wrong = frozenset({Entry(UserList.SAFE_SENDERS, parse("misread@partner.example"))})
-    seen = Seen(
+    seen = RuleVersion(
         state.owner, state.rule_id, state.change_key, state.digest, state.state, state.include_contacts, state.size
     )
     site.store.record(site.store.begin_run(START, "sync", "test"), address(0), seen, wrong, ALL_LISTS, START)
@@ -395,7 +395,7 @@ def test_what_an_earlier_version_refused_counts_after_the_upgrade_although_its_r
     state = site.store.mailbox(address(0))
     assert state is not None
     was = frozenset({Entry(UserList.SAFE_SENDERS, Pattern(odd, Form.REFUSED, Refusal.BAD_LOCAL_PART))})
-    seen = Seen(state.owner, state.rule_id, None, None, state.state, state.include_contacts, state.size)
+    seen = RuleVersion(state.owner, state.rule_id, None, None, state.state, state.include_contacts, state.size)
     site.store.record(site.store.begin_run(START, "sync", "test"), address(0), seen, was, ALL_LISTS, START)
     assert site.trusted() == {}
     assert site.sync(address(0)).outcomes == {Outcome.COLLECTED: 1}

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 from safelist.entry import Entry, UserList
 from safelist.sender import Form, Pattern, Refusal
-from safelist.store import Seen
+from safelist.store import RuleVersion
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
 SAFE = frozenset({UserList.SAFE_SENDERS})
-SEEN = Seen("0c6ac1f4-owner", "AAMk=", "EQAAABYA", b"\x00digest\xff", 1, True)
-GONE = Seen(None, None, None, None, None, None)
+SEEN = RuleVersion("0c6ac1f4-owner", "AAMk=", "EQAAABYA", b"\x00digest\xff", 1, True)
+GONE = RuleVersion(None, None, None, None, None, None)
 
 
 def address(text: str) -> Pattern:

@@ -8,7 +8,7 @@ from safelist import sender
 from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.override import Effect, Terms
 from safelist.policy import Reason, Settings, Tally, decide
-from safelist.store import Seen, Store
+from safelist.store import RuleVersion, Store
 from tests.store.samples import LATER, NOW, SAFE, SEEN, domain, entries
 
 X, CONTACT = "x@aol.com", "c@aol.com"
@@ -22,7 +22,7 @@ def votes(opened: Store, settings: Settings, now: datetime = NOW) -> dict[str, T
     return {c.sender.text: c.tallies[0] for c in opened.candidates(settings, now)}
 
 
-def seen(owner: str) -> Seen:
+def seen(owner: str) -> RuleVersion:
     return SEEN._replace(owner=owner)
 
 
