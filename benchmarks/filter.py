@@ -30,9 +30,9 @@ from safelist import sender, snapshot
 from safelist.cli.filter.run import log_to
 from safelist.entry import Holding, UserList
 from safelist.filter.authentication import Authenticator
-from safelist.filter.current_snapshot import Holder
+from safelist.filter.current_snapshot import CurrentSnapshot
 from safelist.filter.dnsbl import Provider
-from safelist.filter.providers import Lists
+from safelist.filter.providers import Providers
 from safelist.filter.resolver import Resolver
 from safelist.filter.server import Server
 from safelist.filter.service import Service
@@ -86,10 +86,10 @@ async def filter_at(path: str, directory: Path, dns_at: str) -> None:
     log_to(open("/dev/null", "w"))  # noqa: SIM115, PTH123 (open as long as the process)
     host, _, port = dns_at.partition(":")
     resolver = Resolver([(host, int(port))], timeout=chosen.timeout, max_cached=chosen.cache_entries)
-    holder = Holder(chosen.snapshot, days(chosen.max_age))
-    await holder.refresh()
-    lists = Lists(resolver, chosen.providers, (), chosen.timeout)
-    service = Service(chosen, lists, holder, Authenticator(resolver, 3), Book(), lambda: datetime.now(UTC))
+    current = CurrentSnapshot(chosen.snapshot, days(chosen.max_age))
+    await current.refresh()
+    lists = Providers(resolver, chosen.providers, (), chosen.timeout)
+    service = Service(chosen, lists, current, Authenticator(resolver, 3), Book(), lambda: datetime.now(UTC))
     await Server(service.answer, chosen.listen).run()
 
 

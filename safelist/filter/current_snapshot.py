@@ -17,7 +17,7 @@ LOOK_EVERY = 2.0
 _log = logging.getLogger("safelist.filter")
 
 
-class Holder:
+class CurrentSnapshot:
     """Answers from the last good snapshot. Without one, or with one that is too old, nobody is safe."""
 
     def __init__(self, path: Path, max_age: timedelta) -> None:

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from safelist.filter.current_snapshot import Holder
+from safelist.filter.current_snapshot import CurrentSnapshot
 from safelist.filter.server import Server
 from safelist.filter.service import Service
 from safelist.filter.sockets import open_inet
@@ -29,13 +29,13 @@ _SECONDS = 5.0
 _MAX_REQUEST = 8 * 1024
 
 
-class _Counts(Collector):
+class _CounterCollector(Collector):
     """Reads the counters that the service and the server keep anyhow."""
 
-    def __init__(self, service: Service, server: Server, holder: Holder) -> None:
+    def __init__(self, service: Service, server: Server, current: CurrentSnapshot) -> None:
         self._service = service
         self._server = server
-        self._holder = holder
+        self._current = current
 
     def collect(self) -> Iterator[Metric]:
         """The verdicts, the connections, and how old the snapshot is."""
@@ -48,27 +48,27 @@ class _Counts(Collector):
             if isinstance(count, int):
                 events.add_metric([name], count)
         yield events
-        published = self._holder.published
+        published = self._current.published
         text = "When the snapshot in use was published last; 0: there is none."
         seconds = 0.0 if published is None else published.timestamp()
         yield GaugeMetricFamily("safelist_snapshot_published_timestamp_seconds", text, seconds)
 
 
-async def serve(address: str, service: Service, server: Server, holder: Holder) -> None:
+async def serve(address: str, service: Service, server: Server, current: CurrentSnapshot) -> None:
     """Serve them at ``HOST:PORT`` for ever. Raises ConfigError, PermissionDeniedError, UnavailableError."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Counts(service, server, holder))
-    conversations = _Conversations(registry)
+    registry.register(_CounterCollector(service, server, current))
+    endpoint = _HttpEndpoint(registry)
     async with contextlib.AsyncExitStack() as stack:
         for listening in await asyncio.to_thread(open_inet, address, address):  # a name is looked up in there
             stack.callback(listening.close)
             await stack.enter_async_context(
-                await asyncio.start_server(conversations.begin, sock=listening, limit=_MAX_REQUEST, backlog=_BACKLOG)
+                await asyncio.start_server(endpoint.begin, sock=listening, limit=_MAX_REQUEST, backlog=_BACKLOG)
             )
         await asyncio.get_running_loop().create_future()
 
 
-class _Conversations:
+class _HttpEndpoint:
     """One request and one answer each, few at a time."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

@@ -28,7 +28,7 @@ class RequestError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.before: list[Request] = []
+        self.before: list[PolicyRequest] = []
 
 
 class MalformedError(RequestError):
@@ -39,7 +39,7 @@ class TooLargeError(RequestError):
     """The request is longer than allowed, complete or not."""
 
 
-class Request:
+class PolicyRequest:
     """The attributes of one request, which are looked up when they are asked for: most never are."""
 
     __slots__ = ("_text",)
@@ -61,16 +61,16 @@ class Request:
         return {name: value for name, _, value in (line.partition("=") for line in reversed(lines))}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Request) and self._text == other._text
+        return isinstance(other, PolicyRequest) and self._text == other._text
 
     def __hash__(self) -> int:
         return hash(self._text)
 
     def __repr__(self) -> str:
-        return f"Request({self.attributes()!r})"
+        return f"PolicyRequest({self.attributes()!r})"
 
 
-class Requests:
+class RequestParser:
     """Finds the requests in the octets of one connection, however those are cut into pieces."""
 
     def __init__(self, max_request: int = MAX_REQUEST, max_attributes: int = MAX_ATTRIBUTES) -> None:
@@ -84,17 +84,17 @@ class Requests:
         """Whether a request has begun and is not complete."""
         return bool(self._held)
 
-    def feed(self, data: bytes) -> list[Request]:
+    def feed(self, data: bytes) -> list[PolicyRequest]:
         """The requests that ``data`` completes. Raises MalformedError or TooLargeError: the end of this connection."""
         # One whole request, as Postfix writes it, is what nearly every piece of data is.
         if not self._held and self._is_plain(data):
             return [_decoded(data)]
         return self._feed_pieces(data)
 
-    def _feed_pieces(self, data: bytes) -> list[Request]:
+    def _feed_pieces(self, data: bytes) -> list[PolicyRequest]:
         seen = max(0, len(self._held) - 1)
         self._held += data
-        found: list[Request] = []
+        found: list[PolicyRequest] = []
         try:
             while (end := self._held.find(b"\n\n", seen)) >= 0:
                 found.append(self._request(bytes(self._held[: end + 2])))
@@ -112,7 +112,7 @@ class Requests:
             len(data) <= self._max_request and self._plain(data) is not None and data.find(0) < 0 and data.find(13) < 0
         )
 
-    def _request(self, data: bytes) -> Request:
+    def _request(self, data: bytes) -> PolicyRequest:
         if not self._is_plain(data):
             self._check(data)
         return _decoded(data)
@@ -153,8 +153,8 @@ def _plain(max_attributes: int) -> Callable[[bytes], re.Match[bytes] | None]:
     return re.compile(rb"request=%b\n(?:\w++=.*+\n){0,%d}+\n" % (_KIND.encode(), more)).fullmatch
 
 
-def _decoded(data: bytes) -> Request:
-    return Request("\n" + data[:-1].decode("utf-8", "backslashreplace"))
+def _decoded(data: bytes) -> PolicyRequest:
+    return PolicyRequest("\n" + data[:-1].decode("utf-8", "backslashreplace"))
 
 
 def _fault(line: bytes) -> str:

@@ -52,7 +52,7 @@ class _Part(NamedTuple):
     family: int
 
 
-class Lists:
+class Providers:
     """The block lists and allow lists of the configuration, asked through one resolver within ``timeout`` seconds.
 
     A list that does not answer ten times running, nor about an address that no client has, is left alone until it

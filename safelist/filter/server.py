@@ -23,11 +23,11 @@ from typing import Any, cast
 
 from safelist.errors import ConfigError
 from safelist.filter import protocol
-from safelist.filter.protocol import Request, RequestError, Requests, TooLargeError
+from safelist.filter.protocol import PolicyRequest, RequestError, RequestParser, TooLargeError
 from safelist.filter.sockets import name, open_inet, open_unix
 from safelist.filter.systemd import notify, passed, watchdog_interval
 
-Answer = Callable[[Request], str | Awaitable[str]]
+RequestHandler = Callable[[PolicyRequest], str | Awaitable[str]]
 """The action for a request, now or later."""
 
 logger = logging.getLogger("safelist.filter")
@@ -57,7 +57,7 @@ class Limits:
 
 
 @dataclass
-class Counters:
+class ServerCounters:
     """Since the start, except ``open``: connections right now."""
 
     connections: int = 0
@@ -93,20 +93,20 @@ class Server:
 
     def __init__(
         self,
-        answer: Answer,
+        answer: RequestHandler,
         addresses: Sequence[str] = (),
         *,
         limits: Limits | None = None,
         socket_mode: int = 0o660,
         on_reload: Callable[[], object] | None = None,
     ) -> None:
-        self.counters = Counters()
+        self.counters = ServerCounters()
         self.addresses: Sequence[str] = ()
         """Where it listens, as bound; empty before ``listen``."""
         self._wanted = addresses
         self._mode = socket_mode
         self._on_reload = on_reload
-        self._shared = _Shared(answer, limits or Limits(), self.counters)
+        self._connections = _Connections(answer, limits or Limits(), self.counters)
         self._sockets: list[socket.socket] = []
         self._files: dict[Path, os.stat_result] = {}
         self._stopping = asyncio.Event()
@@ -143,9 +143,9 @@ class Server:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(self._shared.trouble)
+        loop.set_exception_handler(self._connections.trouble)
         servers = [
-            await loop.create_server(lambda: _Connection(self._shared), sock=listening, backlog=_BACKLOG)
+            await loop.create_server(lambda: _Connection(self._connections), sock=listening, backlog=_BACKLOG)
             for listening in self._sockets
         ]
         logger.info("listening on %s", ", ".join(self.addresses))
@@ -165,24 +165,24 @@ class Server:
 
     async def _drain(self) -> None:
         """Close every connection when its answers are sent, or when it takes too long."""
-        shared = self._shared
-        shared.is_stopping = True
-        for connection in tuple(shared.open):
+        connections = self._connections
+        connections.is_stopping = True
+        for connection in tuple(connections.open):
             connection.finish()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(shared.limits.stop_timeout):
-                await shared.until_all_are_gone()
-        for connection in tuple(shared.open):
+            async with asyncio.timeout(connections.limits.stop_timeout):
+                await connections.until_all_are_gone()
+        for connection in tuple(connections.open):
             self.counters.unfinished += 1
             connection.cut()
-        await shared.until_all_are_gone()
+        await connections.until_all_are_gone()
 
     async def _sweep(self) -> None:
-        limits, clock = self._shared.limits, asyncio.get_running_loop().time
+        limits, clock = self._connections.limits, asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(min(1.0, limits.request_timeout / 4, limits.idle_timeout / 4))
             now = clock()
-            for connection in tuple(self._shared.open):
+            for connection in tuple(self._connections.open):
                 connection.check(now)
 
     async def _beat(self) -> None:
@@ -218,7 +218,7 @@ class Server:
                 self._on_reload()
         except Exception as error:
             self.counters.errors += 1
-            self._shared.warn("reload", f"reload failed: {_shown(error)}")
+            self._connections.warn("reload", f"reload failed: {_shown(error)}")
             logger.debug("reload failed", exc_info=True)
         notify("READY=1", self._status())
 
@@ -246,10 +246,10 @@ class Server:
         self._files.clear()
 
 
-class _Shared:
+class _Connections:
     """What the connections of one server have in common."""
 
-    def __init__(self, answer: Answer, limits: Limits, counters: Counters) -> None:
+    def __init__(self, answer: RequestHandler, limits: Limits, counters: ServerCounters) -> None:
         self.answer = answer
         self.limits = limits
         self.counters = counters
@@ -329,11 +329,11 @@ class _Connection(asyncio.BufferedProtocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, shared: _Shared) -> None:
-        self._shared = shared
-        self._limits = shared.limits
-        self._requests = Requests(shared.limits.max_request, shared.limits.max_attributes)
-        self._todo: deque[Request | None] = deque()
+    def __init__(self, connections: _Connections) -> None:
+        self._connections = connections
+        self._limits = connections.limits
+        self._requests = RequestParser(connections.limits.max_request, connections.limits.max_attributes)
+        self._todo: deque[PolicyRequest | None] = deque()
         self._answers: deque[bytes | asyncio.Task[bytes]] = deque()
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
@@ -348,20 +348,20 @@ class _Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=self._limits.write_buffer)
-        if not self._shared.admits(self):
+        if not self._connections.admits(self):
             self.cut()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._drop()
-        self._shared.forget(self)
+        self._connections.forget(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._shared.buffer
+        return self._connections.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         self._heard = self._clock()
         try:
-            found = self._requests.feed(self._shared.buffer[:nbytes].tobytes())
+            found = self._requests.feed(self._connections.buffer[:nbytes].tobytes())
         except RequestError as error:
             self._refuse(error)
             return
@@ -412,7 +412,7 @@ class _Connection(asyncio.BufferedProtocol):
 
     def check(self, now: float) -> None:
         """Cut the connection off if it is time."""
-        counters, limits = self._shared.counters, self._limits
+        counters, limits = self._connections.counters, self._limits
         if self._blocked is not None:
             if now - self._blocked > limits.request_timeout:
                 counters.slow_readers += 1
@@ -431,7 +431,7 @@ class _Connection(asyncio.BufferedProtocol):
             counters.idle += 1
             self.cut()
 
-    def _reply(self, request: Request) -> None:
+    def _reply(self, request: PolicyRequest) -> None:
         """What _work does, where one request has come and no other waits: nearly always, so it takes the short way."""
         answer = self._ask(request)
         if answer and isinstance(answer, bytes):
@@ -462,10 +462,10 @@ class _Connection(asyncio.BufferedProtocol):
             request = self._todo.popleft()
             self._answers.append(_END if request is None else self._ask(request))
 
-    def _ask(self, request: Request) -> bytes | asyncio.Task[bytes]:
-        self._shared.counters.requests += 1
+    def _ask(self, request: PolicyRequest) -> bytes | asyncio.Task[bytes]:
+        self._connections.counters.requests += 1
         try:
-            action = self._shared.answer(request)
+            action = self._connections.answer(request)
             if isinstance(action, str):
                 return protocol.answer(action)
             task = self._loop.create_task(self._later(action))
@@ -523,22 +523,22 @@ class _Connection(asyncio.BufferedProtocol):
         self._todo.clear()
 
     def _failed(self, error: BaseException) -> bytes:
-        self._shared.counters.errors += 1
-        self._shared.warn("error", f"{self._peer()}: no answer, disconnected: {_shown(error)}")
+        self._connections.counters.errors += 1
+        self._connections.warn("error", f"{self._peer()}: no answer, disconnected: {_shown(error)}")
         logger.debug("no answer", exc_info=error)
         return _END
 
     def _refuse(self, error: RequestError) -> None:
         if isinstance(error, TooLargeError):
-            self._shared.counters.oversized += 1
+            self._connections.counters.oversized += 1
         else:
-            self._shared.counters.malformed += 1
-        self._shared.warn("malformed", f"{self._peer()}: disconnected: {error}")
+            self._connections.counters.malformed += 1
+        self._connections.warn("malformed", f"{self._peer()}: disconnected: {error}")
         self._todo.extend(error.before)
         self.finish()
 
     def _cut_off(self, kind: str, what: str) -> None:
-        self._shared.warn(kind, f"{self._peer()}: disconnected: {what}")
+        self._connections.warn(kind, f"{self._peer()}: disconnected: {what}")
         self.cut()
 
     def _peer(self) -> str:

@@ -15,7 +15,7 @@ from safelist import policy, sender
 from safelist.entry import Holding
 from safelist.filter.authentication import Authenticator
 from safelist.filter.decision import Action, Choices, Facts, Need, Verdict, judge
-from safelist.filter.providers import Lists
+from safelist.filter.providers import Providers
 from safelist.filter.settings import Filter
 from safelist.override import Override
 from safelist.policy import Decision, Tally
@@ -67,7 +67,7 @@ class Service:
     def __init__(
         self,
         chosen: Filter,
-        lists: Lists,
+        lists: Providers,
         safety: Safety,
         authenticator: Authenticator,
         book: Book,

@@ -11,9 +11,9 @@ from safelist.filter.protocol import (
     MAX_ACTION,
     MAX_REQUEST,
     MalformedError,
-    Request,
+    PolicyRequest,
     RequestError,
-    Requests,
+    RequestParser,
     TooLargeError,
     answer,
 )
@@ -57,8 +57,8 @@ mail_version=3.8.0
 KIND = b"request=smtpd_access_policy\n"
 
 
-def only(data: bytes) -> Request:
-    (found,) = Requests().feed(data)
+def only(data: bytes) -> PolicyRequest:
+    (found,) = RequestParser().feed(data)
     return found
 
 
@@ -134,12 +134,12 @@ def test_line_separators_of_other_alphabets_separate_nothing() -> None:
 )
 def test_what_is_malformed_is_named(data: bytes, says: str) -> None:
     with pytest.raises(MalformedError, match=says):
-        Requests().feed(data)
+        RequestParser().feed(data)
 
 
 def test_an_error_is_printable_and_bounded() -> None:
     with pytest.raises(MalformedError) as caught:
-        Requests().feed(KIND + bytes(range(128, 256)) * 60 + b"\0\x1b[2J\n\n")
+        RequestParser().feed(KIND + bytes(range(128, 256)) * 60 + b"\0\x1b[2J\n\n")
     assert str(caught.value).isprintable()
     assert str(caught.value).isascii()
     assert len(str(caught.value)) < 400
@@ -150,10 +150,10 @@ def test_a_request_has_a_greatest_size() -> None:
         return KIND + b"helo_name=" + b"x" * (size - len(KIND) - 12) + b"\n\n"
 
     assert only(of(MAX_REQUEST))
-    assert Requests().feed(of(MAX_REQUEST)[:-1]) == []
+    assert RequestParser().feed(of(MAX_REQUEST)[:-1]) == []
     for data in (of(MAX_REQUEST + 1), of(MAX_REQUEST + 1)[:-1], b"x" * MAX_REQUEST):
         with pytest.raises(TooLargeError, match=r"16384 octets"):
-            Requests().feed(data)
+            RequestParser().feed(data)
 
 
 def test_a_request_has_a_greatest_number_of_attributes() -> None:
@@ -161,24 +161,24 @@ def test_a_request_has_a_greatest_number_of_attributes() -> None:
     assert only(b"a=\n" * 99 + KIND + b"\n")
     for data in (KIND + b"a=\n" * 100 + b"\n", b"a=\n" * 100 + KIND + b"\n"):
         with pytest.raises(TooLargeError, match=r"100 attributes"):
-            Requests().feed(data)
+            RequestParser().feed(data)
 
 
 def test_the_requests_ahead_of_an_error_are_not_lost() -> None:
     with pytest.raises(MalformedError) as caught:
-        Requests().feed(POSTFIX + KIND + b"\nsender\n\n")
+        RequestParser().feed(POSTFIX + KIND + b"\nsender\n\n")
     assert caught.value.before == [only(POSTFIX), only(KIND + b"\n")]
 
 
 def test_one_octet_at_a_time() -> None:
-    requests = Requests()
+    requests = RequestParser()
     found = [requests.feed(POSTFIX[place : place + 1]) for place in range(len(POSTFIX))]
     assert found == [[]] * (len(POSTFIX) - 1) + [[only(POSTFIX)]]
     assert not requests.pending
 
 
 def test_pending_says_whether_a_request_has_begun() -> None:
-    requests = Requests()
+    requests = RequestParser()
     seen = [bool(requests.feed(piece)) or requests.pending for piece in (b"", POSTFIX, POSTFIX + b"r", POSTFIX[1:])]
     assert seen == [False, True, True, True]
     assert not requests.pending
@@ -188,7 +188,7 @@ def test_requests_compare_and_show_their_attributes() -> None:
     one, same, other = only(KIND + b"\n"), only(KIND + b"\n"), only(KIND + b"a=b\n\n")
     assert one == same != other
     assert len({one, same, other}) == 2
-    assert repr(other) == "Request({'a': 'b', 'request': 'smtpd_access_policy'})"
+    assert repr(other) == "PolicyRequest({'a': 'b', 'request': 'smtpd_access_policy'})"
 
 
 # -- any request, in any pieces
@@ -226,7 +226,7 @@ def expected(data: bytes) -> Mapping[str, str]:
 def test_any_pieces_give_the_same_requests(stream: list[bytes], data: st.DataObject) -> None:
     whole = b"".join(stream)
     places = data.draw(st.lists(st.integers(0, len(whole)), max_size=20))
-    requests = Requests()
+    requests = RequestParser()
     found = [request for piece in cut(whole, places) for request in requests.feed(piece)]
     assert [dict(request.attributes()) for request in found] == [expected(one) for one in stream]
     assert not requests.pending
@@ -244,9 +244,9 @@ hostile = st.lists(
 )
 
 
-def outcome(pieces: Iterable[bytes]) -> tuple[list[Request], bool | None]:
+def outcome(pieces: Iterable[bytes]) -> tuple[list[PolicyRequest], bool | None]:
     """The requests and, where they end in an error, whether that can be logged as it is."""
-    requests, found = Requests(max_request=1000, max_attributes=40), []
+    requests, found = RequestParser(max_request=1000, max_attributes=40), []
     for piece in pieces:
         try:
             found += requests.feed(piece)

@@ -9,7 +9,7 @@ import pytest
 
 from safelist.filter import dnsbl
 from safelist.filter.dnsbl import AllowProvider, Provider, query_name
-from safelist.filter.providers import Lists
+from safelist.filter.providers import Providers
 from safelist.filter.resolver import Resolver
 from tests.filter.dns_server import Fault, Nameserver, Zone, drop, nameserver, refused, servfail
 
@@ -33,7 +33,7 @@ class Below(dict[str, Fault]):
 
 
 def asking(
-    use: Callable[[Lists, Nameserver], Awaitable[Any]],
+    use: Callable[[Providers, Nameserver], Awaitable[Any]],
     zone: Zone,
     faults: Mapping[str, Fault] | None = None,
     *providers: Provider | AllowProvider,
@@ -47,7 +47,7 @@ def asking(
         block = [each for each in chosen if isinstance(each, Provider)]
         allow = [each for each in chosen if isinstance(each, AllowProvider)]
         try:
-            return await use(Lists(resolver, block, allow, timeout, rest=0.05), server)
+            return await use(Providers(resolver, block, allow, timeout, rest=0.05), server)
         finally:
             resolver.close()
 
@@ -81,7 +81,7 @@ def test_clients_whose_names_fail_switch_no_list_off(family: int) -> None:
     bad = [client(number, family) for number in range(30)]
     listed = client(99, family)
 
-    async def use(lists: Lists, server: Nameserver) -> list[int]:
+    async def use(lists: Providers, server: Nameserver) -> list[int]:
         for each in bad:
             assert (await lists.ask(each)).failed == ("Block",)
         await asyncio.gather(*lists._under_way.values())
@@ -94,7 +94,7 @@ def test_clients_whose_names_fail_switch_no_list_off(family: int) -> None:
 def test_a_list_that_fails_for_one_family_goes_on_for_the_other() -> None:
     listed = client(99, 4)
 
-    async def use(lists: Lists, server: Nameserver) -> tuple[Sequence[str], int]:
+    async def use(lists: Providers, server: Nameserver) -> tuple[Sequence[str], int]:
         for number in range(10):
             await lists.ask(client(number, 6))
         assert await holds(lambda: lists.peek(client(20, 6)) is not None)
@@ -110,7 +110,7 @@ def test_a_list_that_fails_for_one_family_goes_on_for_the_other() -> None:
 def test_no_mail_waits_for_a_dead_list_and_it_counts_again_when_it_lives(fault: Fault) -> None:
     faults, listed = Below({".block.example": fault}), client(99)
 
-    async def use(lists: Lists, server: Nameserver) -> tuple[Sequence[str], int]:
+    async def use(lists: Providers, server: Nameserver) -> tuple[Sequence[str], int]:
         asked = await asyncio.gather(*(lists.ask(client(number)) for number in range(10)))
         assert [found.failed for found in asked] == [("Block",)] * 10
         assert await holds(lambda: lists.peek(client(50)) is not None)
@@ -125,7 +125,7 @@ def test_no_mail_waits_for_a_dead_list_and_it_counts_again_when_it_lives(fault: 
 
 
 def test_one_client_that_asks_again_is_one_failure() -> None:
-    async def use(lists: Lists, server: Nameserver) -> int:
+    async def use(lists: Providers, server: Nameserver) -> int:
         for _ in range(30):
             await lists.ask(client(1))
         return sum(name.endswith(".127.block.example") for name, _ in server.queries)
@@ -149,7 +149,7 @@ def test_one_client_that_asks_again_is_one_failure() -> None:
 def test_a_list_that_holds_every_address_of_a_family(zone: Zone, troubles: list[str], found: tuple[Any, ...]) -> None:
     listed4, listed6 = client(98), client(99, 6)
 
-    async def use(lists: Lists, server: Nameserver) -> tuple[list[str], list[Any]]:
+    async def use(lists: Providers, server: Nameserver) -> tuple[list[str], list[Any]]:
         told = await lists.check_test_points()
         return told, [await lists.ask(listed4), await lists.ask(listed6)]
 
@@ -161,7 +161,7 @@ def test_a_list_that_holds_every_address_of_a_family(zone: Zone, troubles: list[
 
 
 def test_a_list_that_fails_about_ipv6_is_said_not_to_answer_there() -> None:
-    async def use(lists: Lists, server: Nameserver) -> list[str]:
+    async def use(lists: Providers, server: Nameserver) -> list[str]:
         return await lists.check_test_points()
 
     (told,) = asking(use, GOOD, {POINTS.ipv6_listed: servfail, POINTS.ipv6_not_listed: servfail})
@@ -174,7 +174,7 @@ def test_a_list_that_fails_about_ipv6_is_said_not_to_answer_there() -> None:
 # -- lists that begin to hold everybody
 
 
-async def rejected(lists: Lists, numbers: range, family: int = 4) -> list[int]:
+async def rejected(lists: Providers, numbers: range, family: int = 4) -> list[int]:
     """Which of these clients a list holds, asked one after the other."""
     return [number for number in numbers if (await lists.ask(client(number, family))).block]
 
@@ -186,7 +186,7 @@ def test_a_list_that_begins_to_hold_everybody_is_noticed_at_once(
 ) -> None:
     zone = dict(GOOD)
 
-    async def use(lists: Lists, server: Nameserver) -> list[int]:
+    async def use(lists: Providers, server: Nameserver) -> list[int]:
         assert await lists.check_test_points() == []
         zone["*.block.example"] = {"A": [answer]}
         return await rejected(lists, range(100), family)
@@ -200,7 +200,7 @@ def test_a_list_that_begins_to_hold_everybody_is_noticed_at_once(
 def test_that_the_test_points_lie_in_a_cache_hides_nothing() -> None:
     zone: dict[str, Any] = {**GOOD, POINTS.not_listed: {}}  # as a resolver remembers it
 
-    async def use(lists: Lists, server: Nameserver) -> list[int]:
+    async def use(lists: Providers, server: Nameserver) -> list[int]:
         assert await lists.check_test_points() == []
         zone["*.block.example"] = {"A": ["127.0.0.2"]}
         found = await rejected(lists, range(30))
@@ -211,7 +211,7 @@ def test_that_the_test_points_lie_in_a_cache_hides_nothing() -> None:
 
 
 def test_an_allow_list_that_begins_to_hold_everybody_admits_nobody() -> None:
-    async def use(lists: Lists, server: Nameserver) -> list[int]:
+    async def use(lists: Providers, server: Nameserver) -> list[int]:
         found = [len((await lists.ask(client(number))).allow) for number in range(20)]
         return [*found, (await lists.ask(client(21))).failed.count("Allow")]
 
@@ -221,7 +221,7 @@ def test_an_allow_list_that_begins_to_hold_everybody_admits_nobody() -> None:
 def test_many_listed_clients_in_a_row_are_rejected_all_the_same() -> None:
     zone = {**GOOD, **{query_name(client(number), "block.example"): {"A": ["127.0.0.2"]} for number in range(60)}}
 
-    async def use(lists: Lists, server: Nameserver) -> list[int]:
+    async def use(lists: Providers, server: Nameserver) -> list[int]:
         return await rejected(lists, range(60))
 
     assert asking(use, zone) == list(range(60))
@@ -231,7 +231,7 @@ def test_clients_of_one_network_are_no_reason_to_doubt() -> None:
     clients = [ip_address(f"198.18.0.{number}") for number in range(60)]
     zone = {**GOOD, **{query_name(each, "block.example"): {"A": ["127.0.0.2"]} for each in clients}}
 
-    async def use(lists: Lists, server: Nameserver) -> int:
+    async def use(lists: Providers, server: Nameserver) -> int:
         for each in clients:
             assert (await lists.ask(each)).block
         return sum(count for (name, _), count in server.queries.items() if name == POINTS.not_listed)
@@ -242,14 +242,14 @@ def test_clients_of_one_network_are_no_reason_to_doubt() -> None:
 def test_nobody_is_rejected_while_the_test_points_do_not_answer() -> None:
     faults = {POINTS.not_listed: drop}
 
-    async def use(lists: Lists, server: Nameserver) -> list[int]:
+    async def use(lists: Providers, server: Nameserver) -> list[int]:
         return await rejected(lists, range(12))
 
     assert asking(use, {"*.block.example": {"A": ["127.0.0.2"]}}, faults, timeout=3) == list(range(9))
 
 
 def test_a_list_that_has_expired_and_answers_with_a_web_server_holds_nobody() -> None:
-    async def use(lists: Lists, server: Nameserver) -> list[Any]:
+    async def use(lists: Providers, server: Nameserver) -> list[Any]:
         return [await rejected(lists, range(20)), (await lists.check_test_points())[0]]
 
     nobody, told = asking(use, {"*.block.example": {"A": ["203.0.113.80"]}})
@@ -260,7 +260,7 @@ def test_a_list_that_has_expired_and_answers_with_a_web_server_holds_nobody() ->
 def test_a_list_that_holds_everybody_no_more_counts_again() -> None:
     zone: dict[str, Any] = {"*.block.example": {"A": ["127.0.0.2"]}}
 
-    async def use(lists: Lists, server: Nameserver) -> int:
+    async def use(lists: Providers, server: Nameserver) -> int:
         await lists.check_test_points()
         assert await rejected(lists, range(5)) == []
         zone.clear()

@@ -23,8 +23,8 @@ from typing import Any
 import pytest
 
 from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, UnavailableError
-from safelist.filter.protocol import Request
-from safelist.filter.server import Answer, Limits, Server
+from safelist.filter.protocol import PolicyRequest
+from safelist.filter.server import Limits, RequestHandler, Server
 from safelist.filter.systemd import notify, watchdog_interval
 from tests.postfix.servers import until
 
@@ -36,7 +36,7 @@ def ask(number: int = 0, **attributes: str) -> bytes:
     return "".join(f"{name}={value}\n" for name, value in lines.items()).encode() + b"\n"
 
 
-def echo(request: Request) -> str:
+def echo(request: PolicyRequest) -> str:
     return f"PREPEND X-Number: {request.get('size')}"
 
 
@@ -44,12 +44,12 @@ def echoed(numbers: range) -> list[str]:
     return [f"PREPEND X-Number: {number}" for number in numbers]
 
 
-def dunno(_: Request) -> str:
+def dunno(_: PolicyRequest) -> str:
     return "DUNNO"
 
 
 @contextmanager
-def serving(answer: Answer, *addresses: str, **options: Any) -> Iterator[Server]:
+def serving(answer: RequestHandler, *addresses: str, **options: Any) -> Iterator[Server]:
     """A server in a thread of its own, on any port of the loopback address if nothing else is said."""
     server = Server(answer, addresses or [LOOPBACK], **options)
     server.listen()
@@ -188,14 +188,14 @@ def test_answers_now_and_later_keep_the_order_of_their_requests() -> None:
     delays = [chance.choice([None, 0, 0.001, 0.01]) for _ in range(500)]
     at_work = [0, 0]
 
-    async def later(request: Request, delay: float) -> str:
+    async def later(request: PolicyRequest, delay: float) -> str:
         at_work[0] += 1
         at_work[1] = max(at_work)
         await asyncio.sleep(delay)
         at_work[0] -= 1
         return echo(request)
 
-    def answer(request: Request) -> str | Awaitable[str]:
+    def answer(request: PolicyRequest) -> str | Awaitable[str]:
         delay = delays[int(request.get("size"))]
         return echo(request) if delay is None else later(request, delay)
 
@@ -210,7 +210,7 @@ def test_one_connection_does_not_wait_for_another() -> None:
         await asyncio.sleep(3600)
         return "DUNNO"
 
-    def answer(request: Request) -> str | Awaitable[str]:
+    def answer(request: PolicyRequest) -> str | Awaitable[str]:
         return never() if request.get("size") == "1" else "DUNNO"
 
     with serving(answer, limits=Limits(stop_timeout=0.2)) as server, dial(server.addresses[0]) as waiting:
@@ -220,7 +220,7 @@ def test_one_connection_does_not_wait_for_another() -> None:
 
 
 def test_a_client_that_has_said_everything_still_gets_its_answers() -> None:
-    async def later(request: Request) -> str:
+    async def later(request: PolicyRequest) -> str:
         await asyncio.sleep(0.1)
         return echo(request)
 
@@ -280,20 +280,20 @@ def test_disconnects_without_an_answer(data: bytes, address: str, caplog: pytest
     assert len(logged) < 600
 
 
-def raising(_: Request) -> str:
+def raising(_: PolicyRequest) -> str:
     raise KeyError("ouch \x1b[2J \n" + "ä" * 5000)
 
 
-async def raising_later(request: Request) -> str:
+async def raising_later(request: PolicyRequest) -> str:
     await asyncio.sleep(0.01)
     return raising(request)
 
 
-async def cancelling(_: Request) -> str:
+async def cancelling(_: PolicyRequest) -> str:
     raise asyncio.CancelledError
 
 
-FAILING: dict[str, Callable[[Request], Any]] = {
+FAILING: dict[str, Callable[[PolicyRequest], Any]] = {
     "raises": raising,
     "raises later": raising_later,
     "is cancelled": cancelling,
@@ -304,10 +304,10 @@ FAILING: dict[str, Callable[[Request], Any]] = {
 
 
 @pytest.mark.parametrize("fails", FAILING.values(), ids=FAILING)
-def test_a_failing_answer_disconnects(fails: Callable[[Request], Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_answer_disconnects(fails: Callable[[PolicyRequest], Any], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
 
-    def answer(request: Request) -> Any:
+    def answer(request: PolicyRequest) -> Any:
         return echo(request) if request.get("size") != "1" else fails(request)
 
     with serving(answer) as server:
@@ -323,7 +323,7 @@ def test_a_failing_answer_disconnects(fails: Callable[[Request], Any], caplog: p
 
 
 def test_an_answer_that_does_not_come_ends_the_connection() -> None:
-    def answer(_: Request) -> Awaitable[str]:
+    def answer(_: PolicyRequest) -> Awaitable[str]:
         return asyncio.get_running_loop().create_future()
 
     with serving(answer, limits=Limits(answer_timeout=0.3, request_timeout=0.2)) as server:
@@ -400,14 +400,14 @@ def test_who_does_not_take_the_last_answers_does_not_stay_for_ever() -> None:
         assert until(lambda: server.counters.open == 0)
 
 
-def unanswered(_: Request) -> Awaitable[str]:
+def unanswered(_: PolicyRequest) -> Awaitable[str]:
     return asyncio.get_running_loop().create_future()
 
 
 def test_ten_times_the_connections_while_each_is_owed_an_answer(address: str, caplog: pytest.LogCaptureFixture) -> None:
     answers = asyncio.Event()
 
-    async def later(_: Request) -> str:
+    async def later(_: PolicyRequest) -> str:
         await answers.wait()
         return "DUNNO"
 
@@ -452,7 +452,7 @@ def test_who_only_sits_there_keeps_nobody_out(says: bytes, address: str, caplog:
 
 
 def test_the_silent_make_room_and_never_who_waits_for_an_answer(address: str) -> None:
-    def slow_or_at_once(request: Request) -> str | Awaitable[str]:
+    def slow_or_at_once(request: PolicyRequest) -> str | Awaitable[str]:
         return unanswered(request) if request.get("size") == "1" else echo(request)
 
     with serving(slow_or_at_once, address, limits=Limits(max_connections=3)) as server, contextlib.ExitStack() as stack:
@@ -638,11 +638,11 @@ def test_the_socket_of_a_successor_stays(tmp_path: Path) -> None:
 
 
 def test_a_stop_answers_what_is_under_way() -> None:
-    async def later(request: Request) -> str:
+    async def later(request: PolicyRequest) -> str:
         await asyncio.sleep(0.5)
         return echo(request)
 
-    def answer(request: Request) -> str | Awaitable[str]:
+    def answer(request: PolicyRequest) -> str | Awaitable[str]:
         return echo(request) if request.get("size") == "0" else later(request)
 
     with contextlib.ExitStack() as stack:
@@ -660,7 +660,7 @@ def test_a_stop_answers_what_is_under_way() -> None:
 
 
 def test_a_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
-    def answer(_: Request) -> Awaitable[str]:
+    def answer(_: PolicyRequest) -> Awaitable[str]:
         return asyncio.get_running_loop().create_future()
 
     with contextlib.ExitStack() as stack:

@@ -22,10 +22,10 @@ from safelist import policy, sender, snapshot
 from safelist.entry import Holding, UserList
 from safelist.filter import protocol
 from safelist.filter.authentication import Authenticator
-from safelist.filter.current_snapshot import Holder
+from safelist.filter.current_snapshot import CurrentSnapshot
 from safelist.filter.dnsbl import query_name
-from safelist.filter.protocol import Requests
-from safelist.filter.providers import Lists
+from safelist.filter.protocol import RequestParser
+from safelist.filter.providers import Providers
 from safelist.filter.resolver import Resolver
 from safelist.filter.service import Service
 from safelist.filter.settings import Filter
@@ -135,21 +135,21 @@ async def _serve(
 ) -> None:
     lists = {"providers": (BLOCK, SECOND), "allow_providers": (ALLOW,)}
     chosen = Filter.model_validate({"snapshot": path, "trusted_networks": ()} | lists | keys)
-    resolver, holder, book = Resolver([dns.address], timeout=5), Holder(path, days(chosen.max_age)), Book()
+    resolver, current, book = Resolver([dns.address], timeout=5), CurrentSnapshot(path, days(chosen.max_age)), Book()
     try:
-        await holder.refresh()
-        asked = Lists(resolver, chosen.providers, chosen.allow_providers, 5)
-        service = Service(chosen, asked, holder, Authenticator(resolver, 5), book, lambda: NOW)
+        await current.refresh()
+        asked = Providers(resolver, chosen.providers, chosen.allow_providers, 5)
+        service = Service(chosen, asked, current, Authenticator(resolver, 5), book, lambda: NOW)
         served.counts = service.counts
         for request in requests:
-            (read,) = Requests().feed(wire(request))
+            (read,) = RequestParser().feed(wire(request))
             answer = service.answer(read)
             served.at_once.append(isinstance(answer, str))
             served.actions.append(answer if isinstance(answer, str) else await answer)
             assert protocol.answer(served.actions[-1])
         served.used = [Key(*row[:3]) for row in book.take()]  # type: ignore[arg-type]
     finally:
-        holder.close()
+        current.close()
         resolver.close()
 
 
@@ -338,15 +338,15 @@ def test_without_a_snapshot_nobody_is_safe(dns: Nameserver, tmp_path: Path) -> N
 
 
 def looked(caplog: pytest.LogCaptureFixture, path: Path, *between: Callable[[], object]) -> list[str]:
-    """What a holder complains of that looks at ``path``, and again after each of these."""
+    """What is complained of by a look at ``path``, and again after each of these."""
 
     async def look() -> None:
-        holder = Holder(path, timedelta(days=7))
-        await holder.refresh()
+        current = CurrentSnapshot(path, timedelta(days=7))
+        await current.refresh()
         for change in between:
             change()
-            await holder.refresh()
-        holder.close()
+            await current.refresh()
+        current.close()
 
     asyncio.run(look())
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -373,14 +373,14 @@ def test_a_refused_snapshot_that_was_mended_is_taken(path: Path, tmp_path: Path)
     here, whole = tmp_path / "snapshot", path.read_bytes()
 
     async def safe() -> list[bool]:
-        holder, found = Holder(here, timedelta(days=7)), []
+        current, found = CurrentSnapshot(here, timedelta(days=7)), []
         for data in (whole[:-1] + bytes([whole[-1] ^ 1]), whole):
             here.write_bytes(data)
             os.utime(here, (NOW.timestamp(), NOW.timestamp()))  # as a tool that keeps times does
             for again in (False, True):
-                await holder.refresh(again=again)
-                found.append(holder.decide(sender.parse(BOB), DESK, NOW).safe)
-        holder.close()
+                await current.refresh(again=again)
+                found.append(current.decide(sender.parse(BOB), DESK, NOW).safe)
+        current.close()
         return found
 
     assert asyncio.run(safe()) == [False, False, False, True]
@@ -393,14 +393,14 @@ def test_a_snapshot_that_was_rewritten_where_it_is_counts(path: Path, tmp_path: 
     assert size == min(path.stat().st_size, empty.stat().st_size), "the same inode and size tell nothing"
 
     async def safe() -> list[bool]:
-        holder, found = Holder(here, timedelta(days=7)), []
+        current, found = CurrentSnapshot(here, timedelta(days=7)), []
         for seconds, file in enumerate((path, empty)):
             with here.open("r+b" if here.exists() else "wb") as target:
                 target.write(file.read_bytes())
             os.utime(here, (NOW.timestamp() + seconds, NOW.timestamp() + seconds))
-            await holder.refresh()
-            found.append(holder.decide(sender.parse(BOB), DESK, NOW).safe)
-        holder.close()
+            await current.refresh()
+            found.append(current.decide(sender.parse(BOB), DESK, NOW).safe)
+        current.close()
         return found
 
     assert asyncio.run(safe()) == [True, False]
@@ -426,10 +426,10 @@ def test_a_block_counts_at_once_where_the_publishers_clock_goes_before_the_filte
     os.utime(here, (made.timestamp(), made.timestamp()))
 
     async def decided() -> policy.Decision:
-        holder = Holder(here, timedelta(days=7))
-        await holder.refresh()
-        found = holder.decide(sender.parse(BOB), DESK, NOW)
-        holder.close()
+        current = CurrentSnapshot(here, timedelta(days=7))
+        await current.refresh()
+        found = current.decide(sender.parse(BOB), DESK, NOW)
+        current.close()
         return found
 
     found = asyncio.run(decided())
@@ -448,7 +448,7 @@ def test_a_list_that_lists_everybody_counts_as_unreachable_until_it_does_no_more
 
     async def look(server: Nameserver) -> list[tuple[int, tuple[str, ...], list[str]]]:
         resolver, seen = Resolver([server.address], timeout=5), []
-        lists = Lists(resolver, providers, (), 5)
+        lists = Providers(resolver, providers, (), 5)
         for points in (["127.0.0.2"], ["127.0.0.1", "127.0.0.2"], ["127.0.0.2"], []):
             zone.clear()
             zone.update(points_at("block.example", dict.fromkeys((LISTED, *points), "127.0.0.2")))

@@ -11,9 +11,9 @@ from safelist.cli.table import print_table
 from safelist.cli.terminal import JsonOption, now, print_json, shown
 from safelist.errors import UsageError
 from safelist.filter.authentication import Authenticator
-from safelist.filter.current_snapshot import Holder
+from safelist.filter.current_snapshot import CurrentSnapshot
 from safelist.filter.decision import Facts, Listings, Verdict
-from safelist.filter.providers import Lists
+from safelist.filter.providers import Providers
 from safelist.filter.service import Service, mail_of
 from safelist.filter.settings import Filter
 from safelist.override import days
@@ -65,22 +65,22 @@ def _told(listings: Listings) -> str:
 
 async def _examine(chosen: Filter, request: dict[str, str]) -> tuple[Service, Facts, Verdict]:
     resolver = resolver_of(chosen)
-    holder = Holder(chosen.snapshot, days(chosen.max_age))
-    await holder.refresh()
+    current = CurrentSnapshot(chosen.snapshot, days(chosen.max_age))
+    await current.refresh()
     try:
-        lists = Lists(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
+        lists = Providers(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
         await lists.check_test_points()  # as the service does: it believes no list that lists everybody
         authenticator = Authenticator(resolver, chosen.timeout)
-        service = Service(chosen, lists, holder, authenticator, Book(), now)
-        mail = mail_of(_Asked(request))
+        service = Service(chosen, lists, current, authenticator, Book(), now)
+        mail = mail_of(_TypedRequest(request))
         facts, verdict = await service.examine(service.begin(mail), mail)
         return service, facts, verdict
     finally:
-        holder.close()
+        current.close()
         resolver.close()
 
 
-class _Asked:
+class _TypedRequest:
     """A request that nobody sent."""
 
     def __init__(self, attributes: dict[str, str]) -> None:

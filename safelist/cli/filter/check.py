@@ -16,7 +16,7 @@ from safelist.filter.current_snapshot import CLOCKS_DIFFER
 from safelist.filter.dnsbl import Lookup
 from safelist.filter.postfix_check import PolicyAnswer, Remark
 from safelist.filter.postfix_restrictions import MasterEntry
-from safelist.filter.providers import Lists
+from safelist.filter.providers import Providers
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.publisher import program
@@ -55,7 +55,7 @@ def _about_the_snapshot(chosen: Filter) -> Iterator[Remark]:
 async def _about_the_lists(chosen: Filter) -> list[Remark]:
     resolver = resolver_of(chosen)
     try:
-        lists = Lists(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
+        lists = Providers(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
         troubles = await lists.check_test_points()
         are_all_silent = len({each.name for each in chosen.providers if each.enabled}) <= len(
             [trouble for trouble in troubles if "cannot be asked" in trouble]

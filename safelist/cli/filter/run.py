@@ -19,9 +19,9 @@ from safelist.cli.terminal import now
 from safelist.errors import ConfigError, UsageError
 from safelist.filter.authentication import Authenticator
 from safelist.filter.background import keep_up
-from safelist.filter.current_snapshot import Holder
+from safelist.filter.current_snapshot import CurrentSnapshot
 from safelist.filter.log import Journal, Log
-from safelist.filter.providers import Lists
+from safelist.filter.providers import Providers
 from safelist.filter.server import Limits, Server
 from safelist.filter.service import Service, write_used
 from safelist.filter.settings import Filter
@@ -99,9 +99,9 @@ def _allow_files(connections: int) -> None:
 
 async def _serve(chosen: Filter) -> None:
     resolver = resolver_of(chosen)
-    holder, book = Holder(chosen.snapshot, days(chosen.max_age)), Book()
-    lists = Lists(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
-    service = Service(chosen, lists, holder, Authenticator(resolver, chosen.timeout), book, now)
+    current, book = CurrentSnapshot(chosen.snapshot, days(chosen.max_age)), Book()
+    lists = Providers(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
+    service = Service(chosen, lists, current, Authenticator(resolver, chosen.timeout), book, now)
     tasks: set[asyncio.Task[None]] = set()
 
     def start(name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -111,29 +111,29 @@ async def _serve(chosen: Filter) -> None:
 
     def reload() -> None:
         resolver.reread()
-        start("snapshot", lambda: holder.refresh(again=True))
+        start("snapshot", lambda: current.refresh(again=True))
 
     server = Server(
         service.answer, chosen.listen, limits=Limits(max_connections=chosen.max_connections),
         socket_mode=int(chosen.socket_mode, 8), on_reload=reload,
     )  # fmt: skip
     try:
-        await holder.refresh()
+        await current.refresh()
         server.listen()
         _logger.info("mode %s, %d providers", chosen.mode, len(chosen.providers))
-        start("snapshot", holder.watch)
+        start("snapshot", current.watch)
         start("lists", lists.watch)
         if chosen.used is not None:
             start("used", partial(write_used, book, partial(used.add, chosen.used)))
         if chosen.metrics is not None:
-            start("metrics", partial(_metrics, chosen.metrics, service, server, holder))
+            start("metrics", partial(_metrics, chosen.metrics, service, server, current))
         await server.run()
     finally:
         for task in tuple(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         _write_the_last(chosen, book)
-        holder.close()
+        current.close()
         resolver.close()
 
 
@@ -146,9 +146,9 @@ def _write_the_last(chosen: Filter, book: Book) -> None:
         _logger.warning("used: the last uses could not be noted: %s", error)
 
 
-async def _metrics(address: str, service: Service, server: Server, holder: Holder) -> None:
+async def _metrics(address: str, service: Service, server: Server, current: CurrentSnapshot) -> None:
     try:
         from safelist.filter import metrics
     except ModuleNotFoundError:
         raise ConfigError("prometheus-client is not installed: pip install 'safelist[metrics]'") from None
-    await metrics.serve(address, service, server, holder)
+    await metrics.serve(address, service, server, current)
