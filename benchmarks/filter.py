@@ -39,7 +39,7 @@ from safelist.filter.service import Service
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.policy import Settings, Tally, decide
-from safelist.used import Book
+from safelist.used import UseBuffer
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 ZONE = "dnsbl.example.net"
@@ -89,7 +89,7 @@ async def filter_at(path: str, directory: Path, dns_at: str) -> None:
     current = CurrentSnapshot(chosen.snapshot, days(chosen.max_age))
     await current.refresh()
     lists = Providers(resolver, chosen.providers, (), chosen.timeout)
-    service = Service(chosen, lists, current, Authenticator(resolver, 3), Book(), lambda: datetime.now(UTC))
+    service = Service(chosen, lists, current, Authenticator(resolver, 3), UseBuffer(), lambda: datetime.now(UTC))
     await Server(service.answer, chosen.listen).run()
 
 

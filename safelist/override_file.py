@@ -36,7 +36,7 @@ class Format(StrEnum):
     JSON = "json"
 
 
-class Ground(NamedTuple):
+class Circumstances(NamedTuple):
     """What the texts are read against: the moment, the organisation's domains, and what is configured as default."""
 
     at: datetime
@@ -45,40 +45,40 @@ class Ground(NamedTuple):
     expires: str = "never"
 
 
-class Misfit(NamedTuple):
+class ColumnFault(NamedTuple):
     """What is wrong with a column's text."""
 
     column: str
     sentence: str
 
 
-class MisfitError(ValueError):
+class InvalidTermsError(ValueError):
     """Texts that make no override: everything that is wrong with them."""
 
-    def __init__(self, misfits: list[Misfit]) -> None:
-        super().__init__("\n".join(f"{column}: {sentence}" for column, sentence in misfits))
-        self.misfits = misfits
+    def __init__(self, faults: list[ColumnFault]) -> None:
+        super().__init__("\n".join(f"{column}: {sentence}" for column, sentence in faults))
+        self.faults = faults
 
 
-class Row(NamedTuple):
+class FileRow(NamedTuple):
     """One override of a file, in line (CSV) or item (JSON) ``at``."""
 
     at: int
     terms: Terms
 
 
-class Fault(NamedTuple):
+class FileFault(NamedTuple):
     """What is wrong in line or item ``at``; 0 is the file itself."""
 
     at: int
     sentence: str
 
 
-class Content(NamedTuple):
+class FileContent(NamedTuple):
     """The rows of a file that are overrides, and everything that is wrong with it."""
 
-    rows: list[Row]
-    faults: list[Fault]
+    rows: list[FileRow]
+    faults: list[FileFault]
 
 
 def place(format_: Format, at: int) -> str:
@@ -119,14 +119,14 @@ def _truth(text: str) -> bool:
     return text.lower() == "true"
 
 
-def _scope(text: str, ground: Ground) -> Pattern | None:
+def _scope(text: str, circumstances: Circumstances) -> Pattern | None:
     if text.lower() in ("", "everybody"):
         return None
     scope = typed(text)
     if scope.form not in (Form.ADDRESS, Form.DOMAIN):
         raise ValueError(f"{text!r} is neither everybody nor a recipient's address nor a domain")
-    if ground.own_domains.isdisjoint(text.removeprefix(".") for text in covering(scope)):
-        own = _some(sorted(ground.own_domains)) or "none"
+    if circumstances.own_domains.isdisjoint(text.removeprefix(".") for text in covering(scope)):
+        own = _some(sorted(circumstances.own_domains)) or "none"
         raise ValueError(
             f"{domain_of(scope)} is no domain of the organisation nor below one; there are: {own} "
             "(of the mailboxes, and in [policy] own_domains)"
@@ -134,9 +134,9 @@ def _scope(text: str, ground: Ground) -> Pattern | None:
     return scope
 
 
-def _expires(text: str, ground: Ground) -> datetime | None:
+def _expires(text: str, circumstances: Circumstances) -> datetime | None:
     try:
-        return parse_expiry(text or ground.expires, ground.at)
+        return parse_expiry(text or circumstances.expires, circumstances.at)
     except ValueError as error:
         raise ValueError(str(error) if text else f"the default, [overrides] expires: {error}") from None
 
@@ -148,7 +148,7 @@ def _some(names: Iterable[str]) -> str:
     return f"{first} and {more} more" if more else first
 
 
-_READERS: Mapping[str, Callable[[str, Ground], Any]] = {
+_READERS: Mapping[str, Callable[[str, Circumstances], Any]] = {
     "effect": lambda text, _: _one_of(Effect, text),
     "sender": lambda text, _: _sender(text),
     "with_subdomains": lambda text, _: _truth(text),
@@ -163,21 +163,21 @@ COLUMNS = tuple(_READERS)
 REQUIRED = ("effect", "sender", "reason")
 
 
-def terms_of(cells: Cells, ground: Ground) -> Terms:
-    """What those texts say. Raises MisfitError with everything that is wrong with them."""
+def terms_of(cells: Cells, circumstances: Circumstances) -> Terms:
+    """What those texts say. Raises InvalidTermsError with everything that is wrong with them."""
     found: dict[str, Any] = {}
-    misfits = []
+    faults = []
     for column, read in _READERS.items():
         try:
-            found[column] = read(_bounded(cells.get(column, "")), ground)
+            found[column] = read(_bounded(cells.get(column, "")), circumstances)
         except ValueError as error:
-            misfits.append(Misfit(column, str(error)))
-    misfits += _at_odds(found)
-    if misfits:
-        raise MisfitError(misfits)
+            faults.append(ColumnFault(column, str(error)))
+    faults += _at_odds(found)
+    if faults:
+        raise InvalidTermsError(faults)
     pattern, effect = found["sender"], found["effect"]
     authentication = found["authentication"] or (
-        ground.authentication if effect is Effect.ALLOW else Authentication.DKIM_OR_SPF
+        circumstances.authentication if effect is Effect.ALLOW else Authentication.DKIM_OR_SPF
     )
     return Terms(
         effect, with_subdomains(pattern) if found["with_subdomains"] else pattern, found["reason"], found["scope"],
@@ -192,11 +192,11 @@ def _bounded(text: str) -> str:
     return text
 
 
-def _at_odds(found: Mapping[str, Any]) -> Iterator[Misfit]:
+def _at_odds(found: Mapping[str, Any]) -> Iterator[ColumnFault]:
     if found.get("with_subdomains") and "sender" in found and found["sender"].form is Form.ADDRESS:
-        yield Misfit("with_subdomains", f"{found['sender'].text} is one address and has no sub-domains")
+        yield ColumnFault("with_subdomains", f"{found['sender'].text} is one address and has no sub-domains")
     if found.get("effect") is Effect.BLOCK and found.get("authentication") is not None:
-        yield Misfit("authentication", "is for an allow; a block needs none")
+        yield ColumnFault("authentication", "is for an allow; a block needs none")
 
 
 def cells_of(terms: Terms) -> dict[str, str]:
@@ -243,44 +243,44 @@ def _armed(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
-def read(data: bytes, format_: Format, ground: Ground) -> Content:
+def read(data: bytes, format_: Format, circumstances: Circumstances) -> FileContent:
     """The overrides of a file. Never raises: whatever is wrong is among the faults."""
-    content = Content([], [])
+    content = FileContent([], [])
     seen: dict[object, int] = {}
     for count, record in enumerate(_records(data, format_)):
         if count == MAX_ROWS:
-            content.faults.append(Fault(0, f"has more than {MAX_ROWS:,} rows, import it in parts"))
+            content.faults.append(FileFault(0, f"has more than {MAX_ROWS:,} rows, import it in parts"))
             break
-        if isinstance(record, Fault):
+        if isinstance(record, FileFault):
             content.faults.append(record)
             continue
         try:
-            terms = terms_of(record.cells, ground)
-        except MisfitError as error:
-            content.faults.extend(Fault(record.at, f"{column}: {sentence}") for column, sentence in error.misfits)
+            terms = terms_of(record.cells, circumstances)
+        except InvalidTermsError as error:
+            content.faults.extend(FileFault(record.at, f"{column}: {sentence}") for column, sentence in error.faults)
             continue
-        content.rows.append(Row(record.at, terms))
+        content.rows.append(FileRow(record.at, terms))
         if (first := seen.setdefault(terms.subject, record.at)) != record.at:
             content.faults.append(
-                Fault(record.at, f"is about the same as {place(format_, first)}, leave one of them out")
+                FileFault(record.at, f"is about the same as {place(format_, first)}, leave one of them out")
             )
     return content
 
 
-class _Record(NamedTuple):
+class _FileRecord(NamedTuple):
     at: int
     cells: Cells
 
 
-def _records(data: bytes, format_: Format) -> Iterator[_Record | Fault]:
+def _records(data: bytes, format_: Format) -> Iterator[_FileRecord | FileFault]:
     if len(data) > MAX_BYTES:
-        yield Fault(0, f"is larger than {MAX_BYTES:,} bytes, import it in parts")
+        yield FileFault(0, f"is larger than {MAX_BYTES:,} bytes, import it in parts")
         return
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        yield Fault(0, f"is not UTF-8 in line {line}, save it as UTF-8 (Excel: CSV UTF-8); {encoding_of(data)}")
+        yield FileFault(0, f"is not UTF-8 in line {line}, save it as UTF-8 (Excel: CSV UTF-8); {encoding_of(data)}")
         return
     yield from _csv_records(text) if format_ is Format.CSV else _json_records(text)
 
@@ -294,21 +294,21 @@ def encoding_of(data: bytes) -> str:
     return "it seems to be Windows-1252 (Latin-1) or the like: iconv -f WINDOWS-1252 -t UTF-8"
 
 
-def _csv_records(text: str) -> Iterator[_Record | Fault]:
+def _csv_records(text: str) -> Iterator[_FileRecord | FileFault]:
     # Excel writes a semicolon wherever a comma is the decimal sign; no column has any of these in its name.
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     at = 1
     try:
         columns = [cell.strip() for cell in next(reader, [])]
-        yield from (misplaced := [Fault(at, sentence) for sentence in _misnamed(columns)])
+        yield from (misplaced := [FileFault(at, sentence) for sentence in _misnamed(columns)])
         at = reader.line_num + 1
         for cells in reader if not misplaced else ():
             if any(map(str.strip, cells)):
                 yield _csv_record(at, columns, cells)
             at = reader.line_num + 1
     except csv.Error as error:
-        yield Fault(at, f"no CSV from here on: {error} (is a quote missing?)")
+        yield FileFault(at, f"no CSV from here on: {error} (is a quote missing?)")
 
 
 def _misnamed(columns: list[str]) -> Iterator[str]:
@@ -321,10 +321,10 @@ def _misnamed(columns: list[str]) -> Iterator[str]:
         yield f"the column {', '.join(twice)} is there twice"
 
 
-def _csv_record(at: int, columns: list[str], cells: list[str]) -> _Record | Fault:
+def _csv_record(at: int, columns: list[str], cells: list[str]) -> _FileRecord | FileFault:
     if len(cells) != len(columns):
-        return Fault(at, f"has {len(cells)} cells, the first line has {len(columns)}")
-    return _Record(at, dict(zip(columns, map(_armed, cells), strict=True)))
+        return FileFault(at, f"has {len(cells)} cells, the first line has {len(columns)}")
+    return _FileRecord(at, dict(zip(columns, map(_armed, cells), strict=True)))
 
 
 class _Object(dict[str, object]):
@@ -335,32 +335,32 @@ class _Object(dict[str, object]):
         self.is_ambiguous = len(self) < len(pairs)
 
 
-def _json_records(text: str) -> Iterator[_Record | Fault]:
+def _json_records(text: str) -> Iterator[_FileRecord | FileFault]:
     try:
         items = json.loads(text, object_pairs_hook=_Object, parse_int=float)
     except RecursionError:
-        yield Fault(0, "is no JSON that safelist reads: nested too deeply")
+        yield FileFault(0, "is no JSON that safelist reads: nested too deeply")
         return
     except ValueError as error:
-        yield Fault(0, f"is not JSON: {error}")
+        yield FileFault(0, f"is not JSON: {error}")
         return
     if not isinstance(items, list):
-        yield Fault(0, "must be a list of objects, as `safelist override export --json` writes it")
+        yield FileFault(0, "must be a list of objects, as `safelist override export --json` writes it")
         return
     for at, item in enumerate(items, 1):
         yield _json_record(at, item)
 
 
-def _json_record(at: int, item: object) -> _Record | Fault:
+def _json_record(at: int, item: object) -> _FileRecord | FileFault:
     if not isinstance(item, _Object):
-        return Fault(at, "must be an object")
+        return FileFault(at, "must be an object")
     if item.is_ambiguous:
-        return Fault(at, "has a key twice")
+        return FileFault(at, "has a key twice")
     if unknown := [repr(key[:MAX_CELL]) for key in item if key not in COLUMNS]:
-        return Fault(at, f"there is no key {_some(unknown)}; there are: {', '.join(COLUMNS)}")
+        return FileFault(at, f"there is no key {_some(unknown)}; there are: {', '.join(COLUMNS)}")
     if wrong := [key for key, value in item.items() if not _is_of_its_type(key, value)]:
-        return Fault(at, f"{', '.join(wrong)}: write a text (with_subdomains: true or false)")
-    return _Record(at, {key: _cell(value) for key, value in item.items()})
+        return FileFault(at, f"{', '.join(wrong)}: write a text (with_subdomains: true or false)")
+    return _FileRecord(at, {key: _cell(value) for key, value in item.items()})
 
 
 def _is_of_its_type(key: str, value: object) -> bool:

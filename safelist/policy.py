@@ -121,7 +121,7 @@ class Decision(NamedTuple):
     fact: Fact
 
 
-class _Asked(NamedTuple):
+class _Case(NamedTuple):
     candidate: Candidate
     settings: Settings
     now: datetime
@@ -132,8 +132,8 @@ class Row(NamedTuple):
 
     safe: bool
     reason: Reason
-    facts: Callable[[_Asked], Iterator[Fact]]
-    sentence: Callable[[_Asked, Any], str]
+    facts: Callable[[_Case], Iterator[Fact]]
+    sentence: Callable[[_Case, Any], str]
 
 
 _ABSENT = object()
@@ -146,13 +146,13 @@ def decide(candidate: Candidate, settings: Settings, now: datetime) -> Decision:
 
 def decisions(candidate: Candidate, settings: Settings, now: datetime) -> Iterator[Decision]:
     """What every row that holds says, in the table's order: the first decides."""
-    asked = _Asked(candidate, settings, now)
-    for row, fact in _holding(asked):
-        words = row.sentence(asked, fact) + _behind_tag(candidate.sender, fact)
+    case = _Case(candidate, settings, now)
+    for row, fact in _holding(case):
+        words = row.sentence(case, fact) + _behind_tag(candidate.sender, fact)
         yield Decision(row.safe, row.reason, words, _authentication(fact, settings), fact)
 
 
-class Verdict(NamedTuple):
+class Judgement(NamedTuple):
     """A decision without its words."""
 
     safe: bool
@@ -160,19 +160,19 @@ class Verdict(NamedTuple):
     authentication: Authentication
 
 
-def judge(candidate: Candidate, settings: Settings, now: datetime) -> Verdict:
+def judge(candidate: Candidate, settings: Settings, now: datetime) -> Judgement:
     """The same as :func:`decide`, for those who need no words."""
-    row, fact = next(_holding(_Asked(candidate, settings, now)))
-    return Verdict(row.safe, row.reason, _authentication(fact, settings))
+    row, fact = next(_holding(_Case(candidate, settings, now)))
+    return Judgement(row.safe, row.reason, _authentication(fact, settings))
 
 
 def _authentication(fact: Fact, settings: Settings) -> Authentication:
     return fact.terms.authentication if isinstance(fact, Override) else settings.authentication
 
 
-def _holding(asked: _Asked) -> Iterator[tuple[Row, Fact]]:
+def _holding(case: _Case) -> Iterator[tuple[Row, Fact]]:
     for row in TABLE:
-        fact = next(row.facts(asked), _ABSENT)
+        fact = next(row.facts(case), _ABSENT)
         if fact is not _ABSENT:
             yield row, fact  # type: ignore[misc] # mypy does not narrow by identity
 
@@ -295,16 +295,16 @@ def _trusts(holding: Holding) -> bool:
     return holding.list in TRUSTING_LISTS or holding.list is UserList.TRUSTED_CONTACTS
 
 
-def _refused_holding(asked: _Asked, holding: Holding) -> Reason | None:
+def _refused_holding(case: _Case, holding: Holding) -> Reason | None:
     """Why an entry by which the recipient trusts the sender does not count."""
-    candidate, settings, now = asked
+    candidate, settings, now = case
     if is_own(candidate.sender, settings):
         return Reason.OWN_DOMAIN
     return refused(holding, settings, now)
 
 
-def _refused_tally(asked: _Asked, tally: Tally) -> Reason | None:
-    candidate, settings, _ = asked
+def _refused_tally(case: _Case, tally: Tally) -> Reason | None:
+    candidate, settings, _ = case
     if candidate.sender is not tally.pattern and is_own(candidate.sender, settings):
         return Reason.OWN_DOMAIN
     return refusal(tally.pattern, settings)
@@ -313,14 +313,14 @@ def _refused_tally(asked: _Asked, tally: Tally) -> Reason | None:
 # The rows' facts.
 
 
-def _not_a_sender(asked: _Asked) -> Iterator[Pattern]:
-    if asked.candidate.sender.form is Form.REFUSED:
-        yield asked.candidate.sender
+def _not_a_sender(case: _Case) -> Iterator[Pattern]:
+    if case.candidate.sender.form is Form.REFUSED:
+        yield case.candidate.sender
 
 
-def _override(level: Level, effect: Effect) -> Callable[[_Asked], Iterator[Override]]:
-    def facts(asked: _Asked) -> Iterator[Override]:
-        candidate, _, now = asked
+def _override(level: Level, effect: Effect) -> Callable[[_Case], Iterator[Override]]:
+    def facts(case: _Case) -> Iterator[Override]:
+        candidate, _, now = case
         if not candidate.overrides:
             return
         about = (o for o in candidate.overrides if o.in_force(now) and o.says(candidate.sender, candidate.recipient))
@@ -331,100 +331,100 @@ def _override(level: Level, effect: Effect) -> Callable[[_Asked], Iterator[Overr
     return facts
 
 
-def _own_entries(asked: _Asked, *, is_address: bool) -> Iterator[Holding]:
-    candidate = asked.candidate
+def _own_entries(case: _Case, *, is_address: bool) -> Iterator[Holding]:
+    candidate = case.candidate
     for holding in candidate.entries:
         if (holding.pattern.form is Form.ADDRESS) is is_address and covers(holding.pattern, candidate.sender):
             yield holding
 
 
-def _trusted(*, is_address: bool) -> Callable[[_Asked], Iterator[Holding]]:
-    def facts(asked: _Asked) -> Iterator[Holding]:
-        for holding in _own_entries(asked, is_address=is_address):
-            if _trusts(holding) and _refused_holding(asked, holding) is None:
+def _trusted(*, is_address: bool) -> Callable[[_Case], Iterator[Holding]]:
+    def facts(case: _Case) -> Iterator[Holding]:
+        for holding in _own_entries(case, is_address=is_address):
+            if _trusts(holding) and _refused_holding(case, holding) is None:
                 yield holding
 
     return facts
 
 
-def _blocked(*, is_address: bool) -> Callable[[_Asked], Iterator[Holding]]:
-    def facts(asked: _Asked) -> Iterator[Holding]:
-        return (h for h in _own_entries(asked, is_address=is_address) if h.list in BLOCKING_LISTS)
+def _blocked(*, is_address: bool) -> Callable[[_Case], Iterator[Holding]]:
+    def facts(case: _Case) -> Iterator[Holding]:
+        return (h for h in _own_entries(case, is_address=is_address) if h.list in BLOCKING_LISTS)
 
     return facts
 
 
-def _quorum(asked: _Asked) -> Iterator[Tally]:
-    for tally in asked.candidate.tallies:
-        if tally.votes >= asked.settings.quorum and _refused_tally(asked, tally) is None:
+def _quorum(case: _Case) -> Iterator[Tally]:
+    for tally in case.candidate.tallies:
+        if tally.votes >= case.settings.quorum and _refused_tally(case, tally) is None:
             yield tally
 
 
-def _refused(reason: Reason) -> Callable[[_Asked], Iterator[Fact]]:
-    def facts(asked: _Asked) -> Iterator[Fact]:
+def _refused(reason: Reason) -> Callable[[_Case], Iterator[Fact]]:
+    def facts(case: _Case) -> Iterator[Fact]:
         for address in (True, False):
-            for holding in _own_entries(asked, is_address=address):
-                if _trusts(holding) and _refused_holding(asked, holding) is reason:
+            for holding in _own_entries(case, is_address=address):
+                if _trusts(holding) and _refused_holding(case, holding) is reason:
                     yield holding
-        for tally in asked.candidate.tallies:
-            refused = _refused_tally(asked, tally)
+        for tally in case.candidate.tallies:
+            refused = _refused_tally(case, tally)
             if refused is reason or (refused is None and reason in tally.uncounted):
                 yield tally
 
     return facts
 
 
-def _below_quorum(asked: _Asked) -> Iterator[Tally]:
-    for tally in asked.candidate.tallies:
-        if 0 < tally.votes < asked.settings.quorum and _refused_tally(asked, tally) is None:
+def _below_quorum(case: _Case) -> Iterator[Tally]:
+    for tally in case.candidate.tallies:
+        if 0 < tally.votes < case.settings.quorum and _refused_tally(case, tally) is None:
             yield tally
 
 
-def _nobody(asked: _Asked) -> Iterator[None]:
+def _nobody(case: _Case) -> Iterator[None]:
     yield None
 
 
 # The rows' sentences.
 
 
-def _say_not_a_sender(asked: _Asked, fact: Fact) -> str:
-    sender = asked.candidate.sender
+def _say_not_a_sender(case: _Case, fact: Fact) -> str:
+    sender = case.candidate.sender
     if sender.text in ("", "<>"):
         return "the null sender, which bounces come from, is nobody's."
     return f"{sender.text!r} cannot be an SMTP sender ({sender.refusal})."
 
 
-def _say_override(asked: _Asked, fact: Override) -> str:
+def _say_override(case: _Case, fact: Override) -> str:
     terms = fact.terms
     ticket = f", ticket {terms.ticket}" if terms.ticket else ""
     return f"override {fact.id} {sentence(terms)}: {terms.reason} (by {fact.actor} on {fact.made:%Y-%m-%d}{ticket})."
 
 
-def _say_entry(asked: _Asked, fact: Holding) -> str:
+def _say_entry(case: _Case, fact: Holding) -> str:
     return f"{fact.mailbox} has {fact.pattern.text} among its {fact.list.title} (first seen {fact.since:%Y-%m-%d})."
 
 
-def _say_quorum(asked: _Asked, fact: Tally) -> str:
-    return f"{_trusted_by(fact)}; the quorum is {asked.settings.quorum}."
+def _say_quorum(case: _Case, fact: Tally) -> str:
+    return f"{_trusted_by(fact)}; the quorum is {case.settings.quorum}."
 
 
-def _say_refused(reason: Reason, why: str) -> Callable[[_Asked, Tally | Holding], str]:
-    def say(asked: _Asked, fact: Tally | Holding) -> str:
+def _say_refused(reason: Reason, why: str) -> Callable[[_Case, Tally | Holding], str]:
+    def say(case: _Case, fact: Tally | Holding) -> str:
         if isinstance(fact, Holding):
-            start = _say_entry(asked, fact).removesuffix(".")
+            start = _say_entry(case, fact).removesuffix(".")
         elif reason in fact.uncounted:
             start = _trusted_by(Tally(fact.pattern, fact.uncounted[reason]))
         else:
             start = _trusted_by(fact)
-        return f"{start}, but {why.format(domain=domain_of(fact.pattern), sender=asked.candidate.sender.text)}."
+        return f"{start}, but {why.format(domain=domain_of(fact.pattern), sender=case.candidate.sender.text)}."
 
     return say
 
 
-def _say_nobody(asked: _Asked, fact: Fact) -> str:
-    recipient = asked.candidate.recipient
+def _say_nobody(case: _Case, fact: Fact) -> str:
+    recipient = case.candidate.recipient
     whom = f"neither {recipient} nor a quorum of mailboxes trusts" if recipient else "no mailbox trusts"
-    return f"{whom} {asked.candidate.sender.text}, and no override for {recipient or 'everybody'} is in force."
+    return f"{whom} {case.candidate.sender.text}, and no override for {recipient or 'everybody'} is in force."
 
 
 def _behind_tag(sender: Pattern, fact: Fact) -> str:

@@ -52,7 +52,7 @@ class SnapshotError(UnavailableError):
     """The file is no snapshot that this version reads: missing, damaged, half-written, of a newer format."""
 
 
-class Made(NamedTuple):
+class SnapshotSummary(NamedTuple):
     """What a snapshot holds: entries of recipients, patterns that somebody trusts, overrides; and their digest."""
 
     entries: int
@@ -71,7 +71,7 @@ class Contents(NamedTuple):
     mailboxes: Iterable[tuple[str, Sequence[Holding]]]
 
 
-def write(path: Path, contents: Contents) -> Made:
+def write(path: Path, contents: Contents) -> SnapshotSummary:
     """Write a new file, flushed to the disk. The same contents give the same digest. Raises OSError."""
     try:
         return _write(path, contents)
@@ -81,15 +81,13 @@ def write(path: Path, contents: Contents) -> Made:
         raise OSError(number, str(error.reason), str(path)) from None
 
 
-def _write(path: Path, contents: Contents) -> Made:
+def _write(path: Path, contents: Contents) -> SnapshotSummary:
     with lmdb.open(
         str(path), subdir=False, map_size=_MAP_SIZE, lock=False, sync=False, metasync=False, readahead=False
     ) as environment:
-        filling = _Filling(environment)
-        entries = sum(
-            filling.put(_MAILBOX, address, _records(held)) * len(held) for address, held in contents.mailboxes
-        )
-        patterns = sum(filling.put(_TALLY, tally.pattern.text, _votes(tally)) for tally in contents.tallies)
+        writer = _Writer(environment)
+        entries = sum(writer.put(_MAILBOX, address, _records(held)) * len(held) for address, held in contents.mailboxes)
+        patterns = sum(writer.put(_TALLY, tally.pattern.text, _votes(tally)) for tally in contents.tallies)
         meta = {
             "format": FORMAT,
             "source": contents.source,
@@ -98,16 +96,16 @@ def _write(path: Path, contents: Contents) -> Made:
             "counts": [entries, patterns, len(contents.overrides)],
             "reasons": _REASONS,
         }
-        digest = filling.end(meta)
+        digest = writer.end(meta)
         environment.sync(True)
     with path.open("r+b") as file:
         file.write(_MARK + hashlib.file_digest(file, "sha256").digest())
         file.flush()
         os.fsync(file.fileno())
-    return Made(entries, patterns, len(contents.overrides), digest)
+    return SnapshotSummary(entries, patterns, len(contents.overrides), digest)
 
 
-class _Filling:
+class _Writer:
     """Puts keys, commits now and then, and computes the digest of everything."""
 
     def __init__(self, environment: lmdb.Environment) -> None:

@@ -47,7 +47,7 @@ class Use(NamedTuple):
     times: int
 
 
-class Book:
+class UseBuffer:
     """Collects uses in memory, bounded, and writes them now and then."""
 
     MOST = 100_000
@@ -87,7 +87,7 @@ class Book:
 
 
 def add(path: Path, rows: list[tuple[str | int, ...]]) -> None:
-    """Write what a book gave out. Raises PermissionDeniedError, UnavailableError, ConfigError."""
+    """Write what a buffer gave out. Raises PermissionDeniedError, UnavailableError, ConfigError."""
     with suppress(OSError):  # it names senders; what is wrong with the path SQLite says better
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640))
     with _open(path, "rwc", _PATIENCE) as connection, connection:

@@ -14,9 +14,9 @@ from safelist.override_file import (
     COLUMNS,
     MAX_BYTES,
     MAX_ROWS,
+    Circumstances,
     Format,
-    Ground,
-    MisfitError,
+    InvalidTermsError,
     as_csv,
     as_json,
     plain,
@@ -26,7 +26,7 @@ from safelist.override_file import (
 from safelist.sender import Form, Pattern, parse
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-GROUND = Ground(NOW, frozenset({"corp.example"}), Authentication.SPF, "90d")
+CIRCUMSTANCES = Circumstances(NOW, frozenset({"corp.example"}), Authentication.SPF, "90d")
 SAID = {"effect": "allow", "sender": "bob@firm.example", "reason": "asked for"}
 
 # Local parts that a spreadsheet would take for formulas, and those that already look defused.
@@ -66,7 +66,7 @@ def csv_of(*rows: dict[str, str], columns: tuple[str, ...] = COLUMNS) -> bytes:
 
 
 def faults_of(data: bytes, format_: Format = Format.CSV) -> list[tuple[int, str]]:
-    content = read(data, format_, GROUND)
+    content = read(data, format_, CIRCUMSTANCES)
     assert content.faults
     return [(fault.at, fault.sentence) for fault in content.faults]
 
@@ -80,7 +80,7 @@ def test_what_is_written_reads_back_as_the_same(given_: list[Terms]) -> None:
         (json.dumps([as_json(terms) for terms in given_]).encode(), Format.JSON),
         (json.dumps([as_json(terms) for terms in given_], ensure_ascii=False).encode("utf-8-sig"), Format.JSON),
     ):
-        content = read(data, format_, GROUND)
+        content = read(data, format_, CIRCUMSTANCES)
         assert content.faults == []
         assert [row.terms for row in content.rows] == given_
 
@@ -92,9 +92,9 @@ def test_no_cell_is_a_formula_for_a_spreadsheet(given_: list[Terms]) -> None:
 
 
 def test_a_cell_that_a_person_defused_is_read_without_the_apostrophe() -> None:
-    (row,) = read(csv_of(SAID | {"reason": "'=1+1", "ticket": "'T-1"}), Format.CSV, GROUND).rows
+    (row,) = read(csv_of(SAID | {"reason": "'=1+1", "ticket": "'T-1"}), Format.CSV, CIRCUMSTANCES).rows
     assert (row.terms.reason, row.terms.ticket) == ("=1+1", "'T-1")
-    (item,) = read(json.dumps([SAID | {"reason": "'=1+1"}]).encode(), Format.JSON, GROUND).rows
+    (item,) = read(json.dumps([SAID | {"reason": "'=1+1"}]).encode(), Format.JSON, CIRCUMSTANCES).rows
     assert item.terms.reason == "'=1+1"
 
 
@@ -106,21 +106,19 @@ def test_empty_cells_mean_the_defaults() -> None:
     few = csv_of(SAID, columns=("reason", "sender", "effect"))
     nulls = json.dumps([dict.fromkeys(COLUMNS) | SAID]).encode()
     for data, format_ in ((few, Format.CSV), (csv_of(SAID), Format.CSV), (nulls, Format.JSON)):
-        assert [row.terms for row in read(data, format_, GROUND).rows] == [expected]
+        assert [row.terms for row in read(data, format_, CIRCUMSTANCES).rows] == [expected]
 
 
 def test_a_block_proves_nothing_and_is_always_the_same() -> None:
-    block = terms_of(SAID | {"effect": "block"}, GROUND)
-    assert (
-        block.authentication
-        is terms_of(SAID | {"effect": "block"}, GROUND._replace(authentication=Authentication.NONE)).authentication
-    )
-    with pytest.raises(MisfitError, match=r"^authentication: is for an allow"):
-        terms_of(SAID | {"effect": "block", "authentication": "spf"}, GROUND)
+    block = terms_of(SAID | {"effect": "block"}, CIRCUMSTANCES)
+    otherwise = terms_of(SAID | {"effect": "block"}, CIRCUMSTANCES._replace(authentication=Authentication.NONE))
+    assert block.authentication is otherwise.authentication
+    with pytest.raises(InvalidTermsError, match=r"^authentication: is for an allow"):
+        terms_of(SAID | {"effect": "block", "authentication": "spf"}, CIRCUMSTANCES)
 
 
 def test_capitals_as_spreadsheets_write_them() -> None:
-    terms = terms_of(SAID | {"effect": " Block", "sender": "Firm.Example", "with_subdomains": "TRUE"}, GROUND)
+    terms = terms_of(SAID | {"effect": " Block", "sender": "Firm.Example", "with_subdomains": "TRUE"}, CIRCUMSTANCES)
     assert (terms.effect, terms.pattern) == (Effect.BLOCK, Pattern(".firm.example", Form.SUBDOMAINS))
 
 
@@ -157,31 +155,31 @@ def test_capitals_as_spreadsheets_write_them() -> None:
     ids=lambda value: ascii(value)[:40],
 )
 def test_misfits_name_their_column_and_say_what_to_write(cells: dict[str, str], column: str, words: str) -> None:
-    with pytest.raises(MisfitError) as caught:
-        terms_of(SAID | cells, GROUND)
-    ((where, sentence),) = caught.value.misfits
+    with pytest.raises(InvalidTermsError) as caught:
+        terms_of(SAID | cells, CIRCUMSTANCES)
+    ((where, sentence),) = caught.value.faults
     assert where == column
     assert words in sentence
     assert len(sentence) < 1500
 
 
 def test_everything_that_is_wrong_in_a_row_is_said() -> None:
-    with pytest.raises(MisfitError) as caught:
-        terms_of({"expires": "soon"}, GROUND)
-    assert [column for column, _ in caught.value.misfits] == ["effect", "sender", "expires", "reason"]
+    with pytest.raises(InvalidTermsError) as caught:
+        terms_of({"expires": "soon"}, CIRCUMSTANCES)
+    assert [column for column, _ in caught.value.faults] == ["effect", "sender", "expires", "reason"]
 
 
 def test_a_default_that_is_past_says_where_it_stands() -> None:
-    with pytest.raises(MisfitError, match=r"\[overrides\] expires: 2026-01-31 is past"):
-        terms_of(SAID, GROUND._replace(expires="2026-01-31"))
+    with pytest.raises(InvalidTermsError, match=r"\[overrides\] expires: 2026-01-31 is past"):
+        terms_of(SAID, CIRCUMSTANCES._replace(expires="2026-01-31"))
 
 
 def test_only_some_of_many_own_domains_are_named() -> None:
-    ground = GROUND._replace(own_domains=frozenset(f"d{number:03}.example" for number in range(100)))
-    with pytest.raises(MisfitError, match=r"d008\.example, d009\.example and 90 more \("):
-        terms_of(SAID | {"scope": "x.example"}, ground)
-    with pytest.raises(MisfitError, match="there are: none"):
-        terms_of(SAID | {"scope": "x.example"}, GROUND._replace(own_domains=frozenset()))
+    circumstances = CIRCUMSTANCES._replace(own_domains=frozenset(f"d{number:03}.example" for number in range(100)))
+    with pytest.raises(InvalidTermsError, match=r"d008\.example, d009\.example and 90 more \("):
+        terms_of(SAID | {"scope": "x.example"}, circumstances)
+    with pytest.raises(InvalidTermsError, match="there are: none"):
+        terms_of(SAID | {"scope": "x.example"}, CIRCUMSTANCES._replace(own_domains=frozenset()))
 
 
 def test_plain_takes_what_everybody_can_read() -> None:
@@ -297,7 +295,7 @@ def test_hostile_json(text: str, at: int, words: str) -> None:
 
 @given(st.binary() | st.text().map(str.encode), st.sampled_from(Format))
 def test_no_file_is_ever_too_much(data: bytes, format_: Format) -> None:
-    content = read(data, format_, GROUND)
+    content = read(data, format_, CIRCUMSTANCES)
     assert content.rows == []
     assert content.faults or json.loads(data.decode("utf-8-sig")) == []
 
@@ -306,7 +304,7 @@ def test_no_file_is_ever_too_much(data: bytes, format_: Format) -> None:
     st.lists(st.dictionaries(st.sampled_from(COLUMNS), st.text(max_size=20) | st.none() | st.booleans() | st.floats()))
 )
 def test_every_item_is_an_override_or_a_fault(items: list[dict[str, object]]) -> None:
-    content = read(json.dumps(items).encode(), Format.JSON, GROUND)
+    content = read(json.dumps(items).encode(), Format.JSON, CIRCUMSTANCES)
     assert {at for at, _ in content.rows} | {at for at, _ in content.faults} == set(range(1, len(items) + 1))
 
 
@@ -316,6 +314,6 @@ def test_the_delimiters_of_a_spreadsheet(delimiter: str, start: str) -> None:
     text = start + "\r\n".join(
         delimiter.join(c) for c in (("effect", "sender", "reason"), ("block", "a@b.example", "x"))
     )
-    content = read(text.encode(), Format.CSV, GROUND)
+    content = read(text.encode(), Format.CSV, CIRCUMSTANCES)
     assert content.faults == []
     assert [row.terms.pattern.text for row in content.rows] == ["a@b.example"]

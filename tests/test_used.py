@@ -7,58 +7,58 @@ import pytest
 
 from safelist import used
 from safelist.errors import SafelistError
-from safelist.used import Book, Key, Use
+from safelist.used import Key, Use, UseBuffer
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 KEY = Key("trusted-address", "bob@aol.com", "desk@corp.example")
 
 
-def test_uses_add_up_over_books(tmp_path: Path) -> None:
-    path, book = tmp_path / "used.db", Book()
+def test_uses_add_up_over_buffers(tmp_path: Path) -> None:
+    path, uses = tmp_path / "used.db", UseBuffer()
     for hours in (0, 1):
-        book.note(KEY, NOW + timedelta(hours=hours))
-    used.add(path, book.take())
-    assert book.take() == []
-    book.note(KEY, NOW + timedelta(hours=5))
-    book.note(KEY._replace(mailbox=""), NOW)
-    used.add(path, book.take())
+        uses.note(KEY, NOW + timedelta(hours=hours))
+    used.add(path, uses.take())
+    assert uses.take() == []
+    uses.note(KEY, NOW + timedelta(hours=5))
+    uses.note(KEY._replace(mailbox=""), NOW)
+    used.add(path, uses.take())
     assert used.read(path) == [
         Use(KEY, NOW, NOW + timedelta(hours=5), 3),
         Use(KEY._replace(mailbox=""), NOW, NOW, 1),
     ]
 
 
-def test_a_book_is_bounded() -> None:
-    class Small(Book):
+def test_a_buffer_is_bounded() -> None:
+    class Small(UseBuffer):
         MOST = 3
 
-    book = Small()
+    uses = Small()
     for n in range(10):
-        book.note(Key("quorum", f"s{n}@aol.com", ""), NOW)
-    assert (len(book.take()), book.dropped) == (3, 7)
+        uses.note(Key("quorum", f"s{n}@aol.com", ""), NOW)
+    assert (len(uses.take()), uses.dropped) == (3, 7)
 
 
 def test_what_could_not_be_written_is_put_back(tmp_path: Path) -> None:
-    book, other = Book(), KEY._replace(mailbox="")
-    book.note(KEY, NOW)
-    book.note(other, NOW)
-    rows = book.take()
-    book.note(KEY, NOW + timedelta(hours=1))
-    book.put_back(rows)
-    used.add(tmp_path / "used.db", book.take())
+    uses, other = UseBuffer(), KEY._replace(mailbox="")
+    uses.note(KEY, NOW)
+    uses.note(other, NOW)
+    rows = uses.take()
+    uses.note(KEY, NOW + timedelta(hours=1))
+    uses.put_back(rows)
+    used.add(tmp_path / "used.db", uses.take())
     assert used.read(tmp_path / "used.db") == [Use(KEY, NOW, NOW + timedelta(hours=1), 2), Use(other, NOW, NOW, 1)]
 
 
 def test_what_is_put_back_is_bounded_too() -> None:
-    class Small(Book):
+    class Small(UseBuffer):
         MOST = 1
 
-    book = Small()
-    book.note(KEY, NOW)
-    rows = book.take()
-    book.note(KEY._replace(mailbox=""), NOW)
-    book.put_back(rows)
-    assert (len(book.take()), book.dropped) == (1, 1)
+    uses = Small()
+    uses.note(KEY, NOW)
+    rows = uses.take()
+    uses.note(KEY._replace(mailbox=""), NOW)
+    uses.put_back(rows)
+    assert (len(uses.take()), uses.dropped) == (1, 1)
 
 
 def test_what_is_no_such_file_is_a_named_error(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ class EntryChange(NamedTuple):
     entry: Entry
 
 
-class Turn(NamedTuple):
+class DecisionChange(NamedTuple):
     """A sender whose decision for the whole organisation is another one now."""
 
     sender: Pattern
@@ -37,8 +37,8 @@ class Changes:
     removed: tuple[EntryChange, ...]
     made: tuple[Override, ...]
     ended: tuple[Override, ...]
-    turned_safe: tuple[Turn, ...]
-    turned_unsafe: tuple[Turn, ...]
+    turned_safe: tuple[DecisionChange, ...]
+    turned_unsafe: tuple[DecisionChange, ...]
 
 
 def changes(store: Store, since: Moment, until: Moment, settings: Settings) -> Changes:
@@ -74,7 +74,7 @@ def _is_trust(entry: Entry) -> bool:
 
 def _turns(
     store: Store, touched: Iterable[Pattern], since: Moment, until: Moment, settings: Settings
-) -> Iterable[Turn]:  # fmt: skip
+) -> Iterable[DecisionChange]:  # fmt: skip
     for sender in sorted(set(touched)):
         if sender.form is Form.REFUSED:
             continue
@@ -83,4 +83,4 @@ def _turns(
             for moment in (since, until)
         )
         if before.safe is not after.safe:
-            yield Turn(sender, before, after)
+            yield DecisionChange(sender, before, after)

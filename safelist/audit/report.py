@@ -46,7 +46,7 @@ _TRUSTING = TRUSTING_LISTS | {UserList.TRUSTED_CONTACTS}
 T = TypeVar("T")
 
 
-class Portion(NamedTuple, Generic[T]):
+class FirstRows(NamedTuple, Generic[T]):
     """The rows that are shown, and how many more there are."""
 
     rows: tuple[T, ...]
@@ -65,7 +65,7 @@ class Setting(NamedTuple):
     words: str
 
 
-class Provider(NamedTuple):
+class ProviderLine(NamedTuple):
     """The entries at one provider. ``share`` of all votes and ``bar``, beside the longest, are between 0 and 1.
 
     Only free-mail providers have a bar: it compares them with each other.
@@ -79,7 +79,7 @@ class Provider(NamedTuple):
     bar: float | None
 
 
-class Sender(NamedTuple):
+class TrustedSender(NamedTuple):
     """An entry that many mailboxes trust, and what the policy decides about it for the whole organisation."""
 
     text: str
@@ -97,14 +97,14 @@ class SafeSender(NamedTuple):
 
     text: str
     votes: int
-    voters: Portion[str]
+    voters: FirstRows[str]
     reason: str
     sentence: str
     authentication: str
     exceptions: tuple[str, ...]
 
 
-class Refused(NamedTuple):
+class RefusedLine(NamedTuple):
     """Why entries are not safe for everybody: ``sentence`` is the decision about the first of the ``examples``."""
 
     reason: str
@@ -143,7 +143,7 @@ class OverrideLine(NamedTuple):
     dangers: tuple[str, ...]
 
 
-class Troubled(NamedTuple):
+class TroubledMailbox(NamedTuple):
     """A mailbox that failed, or whose last believed answer is too old (``is_stale``)."""
 
     address: str
@@ -156,7 +156,7 @@ class Troubled(NamedTuple):
     answered: datetime | None
 
 
-class Trust(NamedTuple):
+class MailboxTrust(NamedTuple):
     """Whom one mailbox trusts now: the texts of its open entries, sorted, whether they count or not."""
 
     mailbox: str
@@ -172,7 +172,7 @@ class MadeAnew(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class AuditReport:
     """Everything that the page shows. ``safe_by`` counts the senders that are safe for everybody, by reason."""
 
     made: datetime
@@ -183,15 +183,15 @@ class Report:
     totals: Totals
     overrides_in_force: int
     safe_by: tuple[tuple[str, int], ...]
-    providers: tuple[Provider, ...]
-    trusted: tuple[Sender, ...]
-    safe: Portion[SafeSender]
-    refused: tuple[Refused, ...]
+    providers: tuple[ProviderLine, ...]
+    trusted: tuple[TrustedSender, ...]
+    safe: FirstRows[SafeSender]
+    refused: tuple[RefusedLine, ...]
     not_senders: tuple[NotASender, ...]
     overrides: tuple[OverrideLine, ...]
-    mailboxes: Portion[Troubled]
-    trust: Portion[Trust]
-    made_anew: Portion[MadeAnew]
+    mailboxes: FirstRows[TroubledMailbox]
+    trust: FirstRows[MailboxTrust]
+    made_anew: FirstRows[MadeAnew]
 
 
 def build(
@@ -202,7 +202,7 @@ def build(
     verified: Verified | None = None,
     demands: Sequence[Setting] = (),
     most_trust: int = MOST_TRUST,
-) -> Report:
+) -> AuditReport:
     """The report as of ``now``, from the newest state of the aggregate.
 
     ``stale_after``: a mailbox without a believed answer for so long is shown. ``verified``: what
@@ -212,7 +212,7 @@ def build(
     """
     overrides = store.overrides()
     found = _survey(store.candidates(settings, now, at_least=1), settings, now)
-    return Report(
+    return AuditReport(
         made=now,
         version=safelist.__version__,
         stale_after=stale_after,
@@ -383,7 +383,7 @@ def _survey(candidates: Iterable[Candidate], settings: Settings, now: datetime) 
 # What it found, as rows.
 
 
-def _providers(sums: dict[str, _Sums]) -> Iterator[Provider]:
+def _providers(sums: dict[str, _Sums]) -> Iterator[ProviderLine]:
     """Those with the most votes first; what is not free mail comes last, the smallest providers before it as one."""
     rest = sums.get(domains.OTHER)
     named = sorted((name for name in sums if name != domains.OTHER), key=lambda n: (-sums[n].votes, n))
@@ -395,26 +395,30 @@ def _providers(sums: dict[str, _Sums]) -> Iterator[Provider]:
     longest = max((line.votes for _, line in lines), default=0)
     votes = sum(line.votes for line in sums.values())
     for name, line in lines:
-        yield Provider(name, line.entries, line.votes, line.safe, _part(line.votes, votes), _part(line.votes, longest))
+        yield ProviderLine(
+            name, line.entries, line.votes, line.safe, _part(line.votes, votes), _part(line.votes, longest)
+        )
     if rest is not None:
-        yield Provider(domains.OTHER, rest.entries, rest.votes, rest.safe, _part(rest.votes, votes), None)
+        yield ProviderLine(domains.OTHER, rest.entries, rest.votes, rest.safe, _part(rest.votes, votes), None)
 
 
 def _part(of: int, all_: int) -> float:
     return of / all_ if all_ else 0.0
 
 
-def _sender(found: _Decided) -> Sender:
+def _sender(found: _Decided) -> TrustedSender:
     decision = found.decision
-    return Sender(subject_sentence(found.pattern), found.votes, decision.safe, str(decision.reason), decision.sentence)
+    return TrustedSender(
+        subject_sentence(found.pattern), found.votes, decision.safe, str(decision.reason), decision.sentence
+    )
 
 
-def _safe(store: Store, best: _Best[_Decided], settings: Settings, now: datetime) -> Portion[SafeSender]:
+def _safe(store: Store, best: _Best[_Decided], settings: Settings, now: datetime) -> FirstRows[SafeSender]:
     rows: list[SafeSender] = []
     for together in _together(best.rows()):
         voters = _voters(store, [found.pattern for found in together], settings, now)
         rows += (_safe_sender(found, sorted(voters[found.pattern]), now) for found in together)
-    return Portion(tuple(rows), best.more)
+    return FirstRows(tuple(rows), best.more)
 
 
 def _together(rows: Sequence[_Decided]) -> Iterator[list[_Decided]]:
@@ -446,7 +450,7 @@ def _safe_sender(found: _Decided, voters: list[str], now: datetime) -> SafeSende
     return SafeSender(
         subject_sentence(found.pattern),
         found.votes,
-        Portion(tuple(voters[:MOST_VOTERS]), max(len(voters) - MOST_VOTERS, 0)),
+        FirstRows(tuple(voters[:MOST_VOTERS]), max(len(voters) - MOST_VOTERS, 0)),
         str(decision.reason),
         decision.sentence,
         str(decision.authentication),
@@ -462,12 +466,12 @@ def _exceptions(candidate: Candidate, now: datetime) -> Iterator[str]:
             yield f"override {override.id} blocks it for {scope_sentence(terms.scope)}"
 
 
-def _refused(found: dict[Reason, _Best[_Decided]]) -> Iterator[Refused]:
+def _refused(found: dict[Reason, _Best[_Decided]]) -> Iterator[RefusedLine]:
     most = max((best.seen for best in found.values()), default=0)
     for reason, best in sorted(found.items(), key=lambda item: (-item[1].seen, item[0])):
         examples = best.rows()
         texts = tuple(subject_sentence(each.pattern) for each in examples)
-        yield Refused(str(reason), best.seen, texts, examples[0].decision.sentence, _part(best.seen, most))
+        yield RefusedLine(str(reason), best.seen, texts, examples[0].decision.sentence, _part(best.seen, most))
 
 
 def _not_senders(store: Store) -> Iterator[NotASender]:
@@ -477,10 +481,10 @@ def _not_senders(store: Store) -> Iterator[NotASender]:
         yield NotASender(str(refusal), refusal.sentence, count, _part(count, most))
 
 
-def _made_anew(best: _Best[_Decided], settings: Settings) -> Portion[MadeAnew]:
+def _made_anew(best: _Best[_Decided], settings: Settings) -> FirstRows[MadeAnew]:
     rows = ((found, verp.advice(found.pattern, settings) or "") for found in best.rows())
     texts = ((found, advice.removeprefix(f"{found.pattern.text} ")) for found, advice in rows)
-    return Portion(tuple(MadeAnew(found.pattern.text, found.votes, advice) for found, advice in texts), best.more)
+    return FirstRows(tuple(MadeAnew(found.pattern.text, found.votes, advice) for found, advice in texts), best.more)
 
 
 # Overrides and mailboxes.
@@ -538,30 +542,30 @@ def _span(span: timedelta) -> str:
     return _counted(span.days, "day")
 
 
-def _troubled(states: Iterable[MailboxState], now: datetime, stale_after: timedelta) -> Portion[Troubled]:
+def _troubled(states: Iterable[MailboxState], now: datetime, stale_after: timedelta) -> FirstRows[TroubledMailbox]:
     """Those that have been silent for longest first; what an administrator ended comes last."""
-    worst: _Best[Troubled] = _Best(MOST_MAILBOXES)
+    worst: _Best[TroubledMailbox] = _Best(MOST_MAILBOXES)
     for state in states:
         silent = float("inf") if state.answered is None else (now - state.answered).total_seconds()
         is_forgotten = state.outcome == Outcome.FORGOTTEN
         is_stale = stale_after.total_seconds() < silent < float("inf") and not is_forgotten
         if is_stale or state.outcome not in _FINE:
             worst.add(-1 if is_forgotten else silent, _mailbox(state, is_stale=is_stale))
-    return Portion(tuple(worst.rows()), worst.more)
+    return FirstRows(tuple(worst.rows()), worst.more)
 
 
-def _mailbox(state: MailboxState, *, is_stale: bool) -> Troubled:
+def _mailbox(state: MailboxState, *, is_stale: bool) -> TroubledMailbox:
     problem = state.problem
     if state.outcome == Outcome.FORGOTTEN and problem is None:
         problem = "an administrator ended its entries (safelist forget)"
-    return Troubled(
+    return TroubledMailbox(
         state.address, state.outcome, is_stale, state.reason, problem, state.entries, state.checked, state.answered
     )
 
 
-def _trust(store: Store, room: int) -> Portion[Trust]:
+def _trust(store: Store, room: int) -> FirstRows[MailboxTrust]:
     """Mailbox by mailbox as long as there is room; the others are counted."""
-    rows: list[Trust] = []
+    rows: list[MailboxTrust] = []
     more = 0
     for state in store.mailboxes():
         if not state.entries:
@@ -571,15 +575,15 @@ def _trust(store: Store, room: int) -> Portion[Trust]:
             continue
         open_ = (held for held in store.listing(state.address) if held.until is None and held.list in _TRUSTING)
         if texts := tuple(sorted({held.pattern.text for held in open_})):
-            rows.append(Trust(state.address, texts))
+            rows.append(MailboxTrust(state.address, texts))
             room -= len(texts)
-    return Portion(tuple(rows), more)
+    return FirstRows(tuple(rows), more)
 
 
 # The page.
 
 
-def render(report: Report) -> str:
+def render(report: AuditReport) -> str:
     """The page: HTML that is complete in itself, in UTF-8 once it is encoded."""
     return _environment().get_template("report.html.j2").render(report=report)
 

@@ -20,7 +20,7 @@ from safelist.filter.settings import Filter
 from safelist.override import Override
 from safelist.policy import Decision, Tally
 from safelist.sender import Form, Pattern
-from safelist.used import Book, Key
+from safelist.used import Key, UseBuffer
 
 _log = logging.getLogger("safelist.filter")
 NOTHING = "DUNNO"
@@ -70,14 +70,14 @@ class Service:
         lists: Providers,
         safety: Safety,
         authenticator: Authenticator,
-        book: Book,
+        uses: UseBuffer,
         now: Callable[[], datetime],
     ) -> None:
         self._chosen = chosen
         self._choices = Choices(chosen.reject_blocked_senders, chosen.defer_unproven)
         self._trusted, self._allowed = chosen.networks("trusted_networks"), chosen.networks("allow_list")
         self._bypassed = frozenset(chosen.bypassed_recipients)
-        self._lists, self._safety, self._authenticator, self._book, self._now = lists, safety, authenticator, book, now
+        self._lists, self._safety, self._authenticator, self._uses, self._now = lists, safety, authenticator, uses, now
         self._prepended: set[tuple[str, str]] = set()
         self._standing = lru_cache(maxsize=_MAX_CACHED)(self._standing_of)
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -155,7 +155,7 @@ class Service:
     def _say(self, facts: Facts, verdict: Verdict, mail: Mail, began: float) -> str:
         self.counts[verdict.action, verdict.reason] += 1
         if verdict.action is Action.LIFT and facts.safety is not None and self._chosen.mode == "enforce":
-            self._book.note(_key(facts.safety), self._now())
+            self._uses.note(_key(facts.safety), self._now())
         if _log.isEnabledFor(logging.INFO):
             milliseconds = (perf_counter() - began) * 1000
             _log.info("%s", json.dumps(self.as_json(facts, verdict) | {"ms": round(milliseconds, 3)}))
@@ -233,13 +233,15 @@ def _key(decision: Decision) -> Key:
     return Key(decision.reason, "", "")
 
 
-async def write_used(book: Book, write: Callable[[list[tuple[str | int, ...]]], None], every: float = 60.0) -> None:
-    """Write what the book collected, now and every so often, for ever. Where that fails the book has it again."""
+async def write_used(
+    uses: UseBuffer, write: Callable[[list[tuple[str | int, ...]]], None], every: float = 60.0
+) -> None:
+    """Write what the buffer collected, now and every so often, for ever. Where that fails the buffer has it again."""
     while True:
-        rows = book.take()
+        rows = uses.take()
         try:
             await asyncio.to_thread(write, rows)
         except Exception:
-            book.put_back(rows)
+            uses.put_back(rows)
             raise
         await asyncio.sleep(every)

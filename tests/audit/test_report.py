@@ -18,7 +18,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 import safelist
 from safelist import store
-from safelist.audit.report import Portion, Provider, Report, Setting, build, render
+from safelist.audit.report import AuditReport, FirstRows, ProviderLine, Setting, build, render
 from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.override import Authentication, Effect, Level, Terms
 from safelist.policy import Settings
@@ -77,7 +77,7 @@ def override(opened: Store, effect: str, pattern: Pattern, reason: str = "becaus
     return opened.make_overrides([terms], NOW, "root")[0].override.id
 
 
-def report_of(opened: Store, settings: Settings = SETTINGS, after: timedelta = DAY) -> Report:
+def report_of(opened: Store, settings: Settings = SETTINGS, after: timedelta = DAY) -> AuditReport:
     return build(opened, settings, NOW + after)
 
 
@@ -88,7 +88,7 @@ def test_nothing_recorded(opened: Store) -> None:
     report = report_of(opened)
     assert (report.made, report.version, report.stale_after) == (NOW + DAY, safelist.__version__, 7 * DAY)
     assert report.totals == (0, 0, 0, 0, 0, 0)
-    assert report.safe == report.mailboxes == report.made_anew == Portion((), 0)
+    assert report.safe == report.mailboxes == report.made_anew == FirstRows((), 0)
     assert report.providers == report.trusted == report.refused == report.not_senders == report.overrides == ()
     assert "No mailbox trusts anybody." in render(report)
 
@@ -139,11 +139,11 @@ def test_what_each_mailbox_trusts_is_on_the_page(opened: Store) -> None:
     record(opened, "a", "x@aol.com", "alone@x.example")
     record(opened, "b", "blocked@x.example", list_=UserList.BLOCKED_SENDERS)
     record(opened, "c", "x@aol.com")
-    assert report_of(opened).trust == Portion(
+    assert report_of(opened).trust == FirstRows(
         (("a@corp.example", ("alone@x.example", "x@aol.com")), ("c@corp.example", ("x@aol.com",))), 0
     )
     few = build(opened, SETTINGS, NOW, most_trust=1)
-    assert few.trust == Portion((("c@corp.example", ("x@aol.com",)),), 1)
+    assert few.trust == FirstRows((("c@corp.example", ("x@aol.com",)),), 1)
     page = render(few)
     assert "does not find everything:</strong> what 1 mailbox trusts is left out" in page
     assert "safelist audit who SENDER" in page
@@ -153,9 +153,9 @@ def test_entries_by_provider_have_other_domains_last(opened: Store) -> None:
     record(opened, "a", "x@aol.com", "y@aim.com", "z@yahoo.com", "s@supplier.example", "t@supplier.example")
     record(opened, "b", "x@aol.com", "s@supplier.example", "t@supplier.example")
     assert report_of(opened).providers == (
-        Provider("AOL", 2, 3, 1, 3 / 8, 1.0),
-        Provider("Yahoo", 1, 1, 0, 1 / 8, 1 / 3),
-        Provider("other domains", 2, 4, 2, 4 / 8, None),
+        ProviderLine("AOL", 2, 3, 1, 3 / 8, 1.0),
+        ProviderLine("Yahoo", 1, 1, 0, 1 / 8, 1 / 3),
+        ProviderLine("other domains", 2, 4, 2, 4 / 8, None),
     )
 
 
@@ -208,7 +208,7 @@ def test_voters_are_those_who_count(opened: Store) -> None:
     record(opened, "d", "x@aol.com", list_=UserList.BLOCKED_SENDERS)
     excluding = replace(SETTINGS, excluded_mailboxes=frozenset({"test@corp.example"}))
     (row,) = report_of(opened, excluding).safe.rows
-    assert (row.votes, row.voters) == (2, Portion(("a@corp.example", "b@corp.example"), 0))
+    assert (row.votes, row.voters) == (2, FirstRows(("a@corp.example", "b@corp.example"), 0))
     (row,) = report_of(opened, replace(excluding, include_contacts=True)).safe.rows
     assert (row.votes, row.voters.rows) == (3, ("a@corp.example", "b@corp.example", "c@corp.example"))
 
@@ -399,7 +399,7 @@ def test_chain_of_change_sets(opened: Store, verified: Verified | None, sentence
     assert sentence in html.document_fromstring(page).find_class("alert")[0].text_content()
 
 
-def hostile_report(opened: Store) -> Report:
+def hostile_report(opened: Store) -> AuditReport:
     """Every text from outside tries to break out."""
     for mailbox in (f"{PAYLOAD}a", f"{PAYLOAD}b"):
         record(opened, mailbox, *HOSTILE)

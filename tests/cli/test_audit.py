@@ -300,14 +300,14 @@ def test_used_and_never_used_entries(synced: Command, server: DemoServer, organi
     snapshot = {"path": str(synced.directory / "snapshot"), "used": str(path)}
     synced.configure(server, list(organisation.mailboxes), **{"publish.filter": snapshot})
     assert synced("audit", "used").code == 77
-    book = used.Book()
-    book.note(used.Key("trusted-address", "own1@partner.example", "desk1@corp.example"), datetime.now(UTC))
-    used.add(path, book.take())
+    uses = used.UseBuffer()
+    uses.note(used.Key("trusted-address", "own1@partner.example", "desk1@corp.example"), datetime.now(UTC))
+    used.add(path, uses.take())
     (row,) = rows(synced("audit", "used", "--csv").out)
     assert (row["sender"], row["mailbox"], row["times"]) == ("own1@partner.example", "desk1@corp.example", "1")
     assert [row["sender"] for row in synced("audit", "used", "--never", "--json").json] == [AOL]
-    book.note(used.Key("quorum", AOL, ""), datetime.now(UTC))
-    used.add(path, book.take())
+    uses.note(used.Key("quorum", AOL, ""), datetime.now(UTC))
+    used.add(path, uses.take())
     done = synced("audit", "used", "--never")
     assert (done.code, done.out, done.err) == (0, "", "safelist: there is none\n")
     assert synced("publish").code == 0

@@ -31,7 +31,7 @@ from safelist.filter.service import Service
 from safelist.filter.settings import Filter
 from safelist.override import Authentication, Effect, Override, Terms, days
 from safelist.policy import Tally
-from safelist.used import Book, Key
+from safelist.used import Key, UseBuffer
 from tests.filter.dns_server import Nameserver, nameserver, servfail
 
 BLOCK = {"name": "Block", "lookup_domain": "block.example", "ip_address_match": ("127.0.0.2",)}
@@ -135,11 +135,15 @@ async def _serve(
 ) -> None:
     lists = {"providers": (BLOCK, SECOND), "allow_providers": (ALLOW,)}
     chosen = Filter.model_validate({"snapshot": path, "trusted_networks": ()} | lists | keys)
-    resolver, current, book = Resolver([dns.address], timeout=5), CurrentSnapshot(path, days(chosen.max_age)), Book()
+    resolver, current, uses = (
+        Resolver([dns.address], timeout=5),
+        CurrentSnapshot(path, days(chosen.max_age)),
+        UseBuffer(),
+    )
     try:
         await current.refresh()
         asked = Providers(resolver, chosen.providers, chosen.allow_providers, 5)
-        service = Service(chosen, asked, current, Authenticator(resolver, 5), book, lambda: NOW)
+        service = Service(chosen, asked, current, Authenticator(resolver, 5), uses, lambda: NOW)
         served.counts = service.counts
         for request in requests:
             (read,) = RequestParser().feed(wire(request))
@@ -147,7 +151,7 @@ async def _serve(
             served.at_once.append(isinstance(answer, str))
             served.actions.append(answer if isinstance(answer, str) else await answer)
             assert protocol.answer(served.actions[-1])
-        served.used = [Key(*row[:3]) for row in book.take()]  # type: ignore[arg-type]
+        served.used = [Key(*row[:3]) for row in uses.take()]  # type: ignore[arg-type]
     finally:
         current.close()
         resolver.close()

@@ -18,7 +18,7 @@ from safelist.filter.service import Service, mail_of
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.sender import Form
-from safelist.used import Book
+from safelist.used import UseBuffer
 
 
 def ask(
@@ -71,7 +71,7 @@ async def _examine(chosen: Filter, request: dict[str, str]) -> tuple[Service, Fa
         lists = Providers(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
         await lists.check_test_points()  # as the service does: it believes no list that lists everybody
         authenticator = Authenticator(resolver, chosen.timeout)
-        service = Service(chosen, lists, current, authenticator, Book(), now)
+        service = Service(chosen, lists, current, authenticator, UseBuffer(), now)
         mail = mail_of(_TypedRequest(request))
         facts, verdict = await service.examine(service.begin(mail), mail)
         return service, facts, verdict

@@ -26,7 +26,7 @@ from safelist.filter.server import Limits, Server
 from safelist.filter.service import Service, write_used
 from safelist.filter.settings import Filter
 from safelist.override import days
-from safelist.used import Book
+from safelist.used import UseBuffer
 
 _LAST_LINES = 2.0
 """Seconds that the end waits for whoever reads standard error."""
@@ -99,9 +99,9 @@ def _allow_files(connections: int) -> None:
 
 async def _serve(chosen: Filter) -> None:
     resolver = resolver_of(chosen)
-    current, book = CurrentSnapshot(chosen.snapshot, days(chosen.max_age)), Book()
+    current, uses = CurrentSnapshot(chosen.snapshot, days(chosen.max_age)), UseBuffer()
     lists = Providers(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
-    service = Service(chosen, lists, current, Authenticator(resolver, chosen.timeout), book, now)
+    service = Service(chosen, lists, current, Authenticator(resolver, chosen.timeout), uses, now)
     tasks: set[asyncio.Task[None]] = set()
 
     def start(name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -124,7 +124,7 @@ async def _serve(chosen: Filter) -> None:
         start("snapshot", current.watch)
         start("lists", lists.watch)
         if chosen.used is not None:
-            start("used", partial(write_used, book, partial(used.add, chosen.used)))
+            start("used", partial(write_used, uses, partial(used.add, chosen.used)))
         if chosen.metrics is not None:
             start("metrics", partial(_metrics, chosen.metrics, service, server, current))
         await server.run()
@@ -132,13 +132,13 @@ async def _serve(chosen: Filter) -> None:
         for task in tuple(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        _write_the_last(chosen, book)
+        _write_the_last(chosen, uses)
         current.close()
         resolver.close()
 
 
-def _write_the_last(chosen: Filter, book: Book) -> None:
-    if chosen.used is None or not (rows := book.take()):
+def _write_the_last(chosen: Filter, uses: UseBuffer) -> None:
+    if chosen.used is None or not (rows := uses.take()):
         return
     try:
         used.add(chosen.used, rows)

@@ -16,14 +16,14 @@ from safelist.cli.override.options import (
     Manner,
     ReplaceOption,
     UnderstandOption,
-    ground,
+    circumstances,
     objections,
     recorded_actor,
 )
 from safelist.cli.terminal import ActorOption, ConfigOption, CsvOption, JsonOption, complain, now, print_json, shown
 from safelist.errors import PermissionDeniedError, UsageError
 from safelist.override import sentence
-from safelist.override_file import Content, Fault, Format, Row, place
+from safelist.override_file import FileContent, FileFault, FileRow, Format, place
 from safelist.policy import Settings
 from safelist.store import ContradictionError, Made, Store
 
@@ -47,7 +47,7 @@ def import_(
     data = _data_of(file)
     with store.open_store(config.database.url) as opened:
         settings = config.policy.settings(opened.own_domains())
-        content = override_file.read(data, source.format, ground(config, settings, at))
+        content = override_file.read(data, source.format, circumstances(config, settings, at))
         _refuse(content, settings, source, i_understand=i_understand)
         done = _make(opened, content.rows, source, at, by, manner)
         found = notes(done, Context(opened, config, settings, opened.newest(now())))
@@ -80,10 +80,10 @@ def _data_of(file: str) -> bytes:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
 
 
-def _refuse(content: Content, settings: Settings, source: _Source, *, i_understand: bool) -> None:
+def _refuse(content: FileContent, settings: Settings, source: _Source, *, i_understand: bool) -> None:
     """Raises UsageError with everything that speaks against the import, in the order of the lines."""
     faults = content.faults + [
-        Fault(at, objection)
+        FileFault(at, objection)
         for at, terms in content.rows
         for objection in objections(terms, settings, i_understand=i_understand)
     ]
@@ -97,7 +97,7 @@ def _located(source: _Source, at: int, sentence: str) -> str:
 
 
 def _make(
-    opened: Store, rows: Sequence[Row], source: _Source, at: datetime, by: str, manner: Manner
+    opened: Store, rows: Sequence[FileRow], source: _Source, at: datetime, by: str, manner: Manner
 ) -> list[Made]:  # fmt: skip
     given = [row.terms for row in rows]
     try:
@@ -108,7 +108,7 @@ def _make(
         raise UsageError("\n".join(lines)) from None
 
 
-def _said(source: _Source, rows: Sequence[Row], found: Sequence[Sequence[str]]) -> Iterator[str]:
+def _said(source: _Source, rows: Sequence[FileRow], found: Sequence[Sequence[str]]) -> Iterator[str]:
     """Each note once, with the first of the lines that it is about."""
     about: dict[str, list[int]] = {}
     for row, notes_ in zip(rows, found, strict=True):
@@ -120,7 +120,7 @@ def _said(source: _Source, rows: Sequence[Row], found: Sequence[Sequence[str]]) 
 
 
 def _report(
-    source: _Source, rows: Sequence[Row], done: Sequence[Made], found: Sequence[Sequence[str]], manner: Manner
+    source: _Source, rows: Sequence[FileRow], done: Sequence[Made], found: Sequence[Sequence[str]], manner: Manner
 ) -> None:  # fmt: skip
     if manner.json:
         outcomes = [
@@ -137,7 +137,7 @@ def _report(
     print(shown(f"{source.name}: {len(new)} overrides {verb}, {rest} in force already; they count {FROM_WHEN}"))
 
 
-def _outcome(source: _Source, row: Row, made: Made) -> dict[str, Any]:
+def _outcome(source: _Source, row: FileRow, made: Made) -> dict[str, Any]:
     outcome = ("replaced" if made.replaced else "made") if made.is_new else "unchanged"
     return {
         "at": place(source.format, row.at),

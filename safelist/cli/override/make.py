@@ -22,14 +22,14 @@ from safelist.cli.override.options import (
     TicketOption,
     UnderstandOption,
     WithSubdomainsOption,
-    ground,
+    circumstances,
     objections,
     recorded_actor,
 )
 from safelist.cli.terminal import ActorOption, ConfigOption, JsonOption, complain, now, print_json, shown
 from safelist.errors import UsageError
 from safelist.override import Authentication, Effect, Level, Terms, sentence
-from safelist.override_file import Ground, MisfitError
+from safelist.override_file import Circumstances, InvalidTermsError
 from safelist.sender import Form, parse
 from safelist.store import Made
 
@@ -113,7 +113,7 @@ def _add(cells: Mapping[str, str], manner: Manner) -> None:
     config, at, by = load_config(manner.config_file), now(), recorded_actor(manner.actor)
     with store.open_store(config.database.url) as opened:
         settings = config.policy.settings(opened.own_domains())
-        terms = _understood(cells, ground(config, settings, at))
+        terms = _understood(cells, circumstances(config, settings, at))
         if against := list(objections(terms, settings, i_understand=manner.i_understand)):
             raise UsageError("\n".join(against))
         (made,) = opened.make_overrides([terms], at, by, replace=manner.replace)
@@ -126,12 +126,12 @@ def _add(cells: Mapping[str, str], manner: Manner) -> None:
         complain(f"note: {note}")
 
 
-def _understood(cells: Mapping[str, str], ground: Ground) -> Terms:
+def _understood(cells: Mapping[str, str], circumstances: Circumstances) -> Terms:
     options = {"sender": "SENDER", "scope": "--recipient" if "@" in cells["scope"] else "--domain"}
     try:
-        return override_file.terms_of(cells, ground)
-    except MisfitError as error:
-        faults = ((options.get(at, f"--{at.replace('_', '-')}"), sentence) for at, sentence in error.misfits)
+        return override_file.terms_of(cells, circumstances)
+    except InvalidTermsError as error:
+        faults = ((options.get(at, f"--{at.replace('_', '-')}"), sentence) for at, sentence in error.faults)
         raise UsageError("\n".join(f"{option}: {sentence}" for option, sentence in faults)) from None
 
 

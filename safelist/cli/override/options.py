@@ -12,7 +12,7 @@ from safelist.cli.terminal import actor as login
 from safelist.config import Config
 from safelist.errors import UsageError
 from safelist.override import MAX_TEXT, Effect, Level, Terms
-from safelist.override_file import Ground, plain
+from safelist.override_file import Circumstances, plain
 from safelist.policy import Settings
 from safelist.sender import Form, domain_of
 
@@ -73,8 +73,8 @@ class Manner(NamedTuple):
     dry_run: bool = False
 
 
-def ground(config: Config, settings: Settings, at: datetime) -> Ground:
-    return Ground(at, settings.own_domains, settings.authentication, config.overrides.expires)
+def circumstances(config: Config, settings: Settings, at: datetime) -> Circumstances:
+    return Circumstances(at, settings.own_domains, settings.authentication, config.overrides.expires)
 
 
 def recorded_actor(name: str | None) -> str:

@@ -22,7 +22,7 @@ from safelist.errors import ConfigError, TemporaryError
 from safelist.policy import Tally
 from safelist.publisher.publish import MapFiles, alone, beside, explained, locate, sync
 from safelist.publisher.target import Published
-from safelist.snapshot import Contents, Made, Snapshot, SnapshotError, write
+from safelist.snapshot import Contents, Snapshot, SnapshotError, SnapshotSummary, write
 from safelist.store import Store
 
 NAME = "filter"
@@ -112,7 +112,7 @@ def check(chosen: FilterSettings) -> None:
 class _State:
     """What a snapshot was made from and what it holds."""
 
-    def __init__(self, source: str, made: Made) -> None:
+    def __init__(self, source: str, made: SnapshotSummary) -> None:
         self.source = source
         self.made = made
 
@@ -120,7 +120,7 @@ class _State:
 def _current(path: Path) -> _State | None:
     """The snapshot that is there; None where there is none that can be read."""
     with suppress(SnapshotError), Snapshot(path) as found:
-        return _State(found.source, Made(found.entries, found.patterns, found.overrides, found.digest))
+        return _State(found.source, SnapshotSummary(found.entries, found.patterns, found.overrides, found.digest))
     return None
 
 
