@@ -21,7 +21,8 @@ from safelist.demo import DemoServer, Mailbox, Organisation
 from safelist.junkrule import JunkRule
 from tests.cli.command import Command
 from tests.filter.dns_server import Fault, nameserver, servfail, unused_address
-from tests.postfix.servers import LISTED, Mailboxes, Postfix, mailboxes, postfix, rbldnsd, until
+from tests.postfix.servers import LISTED, Mailboxes, Postfix, mailboxes, postfix, rbldnsd
+from tests.waiting import until
 
 RECOMMENDED = (Path(__file__).parent / "main.cf.in").read_text()
 """As the README quotes it."""

@@ -17,8 +17,8 @@ from safelist.filter.service import PROBE, PROBED
 from tests.cli.command import Command, Done
 from tests.filter.dns_server import nameserver
 from tests.filter.site import Filter, running
-from tests.postfix.servers import until
 from tests.publisher.site import POSTCONF
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(POSTCONF is None, reason="postconf is missing: apt-get install postfix")
 

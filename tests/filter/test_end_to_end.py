@@ -32,7 +32,8 @@ from tests.filter.site import (
     session,
     site,
 )
-from tests.postfix.servers import CLEAN, LISTED, missing, until
+from tests.postfix.servers import CLEAN, LISTED, missing
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

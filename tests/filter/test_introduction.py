@@ -32,8 +32,9 @@ from tests.filter.site import (
     session,
 )
 from tests.filter.test_end_to_end import ACCEPTED, UNPROVEN, listed, refused
-from tests.postfix.servers import CLEAN, LISTED, Postfix, _free_port, mailboxes, missing, postfix, rbldnsd, until
+from tests.postfix.servers import CLEAN, LISTED, Postfix, _free_port, mailboxes, missing, postfix, rbldnsd
 from tests.test_readme import README
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

@@ -15,8 +15,9 @@ from safelist.publisher.publish import publish
 from safelist.publisher.targets import postfix as target
 from tests.filter.dns_server import nameserver
 from tests.filter.site import DESK, DNSBL, ZONE, Filter, Forwarding, running, session
-from tests.postfix.servers import CLEAN, LISTED, Postfix, missing, postfix, rbldnsd, until
+from tests.postfix.servers import CLEAN, LISTED, Postfix, missing, postfix, rbldnsd
 from tests.publisher.site import NOW, settings
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

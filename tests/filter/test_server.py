@@ -26,7 +26,7 @@ from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, U
 from safelist.filter.protocol import PolicyRequest
 from safelist.filter.server import Limits, RequestHandler, Server
 from safelist.filter.systemd import notify, watchdog_interval
-from tests.postfix.servers import until
+from tests.waiting import until
 
 LOOPBACK = "inet:127.0.0.1:0"
 

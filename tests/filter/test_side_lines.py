@@ -21,7 +21,7 @@ from safelist.config import toml
 from safelist.filter import log
 from tests.filter.dns_server import unused_address
 from tests.filter.test_server import ask, asked, dial, read, rest
-from tests.postfix.servers import until
+from tests.waiting import until
 
 SECONDS = 60
 TRUSTED = ask(protocol_state="RCPT", client_address="127.0.0.1", sender="bob@aol.com", recipient="desk@corp.example")

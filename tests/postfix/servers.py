@@ -10,11 +10,12 @@ import smtplib
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.waiting import until
 
 RECOMMENDED = (Path(__file__).parent / "main.cf.in").read_text()
 """As the README quotes it."""
@@ -245,13 +246,3 @@ def _answers(address: str, zone: str) -> bool:
         except OSError:
             return False
     return answer[:2] == b"\x12\x34" and answer[7] > 0
-
-
-def until(holds: Callable[[], bool]) -> bool:
-    """Whether it comes to hold within 20 seconds."""
-    deadline = time.monotonic() + 20
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True

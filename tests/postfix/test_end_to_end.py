@@ -11,8 +11,9 @@ from safelist.policy import Settings as Policy
 from safelist.publisher.publish import publish
 from safelist.publisher.targets import postfix as target
 from safelist.sender import Form, Pattern
-from tests.postfix.servers import CLEAN, LISTED, MAP, RECOMMENDED, ZONE, Postfix, missing, postfix, rbldnsd, until
+from tests.postfix.servers import CLEAN, LISTED, MAP, RECOMMENDED, ZONE, Postfix, missing, postfix, rbldnsd
 from tests.publisher.site import INSTALLED, NOW, address, domain, every_map_type, settings, voted
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

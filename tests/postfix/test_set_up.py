@@ -10,7 +10,8 @@ import pytest
 from safelist.demo import DemoServer, Mailbox, Organisation
 from safelist.junkrule import JunkRule
 from tests.cli.command import Command
-from tests.postfix.servers import CLEAN, LISTED, MAP, RECOMMENDED, ZONE, Postfix, missing, postfix, rbldnsd, until
+from tests.postfix.servers import CLEAN, LISTED, MAP, RECOMMENDED, ZONE, Postfix, missing, postfix, rbldnsd
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

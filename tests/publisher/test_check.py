@@ -8,8 +8,8 @@ from safelist import policy, snapshot
 from tests.cli.command import Command, Done
 from tests.filter.dns_server import nameserver
 from tests.filter.site import running
-from tests.postfix.servers import until
 from tests.publisher.site import INSTALLED, address, needs_postmap, postmap, voted, write
+from tests.waiting import until
 
 pytestmark = [needs_postmap, pytest.mark.skipif("hash" not in INSTALLED, reason="this Postfix has no hash maps")]
 

@@ -23,10 +23,10 @@ from safelist.publisher.publish import alone, locate
 from safelist.publisher.target import Published
 from safelist.publisher.targets import NAMES
 from safelist.store import Store
-from tests.postfix.servers import until
 from tests.publisher.contract import CASES, Case
 from tests.publisher.site import fill, names, needs_root, state
 from tests.store.samples import NOW, SEEN
+from tests.waiting import until
 
 SENDERS = [f"friend{number:02}@aol.com" for number in range(30)]
 every_target = pytest.mark.parametrize("case", [pytest.param(it, id=it.name, marks=it.marks) for it in CASES])
