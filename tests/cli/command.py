@@ -1,16 +1,16 @@
-"""Runs the installed ``safelist`` as its users do: another process, no terminal (as cron)."""
+"""Runs ``safelist`` as its users do, without a terminal (as cron) or on one: in this process, or in one of its own."""
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from safelist.config import toml
 from safelist.demo import DemoServer
+from tests.cli import in_process
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,10 @@ class Done:
     @property
     def json(self) -> Any:
         return json.loads(self.out)
+
+    @classmethod
+    def of(cls, code: int, out: bytes, err: bytes) -> Self:
+        return cls(code, out.decode(), err.decode())
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,11 @@ class Command:
         return self.directory / "map"
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def database(self) -> Path:
+        return self.directory / "state" / "safelist.db"
+
+    @property
+    def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE", "PATH"))}
         return kept | {"HOME": str(self.directory), "SAFELIST_CONFIG": str(self.config)}
 
@@ -53,7 +61,7 @@ class Command:
                 "secret": account.password, "timeout": 10,
             },
             "mailboxes": {"addresses": addresses},
-            "database": {"url": f"sqlite:///{self.directory}/state/safelist.db"},
+            "database": {"url": f"sqlite:///{self.database}"},
             "publish.postfix": {"path": str(self.map), "map_type": "texthash"},
         }  # fmt: skip
         for name, values in keys.items():
@@ -62,28 +70,36 @@ class Command:
         self.config.write_text("\n".join(lines))
         self.config.chmod(0o600)
 
-    def __call__(self, *arguments: str, **environment: str) -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", "safelist", *arguments],
-            env=self._environment | environment,
-            capture_output=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+    def __call__(self, *arguments: str, given: bytes | None = None, **environment: str) -> Done:
+        """Run it in this process, as cron would: no terminal, and nothing to read but what is ``given``."""
+        return Done.of(*in_process.run(arguments, self.environment | environment, given))
 
-    def on_a_terminal(self, *arguments: str, shell: str | None = None, **environment: str) -> tuple[int, str]:
-        """Exit code and everything that a person at a terminal sees of the command, or of a line for the shell."""
-        leader, follower = pty.openpty()
+    def in_a_process(self, *arguments: str, given: bytes | None = None, **environment: str) -> Done:
+        """The same in a process of its own, for what is about the process: start-up, signals, who is told what."""
+        done = subprocess.run(
+            self.line(*arguments), env=self.environment | environment, input=given or b"",
+            capture_output=True, timeout=120, check=False,
+        )  # fmt: skip
+        return Done.of(done.returncode, done.stdout, done.stderr)
+
+    @staticmethod
+    def line(*arguments: str) -> list[str]:
+        """What starts it in a process of its own."""
+        return [sys.executable, "-m", "safelist", *arguments]
+
+    def on_a_terminal(self, *arguments: str, **environment: str) -> tuple[int, str]:
+        """Exit code and everything that a person at a terminal sees of the command."""
+        code, seen = in_process.on_a_terminal(arguments, self.environment | {"TERM": "xterm"} | environment)
+        return code, seen.decode()
+
+    def in_a_process_on_a_terminal(self, *line: str, **environment: str) -> tuple[int, str]:
+        """The same of a line that is started in a process."""
+        leader, follower = os.openpty()
         process = subprocess.Popen(
-            ["sh", "-c", shell] if shell else [sys.executable, "-m", "safelist", *arguments],
-            env=self._environment | {"TERM": "xterm"} | environment,
+            line, env=self.environment | {"TERM": "xterm"} | environment,
             stdin=follower, stdout=follower, stderr=follower,
         )  # fmt: skip
         os.close(follower)
-        seen = b""
-        try:
-            while chunk := os.read(leader, 65536):
-                seen += chunk
-        except OSError:  # Linux's way of saying that the other side has closed
-            pass
+        seen = in_process.all_of(leader)
         os.close(leader)
         return process.wait(60), seen.decode()

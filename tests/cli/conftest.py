@@ -7,6 +7,7 @@ import pytest
 
 from safelist.demo import DemoServer, Mailbox, Organisation
 from safelist.junkrule import JunkRule
+from tests import aggregate
 from tests.cli.command import Command
 
 AOL = "accounts.desk@aol.com"
@@ -29,6 +30,5 @@ def server(organisation: Organisation) -> Iterator[DemoServer]:
 def safelist(tmp_path: Path, server: DemoServer, organisation: Organisation) -> Command:
     command = Command(tmp_path)
     command.configure(server, list(organisation.mailboxes))
-    done = command("db", "upgrade")
-    assert (done.code, done.err) == (0, "")
+    aggregate.create(command.database)
     return command

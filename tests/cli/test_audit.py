@@ -35,7 +35,7 @@ def rows(out: str) -> list[dict[str, str]]:
 
 
 def tamper(safelist: Command, *statements: str) -> None:
-    with closing(sqlite3.connect(safelist.directory / "state" / "safelist.db")) as connection, connection:
+    with closing(sqlite3.connect(safelist.database)) as connection, connection:
         for statement in statements:
             assert connection.execute(statement).rowcount > 0
 
@@ -114,7 +114,7 @@ def test_overrides_that_a_wrong_clock_recorded_hold_and_are_marked(synced: Comma
     ahead = datetime.now(UTC) + timedelta(days=3650)
     block = Terms(Effect.BLOCK, parse(AOL), "phished")
     allow = Terms(Effect.ALLOW, parse("bob@partner.example"), "asked for", authentication=Authentication.NONE)
-    with store.open_store(f"sqlite:///{synced.directory}/state/safelist.db") as opened:
+    with store.open_store(f"sqlite:///{synced.database}") as opened:
         opened.make_overrides([block], ahead, "root")
         opened.make_overrides([allow], ahead - timedelta(days=1), "root")
         opened.revoke_overrides([2], "over", ahead, "root")

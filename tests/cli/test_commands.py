@@ -8,10 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
@@ -20,8 +17,7 @@ from safelist.junkrule import JunkRule
 from safelist.publisher.publish import alone, locate
 from tests.cli.command import Command
 from tests.cli.conftest import AOL
-
-Found = TypeVar("Found")
+from tests.waiting import until
 
 
 def test_silence_on_success_and_again(safelist: Command) -> None:
@@ -171,24 +167,18 @@ def test_second_sync_at_the_same_time_exits_75(
     safelist: Command, server: DemoServer, organisation: Organisation
 ) -> None:
     safelist.configure(server, list(organisation.mailboxes), exchange={"timeout": 60})
-    organisation.faults.append(Fault(Trouble.SLOW, 1, seconds=20))
-    environment = os.environ | {"SAFELIST_CONFIG": str(safelist.config)}
-    with subprocess.Popen([sys.executable, "-m", "safelist", "sync"], env=environment) as first:
-        until(lambda: (safelist.directory / "state" / "safelist.db.lock").read_text())
-        done = safelist("sync")
+    organisation.faults.append(Fault(Trouble.SLOW, 1, seconds=5))
+    lock = safelist.database.with_name("safelist.db.lock")
+    with subprocess.Popen(safelist.line("sync"), env=safelist.environment) as first:
+        assert until(lambda: lock.exists() and lock.read_text())
+        first.send_signal(signal.SIGSTOP)  # it is at work, however long the second takes
+        try:
+            done = safelist("sync")
+        finally:
+            first.send_signal(signal.SIGCONT)
         assert done.code == 75
         assert str(first.pid) in done.err
         assert first.wait(60) == 0
-
-
-def until(look: Callable[[], Found]) -> Found:
-    """What ``look`` finds, as soon as it is something."""
-    for _ in range(600):
-        with contextlib.suppress(FileNotFoundError):
-            if found := look():
-                return found
-        time.sleep(0.05)
-    pytest.fail("it did not happen")
 
 
 def test_ctrl_c_ends_with_130_and_keeps_what_was_recorded(
@@ -196,11 +186,10 @@ def test_ctrl_c_ends_with_130_and_keeps_what_was_recorded(
 ) -> None:
     safelist.configure(server, list(organisation.mailboxes), exchange={"timeout": 60})
     organisation.mailboxes["desk2@corp.example"].faults.append(Fault(Trouble.SLOW, 1, seconds=30))
-    environment = os.environ | {"SAFELIST_CONFIG": str(safelist.config)}
     # What runs these tests in the background may have had SIGINT ignored, and its children inherit that.
-    command = ["env", "--default-signal=INT", sys.executable, "-m", "safelist", "sync"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as first:
-        until(lambda: safelist("audit", "who", AOL, "--json").json["entries"])
+    command = ["env", "--default-signal=INT", *safelist.line("sync")]
+    with subprocess.Popen(command, env=safelist.environment, stderr=subprocess.PIPE) as first:
+        assert until(lambda: safelist("audit", "who", AOL, "--json").json["entries"])
         first.send_signal(signal.SIGINT)
         _, err = first.communicate(timeout=60)
         assert first.returncode == 130, err
@@ -279,7 +268,7 @@ def test_init_leaves_nothing_behind_when_the_url_is_wrong(tmp_path: Path) -> Non
 
 
 def a_day_passes(safelist: Command) -> None:
-    with contextlib.closing(sqlite3.connect(safelist.directory / "state" / "safelist.db")) as connection, connection:
+    with contextlib.closing(sqlite3.connect(safelist.database)) as connection, connection:
         assert connection.execute("UPDATE run SET started = started - 86400").rowcount > 0
 
 
@@ -414,7 +403,7 @@ def test_no_work_is_left_undone_because_nobody_reads_the_problems(
 def test_an_answer_goes_into_the_file_although_the_bar_is_on_a_terminal(safelist: Command) -> None:
     answer = safelist.directory / "answer"
     shell = f"{sys.executable} -m safelist sync --dry-run --mailbox desk1@corp.example > {answer}"
-    code, seen = safelist.on_a_terminal(shell=shell)
+    code, seen = safelist.in_a_process_on_a_terminal("sh", "-c", shell)
     assert code == 0
     assert AOL not in seen
     assert answer.read_text().splitlines() == [
@@ -532,10 +521,7 @@ def test_who_waited_for_another_publication_knows_what_was_said_meanwhile(safeli
     assert safelist("sync", "--publish").code == 0
     lock = safelist.map.with_name(".map.lock")
     with alone(locate(safelist.map, None)):
-        waiting = subprocess.Popen(
-            [sys.executable, "-m", "safelist", "publish"],
-            env={"PATH": os.environ["PATH"], "HOME": str(safelist.directory), "SAFELIST_CONFIG": str(safelist.config)},
-        )
+        waiting = subprocess.Popen(safelist.line("publish"), env=safelist.environment)
         assert until(lambda: str(lock) in opened_by(waiting.pid))
         assert safelist("override", "block", AOL, "--reason", "forged").code == 0
     assert waiting.wait(60) == 0

@@ -3,9 +3,7 @@
 import csv
 import io
 import json
-import os
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from safelist import store
 from safelist.override import Authentication, Effect, Level, Override, Terms
 from safelist.override_file import COLUMNS
 from safelist.sender import Form, Pattern, parse
+from tests import aggregate
 from tests.cli.command import Command, Done
 
 BOB = ("bob@firm.example", "--reason", "asked for it")
@@ -25,13 +24,13 @@ def command_in(directory: Path) -> Command:
     """The command of an organisation that names its domain and has collected nothing."""
     directory.mkdir(exist_ok=True)
     command = Command(directory)
-    command.config.write_text(f'[database]\nurl = "{url_of(command)}"\n[policy]\nown_domains = ["corp.example"]\n')
-    store.upgrade(url_of(command))
+    url = aggregate.create(command.database)
+    command.config.write_text(f'[database]\nurl = "{url}"\n[policy]\nown_domains = ["corp.example"]\n')
     return command
 
 
 def url_of(command: Command) -> str:
-    return f"sqlite:///{command.directory}/state/safelist.db"
+    return f"sqlite:///{command.database}"
 
 
 @pytest.fixture
@@ -57,11 +56,7 @@ def wrote_nothing(admin: Command) -> bool:
 
 
 def piped(admin: Command, data: bytes, *arguments: str) -> Done:
-    done = subprocess.run(
-        [sys.executable, "-m", "safelist", "override", "import", "-", *arguments],
-        env=os.environ | {"SAFELIST_CONFIG": str(admin.config)}, input=data, capture_output=True, check=False,
-    )  # fmt: skip
-    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return admin("override", "import", "-", *arguments, given=data)
 
 
 def written(admin: Command, text: str, name: str = "overrides.csv") -> str:
@@ -497,7 +492,7 @@ def test_export_and_import_change_nothing(admin: Command, tmp_path: Path) -> Non
     admin("override", "block", "firm.example", "--level", "default", "--reason", "x", "--recipient", "j@corp.example")
     admin("override", "allow", "aol.com", "--reason", "x", "--i-understand", "--authentication", "none")
     before = recorded(admin)
-    as_csv = admin("override", "export", PYTHONIOENCODING="latin-1")
+    as_csv = admin.in_a_process("override", "export", PYTHONIOENCODING="latin-1")
     assert as_csv.err == ""
     assert as_csv.out.splitlines()[0] == ",".join(COLUMNS)
     assert "allow,'=1+1@firm.example," in as_csv.out
@@ -620,9 +615,8 @@ def test_nothing_to_import_is_no_error(admin: Command) -> None:
 
 
 def test_many_administrators_at_once_make_one_override(admin: Command) -> None:
-    environment = os.environ | {"SAFELIST_CONFIG": str(admin.config)}
-    command = [sys.executable, "-m", "safelist", "override", "block", *BOB, "--json"]
-    running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(5)]
+    line = admin.line("override", "block", *BOB, "--json")
+    running = [subprocess.Popen(line, env=admin.environment, stdout=subprocess.PIPE) for _ in range(5)]
     answers = [json.loads(process.communicate(timeout=120)[0]) for process in running]
     assert sorted(answer["is_new"] for answer in answers) == [False] * 4 + [True]
     assert len(recorded(admin)) == 1

@@ -41,7 +41,7 @@ def test_the_line_of_help_is_the_first_of_the_command_itself() -> None:
 
 @pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("audit", "--help"), ("no-such",)])
 def test_what_is_about_no_command_imports_no_library_but_typer(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    done = Command(tmp_path)(*arguments, PYTHONPROFILEIMPORTTIME="1")
+    done = Command(tmp_path).in_a_process(*arguments, PYTHONPROFILEIMPORTTIME="1")
     found = imported(done.err)
     assert "typer" in found
     assert found.isdisjoint(HEAVY)
@@ -51,7 +51,7 @@ def test_what_is_about_no_command_imports_no_library_but_typer(tmp_path: Path, a
     ("safelist ", "", "publish"), ("safelist audit w", "w", "who"), ("safelist override ", "", "import"),
 ])  # fmt: skip
 def test_completion_imports_no_command(tmp_path: Path, line: str, word: str, expected: str) -> None:
-    done = Command(tmp_path)(
+    done = Command(tmp_path).in_a_process(
         _SAFELIST_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(line[: -len(word) or None].split())),
         PYTHONPROFILEIMPORTTIME="1",
     )  # fmt: skip
@@ -63,7 +63,7 @@ def test_completion_imports_no_command(tmp_path: Path, line: str, word: str, exp
 def test_questions_to_the_database_import_neither_exchange_nor_another_database(
     safelist: Command, arguments: tuple[str, ...]
 ) -> None:
-    done = safelist(*arguments, PYTHONPROFILEIMPORTTIME="1")
+    done = safelist.in_a_process(*arguments, PYTHONPROFILEIMPORTTIME="1")
     assert done.code == 0
     found = imported(done.err)
     assert "sqlalchemy" in found
@@ -76,7 +76,7 @@ def test_a_question_to_the_filter_imports_no_database(tmp_path: Path) -> None:
         'snapshot = "snapshot"\nresolvers = ["127.0.0.1:9"]\ntimeout = 1\n'
         '[[providers]]\nname = "B"\nlookup_domain = "b.example"\nany_match = true\n'
     )
-    done = Command(tmp_path)(
+    done = Command(tmp_path).in_a_process(
         "filter", "ask", "--client", "192.0.2.1", "--sender", "a@aol.com", "--recipient", "b@corp.example",
         "--config", str(path), PYTHONPROFILEIMPORTTIME="1",
     )  # fmt: skip
