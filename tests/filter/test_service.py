@@ -135,11 +135,8 @@ async def _serve(
 ) -> None:
     lists = {"providers": (BLOCK, SECOND), "allow_providers": (ALLOW,)}
     chosen = Filter.model_validate({"snapshot": path, "trusted_networks": ()} | lists | keys)
-    resolver, current, uses = (
-        Resolver([dns.address], timeout=5),
-        CurrentSnapshot(path, days(chosen.max_age)),
-        UseBuffer(),
-    )
+    resolver, uses = Resolver([dns.address], timeout=5), UseBuffer()
+    current = CurrentSnapshot(path, days(chosen.max_age))
     try:
         await current.refresh()
         asked = Providers(resolver, chosen.providers, chosen.allow_providers, 5)
