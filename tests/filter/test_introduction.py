@@ -1,4 +1,4 @@
-"""The README's way to the filter, line by line, on a real Postfix: before, observing, restarting, enforcing.
+"""The documents' way to the filter, line by line, on a real Postfix: before, observing, restarting, enforcing.
 
 At no step is a listed stranger accepted, nor a mail refused that was accepted before.
 """
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cli.command import Command
+from tests.docs.documents import PAGES
 from tests.filter.dns_server import nameserver, servfail
 from tests.filter.site import (
     BOB,
@@ -33,16 +34,11 @@ from tests.filter.site import (
 )
 from tests.filter.test_end_to_end import ACCEPTED, UNPROVEN, listed, refused
 from tests.postfix.servers import CLEAN, LISTED, Postfix, _free_port, mailboxes, missing, postfix, rbldnsd
-from tests.test_readme import README
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
-CHAPTER = README.partition("\n## The DNSBL filter\n")[2].partition("\n## ")[0]
-OBSERVING, ENFORCING = (
-    re.sub("^   ", "", block, flags=re.MULTILINE)
-    for block in re.findall(r"```\n( +smtpd_recipient_restrictions =\n.*?) +```", CHAPTER, re.DOTALL)
-)
+OBSERVING, ENFORCING = (block.text for block in PAGES["docs/filters/dnsbl-filter.md"].blocks("cf"))
 MAILS = [(CLEAN, STRANGER), (LISTED, NEWS), (LISTED, STRANGER), (LISTED, BOB), (FORGER, NEWS)]
 """The second is safe for everybody (so it is in the map), the fourth for one user; the last forges the second."""
 

@@ -1,6 +1,5 @@
-"""The README's steps to a map, on a Postfix that knows nothing of safelist yet: no step refuses wanted mail."""
+"""The documents' steps to a map, on a Postfix that knows nothing of safelist yet: no step refuses wanted mail."""
 
-import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,21 +9,21 @@ import pytest
 from safelist.demo import DemoServer, Mailbox, Organisation
 from safelist.junkrule import JunkRule
 from tests.cli.command import Command
+from tests.docs.documents import PAGES
 from tests.postfix.servers import CLEAN, LISTED, MAP, RECOMMENDED, ZONE, Postfix, missing, postfix, rbldnsd
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = PAGES["docs/filters/postfix.md"]
 DNSBL = "dnsbl.safelist.example"
 SAFE, STRANGER, OURS = "friend@example.org", "spam@aol.example", "reception@corp.example"
 BEFORE = RECOMMENDED.replace(f"    check_sender_access {MAP},\n", "").replace(ZONE, DNSBL)
 
 
 def blocks() -> list[str]:
-    """What stands in the code blocks of the README's step about Postfix, in its order."""
-    (step,) = re.findall(r"^5\. \*\*Postfix\*\*.*?(?=^## )", README, re.MULTILINE | re.DOTALL)
-    return [re.sub("^   ", "", block, flags=re.MULTILINE) for block in re.findall(r"```\n(.*?)```", step, re.DOTALL)]
+    """What stands in the code blocks of the way to a map, in its order."""
+    return [block.text for block in PAGE.blocks(heading="The way")]
 
 
 @pytest.fixture

@@ -1,0 +1,57 @@
+"""Every link of the documents leads somewhere, and every page can be found."""
+
+import pytest
+
+from tests.docs.documents import PAGES, README, ROOT, Page
+
+MOST_LINES = 150
+MOST_COLUMNS = 120
+
+
+def target(page: Page, link: str) -> tuple[str, str]:
+    """The path from the top that a relative link leads to, and the anchor there."""
+    path, _, anchor = link.partition("#")
+    found = (ROOT / page.name).parent / path if path else ROOT / page.name
+    return str(found.resolve().relative_to(ROOT)), anchor
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    for link in PAGES[name].links():
+        if link.startswith("https://"):
+            continue
+        path, anchor = target(PAGES[name], link)
+        assert (ROOT / path).exists(), f"{link}: there is no {path}"
+        if anchor:
+            assert anchor in PAGES[path].anchors, f"{link}: {path} has no such heading"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_heading_of_a_page_is_ambiguous(name: str) -> None:
+    assert len(set(PAGES[name].anchors)) == len(PAGES[name].anchors)
+    assert not any(anchor.endswith("-1") for anchor in PAGES[name].anchors)
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    linked = {target(README, link)[0] for link in README.links() if not link.startswith("https://")}
+    assert set(PAGES) - {README.name} <= linked
+
+
+def test_the_readme_stays_short() -> None:
+    assert len(README.text.splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_prose_is_wrapped(name: str) -> None:
+    """But tables, which cannot be, and what programs write."""
+    quoted = {line.strip() for block in PAGES[name].blocks() for line in block.text.splitlines()}
+    prose = [line for line in PAGES[name].text.splitlines() if not line.startswith("|") and line.strip() not in quoted]
+    assert [line for line in prose if len(line) > MOST_COLUMNS] == []
+
+
+def test_files_that_pages_speak_of_are_there() -> None:
+    spans = {span for page in PAGES.values() for span in page.spans()}
+    named = {span for span in spans if span.startswith(("systemd/", "safelist/", "tests/", "benchmarks/"))}
+    assert named
+    for path in named:
+        assert any(ROOT.glob(path)), path
