@@ -1,0 +1,87 @@
+"""Lines for the shell, as the documents have them: parsed as the program itself would, and not run."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from typer.core import TyperGroup
+
+from safelist.cli import command
+from safelist.cli.deferred import Deferred
+from tests.docs.documents import ROOT
+
+_PLACES = ("/opt/safelist/bin/", ".venv/bin/")
+_OPTION = re.compile(r"--?[a-z][a-z-]*")
+
+
+def program_of(word: str) -> str:
+    """Without the virtual environment that it is called from."""
+    for place in _PLACES:
+        word = word.removeprefix(place)
+    return word
+
+
+def parse(words: Sequence[str]) -> None:
+    """Parse the words after ``safelist`` as a whole. Raises what the command line itself would.
+
+    Of the program's own options only the names are looked at, for parsing them would install shell completion.
+    """
+    options_of(words)
+    found, rest = _find(words)
+    if isinstance(found, Deferred):
+        found.make_context("safelist", list(rest))
+
+
+def options_of(words: Sequence[str]) -> None:
+    """Find the command and every option that the words name; what stands for a value may be anything.
+
+    Raises KeyError for a command that is none, ValueError for an option.
+    """
+    found, rest = _find(words)
+    real: Any = found.real() if isinstance(found, Deferred) else found
+    known = {"-h", "--help", *(name for each in real.params for name in (*each.opts, *each.secondary_opts))}
+    for word in rest:
+        name = word.partition("=")[0]
+        if _OPTION.fullmatch(name) and name not in known:
+            raise ValueError(f"{' '.join(words)}: no such option: {name}")
+
+
+def _find(words: Sequence[str]) -> tuple[Any, Sequence[str]]:
+    """The command that the first words name, and the rest."""
+    found: Any = command()
+    rest = list(words)
+    while isinstance(found, TyperGroup) and rest and not rest[0].startswith("-"):
+        found = found.commands[rest.pop(0)]
+    return found, rest
+
+
+def _make(words: Sequence[str]) -> None:
+    rules = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in words:
+        assert f"\n{target}: " in rules, f"make {target}"
+
+
+def _pip(words: Sequence[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert words[0] == "install"
+    for extras in re.findall(r"\[(.+?)\]", " ".join(words)):
+        assert set(extras.split(",")) <= set(project["optional-dependencies"]), extras
+
+
+def _known(_: Sequence[str]) -> None:
+    """A program of the system, which no test may run."""
+
+
+PROGRAMS: Mapping[str, Callable[[Sequence[str]], None]] = {
+    "safelist": parse, "make": _make, "pip": _pip, "postmap": _known, "useradd": _known, "install": _known,
+    "/usr/bin/python3": _known,
+}  # fmt: skip
+"""How the lines of each program are read."""
+
+
+def check(line: str) -> None:
+    """Read one line of a fenced block by what its program knows; a program that is in no row is a KeyError."""
+    words = shlex.split(line.partition(" > ")[0], comments=True)
+    PROGRAMS[program_of(words[0])](words[1:])

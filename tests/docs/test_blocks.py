@@ -1,0 +1,153 @@
+"""Every fenced block and every command in the documents is run or parsed by a test: a block that none claims fails."""
+
+import ast
+import configparser
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from safelist import config, override_file
+from safelist.cli.configuration import load_config
+from safelist.filter import settings
+from tests.docs import command_lines
+from tests.docs.documents import PAGES, ROOT, Block
+
+BLOCKS = [block for page in PAGES.values() for block in page.blocks()]
+
+RUN_BY = {
+    "docs/filters/postfix.md": "tests/postfix/test_set_up.py::test_the_steps_in_their_order",
+    "docs/filters/dnsbl-filter.md": (
+        "tests/filter/test_introduction.py::test_nobody_is_refused_or_let_in_on_the_way_to_the_filter"
+    ),
+}
+"""The test that a page's lines of main.cf are run by, on a real Postfix."""
+
+CMDLETS = {
+    "New-ManagementScope": {"Name", "RecipientRestrictionFilter"},
+    "New-ManagementRoleAssignment": {"Name", "Role", "User", "CustomRecipientWriteScope"},
+    "Get-Mailbox": {"ResultSize", "RecipientTypeDetails"},
+    "ForEach-Object": set(),
+}
+"""Of the Exchange Management Shell, with the parameters that its documentation gives them."""
+
+
+def shell(block: Block) -> None:
+    """Every line, by its program; and the whole, by the shell."""
+    subprocess.run(["sh", "-n"], input=block.text, text=True, check=True)
+    for line in block.text.splitlines():
+        command_lines.check(line)
+
+
+def toml(block: Block) -> None:
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "file.toml"
+        if block.heading == "filter.toml":
+            path.write_text(block.text)
+            settings.load(path)
+        else:
+            loaded(block, path)
+
+
+def loaded(block: Block, path: Path) -> config.Config:
+    """The configuration, with the section that every one needs where a page shows only a part."""
+    rest = "" if "[database]" in block.text else '\n[database]\nurl = "sqlite:///x.db"\n'
+    path.write_text(block.text + rest)
+    path.chmod(0o600)
+    return load_config(path)
+
+
+def csv(block: Block) -> None:
+    ground = override_file.Circumstances(datetime(2026, 11, 23, tzinfo=UTC), frozenset({"corp.example"}))
+    content = override_file.read(block.text.encode(), override_file.Format.CSV, ground)
+    assert content.rows
+    assert content.faults == []
+
+
+def unit(block: Block) -> None:
+    """A part of a systemd unit."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(block.text)
+    service = parser["Service"]
+    assert set(service) == {"Type", "ExecStart", "StateDirectory", "LoadCredential"}
+    command_lines.check(service["ExecStart"])
+    credential = service["LoadCredential"].partition(":")[0]
+    assert f'`secret_credential = "{credential}"`' in PAGES[block.page].text
+
+
+def restrictions(block: Block) -> None:
+    """Lines of main.cf: a test runs those of the page on a real Postfix, and takes them from it."""
+    path, _, name = RUN_BY[block.page].partition("::")
+    source = (ROOT / path).read_text(encoding="utf-8")
+    functions = {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+    assert name in functions
+    assert f'PAGES["{block.page}"]' in source
+
+
+def exchange_shell(block: Block) -> None:
+    """Cmdlets, in a line or a pipeline, with parameters that they have."""
+    for words in map(shlex.split, re.split(r"\|\s+|\n", block.text.strip())):
+        parameters = {word[1:] for word in words if re.fullmatch(r"-[A-Z]\w+", word)}
+        assert parameters <= CMDLETS[words[0]], words
+
+
+def picture(block: Block) -> None:
+    """``test_design`` looks for what it names."""
+    assert block.page == "docs/design.md"
+
+
+READERS: Mapping[str, Callable[[Block], None]] = {
+    "sh": shell, "toml": toml, "csv": csv, "ini": unit, "cf": restrictions, "powershell": exchange_shell,
+    "text": picture,
+}  # fmt: skip
+"""Who reads the blocks of each language."""
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_every_block_is_read(block: Block) -> None:
+    assert block.language in READERS, f"no test claims {block}"
+    READERS[block.language](block)
+
+
+@pytest.mark.parametrize("folder", ["postfix", "filter"])
+def test_the_postfix_lines_are_those_that_the_tests_run(folder: str) -> None:
+    lines = (ROOT / "tests" / folder / "main.cf.in").read_text(encoding="utf-8").strip()
+    assert lines in [block.text.strip() for block in BLOCKS if block.language == "cf"]
+
+
+def test_the_example_configuration_is_complete(tmp_path: Path) -> None:
+    (example,) = PAGES["docs/install.md"].blocks("toml")
+    configuration = loaded(example, tmp_path / "safelist.toml")
+    assert configuration.exchange is not None
+    assert configuration.mailboxes.groups == ("all@example.com",)
+
+
+COMMANDS = {
+    span: words[1:]
+    for page in PAGES.values()
+    for span in page.spans()
+    if command_lines.program_of((words := span.split() or [""])[0]) == "safelist" and len(words) > 1
+}
+"""Every code span that is a command."""
+
+
+@pytest.mark.parametrize("span", COMMANDS)
+def test_every_command_and_option_in_the_text_exists(span: str) -> None:
+    command_lines.options_of(COMMANDS[span])
+
+
+def test_what_does_not_exist_would_be_found() -> None:
+    with pytest.raises(KeyError):
+        command_lines.options_of(["synchronise"])
+    with pytest.raises(ValueError, match="--loud"):
+        command_lines.options_of(["sync", "--loud"])
+    with pytest.raises(KeyError):
+        command_lines.check("curl https://example.com")
+    with pytest.raises(AssertionError):
+        test_every_block_is_read(Block("docs/install.md", "The program", "perl", "print"))
