@@ -53,7 +53,7 @@ class Settings:
 
 
 class Reason(StrEnum):
-    """Stable codes; the README explains each."""
+    """Stable codes; the documents have a row for each."""
 
     NOT_A_SENDER = "not-a-sender"
     ENFORCED_BLOCK = "enforced-block"

@@ -35,7 +35,7 @@ class Form(IntEnum):
 
 
 class Refusal(StrEnum):
-    """Why a text cannot be an SMTP sender pattern: a stable code, explained in the README."""
+    """Why a text cannot be an SMTP sender pattern: a stable code, explained in the documents."""
 
     EMPTY = "empty"
     TOO_LONG = "too-long"

@@ -1,4 +1,4 @@
-"""The policy's one table: each row, its words, and the whole against a naive second statement of the README's table."""
+"""The policy's one table: each row, its words, and the whole beside a naive second statement of it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -314,7 +314,7 @@ def test_dangers_of_an_override() -> None:
         assert not list(dangers(terms._replace(effect=Effect.BLOCK), chosen))
 
 
-# A second statement of the README's table, deliberately naive: strings, no sharing with the first.
+# A second statement of the documents' table, deliberately naive: strings, no sharing with the first.
 
 ADDRESSES = ["x@partner.example", "y@sub.partner.example", "bob@aol.com", "me@corp.example", "z@a.co.uk"]
 DOMAINS = ["partner.example", "sub.partner.example", "aol.com", "corp.example", "co.uk"]

@@ -7,7 +7,7 @@ from safelist.errors import UnavailableError
 
 
 class FailureReason(StrEnum):
-    """A stable code; the README has a heading for each."""
+    """A stable code; the documents have a row for each."""
 
     DENIED = "denied"
     NOT_FOUND = "not-found"

@@ -21,7 +21,7 @@ DEFER_UNPROVEN = "451 4.7.1"
 
 
 class VerdictReason(StrEnum):
-    """Stable codes of the rows; the README explains each."""
+    """Stable codes of the rows; the documents explain each."""
 
     NO_ADDRESS = "no-address"
     TRUSTED_CLIENT = "trusted-client"

@@ -1,6 +1,6 @@
 """The filter at its place: an Exchange, `safelist sync --publish`, `safelist filter run`, and a Postfix that asks it.
 
-``main.cf.in`` holds the lines that the README tells an administrator to write.
+``main.cf.in`` holds the lines that the documents tell an administrator to write.
 """
 
 import json
@@ -25,7 +25,7 @@ from tests.postfix.servers import LISTED, Mailboxes, Postfix, mailboxes, postfix
 from tests.waiting import until
 
 RECOMMENDED = (Path(__file__).parent / "main.cf.in").read_text()
-"""As the README quotes it."""
+"""As the documents quote it."""
 LISTEN = "inet:127.0.0.1:10045"
 """What stands for the filter in it."""
 
@@ -204,7 +204,7 @@ def site(directory: Path) -> Iterator[Site]:
 
 
 def _service(asked: Filter) -> Mapping[str, str]:
-    """The README's restrictions with the filter's port; and no delays for a client that is refused often."""
+    """The documents' restrictions with the filter's port; and no delays for a client that is refused often."""
     assert LISTEN in RECOMMENDED
     restrictions = RECOMMENDED.replace(LISTEN, asked.address).partition("=")[2]
     patient = {"smtpd_soft_error_limit": "10000", "smtpd_hard_error_limit": "20000"}

@@ -1,6 +1,6 @@
 """A real Postfix and a real rbldnsd on loopback, with directories of their own; nothing of the system's is touched.
 
-``main.cf.in`` holds the lines that the README tells an administrator to write.
+``main.cf.in`` holds the lines that the documents tell an administrator to write.
 """
 
 import os
@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.waiting import until
 
 RECOMMENDED = (Path(__file__).parent / "main.cf.in").read_text()
-"""As the README quotes it."""
+"""As the documents quote it."""
 MAP, ZONE = "$default_database_type:/etc/postfix/safelist", "zen.spamhaus.org"
 """What stands for the map and for the DNSBL in it."""
 

@@ -33,7 +33,7 @@ TOO_LATE = "check_sender_access {map}, reject_unauth_destination, reject_rbl_cli
 
 
 def restrictions(map_: str) -> str:
-    """The README's restrictions, with this test's map and DNSBL."""
+    """The documents' restrictions, with this test's map and DNSBL."""
     assert MAP in RECOMMENDED
     assert ZONE in RECOMMENDED
     return RECOMMENDED.replace(MAP, map_).replace(ZONE, DNSBL).partition("=")[2]
