@@ -27,12 +27,14 @@ from safelist.demo import ServiceAccount
 from safelist.entry import ALL_LISTS
 from safelist.store import Outcome
 
+ROOT = Path(__file__).parents[1]
+
 
 @contextmanager
 def endpoint(mailboxes: int, senders: int) -> Iterator[str]:
-    """The demo endpoint in a process of its own."""
-    command = [sys.executable, "-m", "safelist.demo", "--mailboxes", str(mailboxes), "--senders", str(senders)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    """The tests' Exchange in a process of its own."""
+    command = [sys.executable, "-m", "tests.exchange", "--mailboxes", str(mailboxes), "--senders", str(senders)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         found = re.search(r"http\S+", process.stdout.readline())
         assert found is not None

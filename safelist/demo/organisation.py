@@ -2,14 +2,12 @@
 
 import functools
 import struct
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from safelist.demo.faults import FaultQueue
-from safelist.demo.identifiers import id_parts, item_id, mailbox_guid, security_id
+from safelist.demo.identifiers import mailbox_guid
 from safelist.junkrule import JunkRule, encode
 
 RULE_CLASS = "IPM.ExtendedRule.Message"
@@ -21,33 +19,33 @@ STATE_OFF = 0x30
 Value = str | int | bytes
 
 
-class Property(NamedTuple):
+class MapiProperty(NamedTuple):
     """A MAPI property: the 16-bit id of its tag and EWS's name of its type (``String``, ``Integer``, ``Binary``)."""
 
     tag: int
     type: str
 
 
-PROVIDER = Property(0x65EB, "String")
-NAME = Property(0x65EC, "String")
-SUBJECT = Property(0x0037, "String")
-STATE = Property(0x65E9, "Integer")
-SEQUENCE = Property(0x65F3, "Integer")
-LEVEL = Property(0x65ED, "Integer")
-USER_FLAGS = Property(0x65EA, "Integer")
-CONDITION = Property(0x0E9A, "Binary")
-ACTIONS = Property(0x0E99, "Binary")
-INCLUDE_CONTACTS = Property(0x6100, "Integer")
-THRESHOLD = Property(0x6101, "Integer")
-PERMANENTLY_DELETE = Property(0x6102, "Integer")
-ADD_RECIPIENTS = Property(0x6103, "Integer")
+PROVIDER = MapiProperty(0x65EB, "String")
+NAME = MapiProperty(0x65EC, "String")
+SUBJECT = MapiProperty(0x0037, "String")
+STATE = MapiProperty(0x65E9, "Integer")
+SEQUENCE = MapiProperty(0x65F3, "Integer")
+LEVEL = MapiProperty(0x65ED, "Integer")
+USER_FLAGS = MapiProperty(0x65EA, "Integer")
+CONDITION = MapiProperty(0x0E9A, "Binary")
+ACTIONS = MapiProperty(0x0E99, "Binary")
+INCLUDE_CONTACTS = MapiProperty(0x6100, "Integer")
+THRESHOLD = MapiProperty(0x6101, "Integer")
+PERMANENTLY_DELETE = MapiProperty(0x6102, "Integer")
+ADD_RECIPIENTS = MapiProperty(0x6103, "Integer")
 
 _FIRST_CHANGE = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 _NO_ACTIONS = struct.pack("<HII", 0, 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class AssociatedItem:
     """One folder-associated item of an Inbox. ``number`` names it in its mailbox, ``revision`` its last change."""
 
     number: int
@@ -55,7 +53,7 @@ class Item:
     item_class: str
     subject: str
     modified: datetime
-    properties: Mapping[Property, Value]
+    properties: Mapping[MapiProperty, Value]
 
     @property
     def provider(self) -> str | None:
@@ -64,7 +62,7 @@ class Item:
         return value.lower() if isinstance(value, str) else None
 
 
-class Member(NamedTuple):
+class DlMember(NamedTuple):
     """A member of a group; ``kind`` is EWS's MailboxType: Mailbox, PublicDL, PrivateDL, Contact, PublicFolder."""
 
     address: str
@@ -72,38 +70,26 @@ class Member(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class DistributionGroup:
     """A distribution group."""
 
     address: str
-    members: tuple[Member, ...]
+    members: tuple[DlMember, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceAccount:
-    """Who may ask, and how: a user name with password (Basic, NTLM), an application with secret (OAuth)."""
+    """Who may ask, by Basic authentication."""
 
     principal: str = "svc-safelist@corp.example"
     password: str = "demo-Pa55word"  # noqa: S105 - the demo's own, opens nothing else
-    domain: str = "CORP"
-    client_id: str = "7c2a6d0e-0000-4000-8000-5afe11571d00"
-    client_secret: str = "demo-secret"  # noqa: S105
-    scopes: frozenset[str] = frozenset({"https://outlook.office365.com/.default"})
-
-    @property
-    def logons(self) -> tuple[str, ...]:
-        """The spellings of the user name that a client may log on with."""
-        name = self.principal.partition("@")[0]
-        return (self.principal, f"{self.domain}\\{name}", name)
 
 
 class Mailbox:
-    """One mailbox: an address, rights of the service account, the associated items of its Inbox, queued faults.
+    """One mailbox: an address, rights of the service account, the associated items of its Inbox.
 
-    Thread-safe: changes replace ``items`` as a whole. Ids depend on the address and on the order of changes only.
+    Ids depend on the address and on the order of changes only.
     """
-
-    __slots__ = ("_lock", "_numbers", "_revision", "address", "aliases", "delegate", "faults", "impersonation", "items")
 
     def __init__(
         self,
@@ -113,16 +99,13 @@ class Mailbox:
         impersonation: bool = True,
         delegate: bool = True,
         aliases: Iterable[str] = (),
-        neighbours: bool = True,
     ) -> None:
         self.address = address
         self.impersonation = impersonation
         self.delegate = delegate
         self.aliases = tuple(aliases)
-        self.faults = FaultQueue()
-        self.items: tuple[Item, ...] = _neighbours() if neighbours else ()
-        self._lock = threading.Lock()
-        self._numbers = self._revision = len(self.items)
+        self.items = _neighbours()
+        self.revision = self._numbers = len(self.items)
         if rule is not None:
             self.set_rule(rule)
 
@@ -132,135 +115,64 @@ class Mailbox:
         return mailbox_guid(self.address)
 
     @property
-    def sid(self) -> str:
-        """A Windows security identifier, derived from the address."""
-        return security_id(self.guid)
+    def junk_rule(self) -> AssociatedItem | None:
+        """The item of the Junk E-mail Rule, if there is one."""
+        return next((item for item in self.items if item.provider == JUNK_PROVIDER.lower()), None)
 
-    def set_rule(
-        self,
-        rule: JunkRule | bytes,
-        *,
-        enabled: bool = True,
-        include_contacts: bool = False,
-        name: str = JUNK_NAME,
-        provider: str = JUNK_PROVIDER,
-    ) -> None:
+    def set_rule(self, rule: JunkRule | bytes, *, enabled: bool = True, include_contacts: bool = False) -> None:
         """Write the Junk E-mail Rule: the item id stays, the change key changes. Bytes are taken as the condition."""
-        properties = _rule_properties(_condition(rule), provider, name, enabled=enabled, contacts=include_contacts)
-        with self._lock:
-            old = next((item for item in self.items if item.provider == JUNK_PROVIDER.lower()), None)
-            self._put(old, name, properties, None)
+        properties = rule_properties(rule, JUNK_PROVIDER, JUNK_NAME, enabled=enabled, contacts=include_contacts)
+        self.put(self.junk_rule, JUNK_NAME, properties)
 
-    def add_rule(
+    def put(
         self,
-        rule: JunkRule | bytes,
-        *,
-        provider: str = JUNK_PROVIDER,
-        name: str = JUNK_NAME,
+        old: AssociatedItem | None,
+        subject: str,
+        properties: Mapping[MapiProperty, Value],
         modified: datetime | None = None,
     ) -> None:
-        """Put one more extended rule beside the others: a duplicate, or another program's rule."""
-        properties = _rule_properties(_condition(rule), provider, name, enabled=True, contacts=False)
-        with self._lock:
-            self._put(None, name, properties, modified)
-
-    def remove_rule(self) -> None:
-        """Delete every Junk E-mail Rule; a later one gets another item id."""
-        with self._lock:
-            self._revision += 1
-            self.items = tuple(item for item in self.items if item.provider != JUNK_PROVIDER.lower())
-
-    def change_property(self, key: Property, value: Value | None) -> None:
-        """Set one property of the Junk E-mail Rule, or take it away (None)."""
-        with self._lock:
-            old = next(item for item in self.items if item.provider == JUNK_PROVIDER.lower())
-            rest = {name: kept for name, kept in old.properties.items() if name != key}
-            self._put(old, old.subject, rest if value is None else {**rest, key: value}, None)
-
-    def _put(
-        self, old: Item | None, subject: str, properties: Mapping[Property, Value], modified: datetime | None
-    ) -> None:
-        self._revision += 1
-        when = modified or _FIRST_CHANGE + timedelta(minutes=self._revision)
+        """Write a rule in the place of an old one, or a new one. ``items`` is replaced as a whole."""
+        self.revision += 1
+        when = modified or _FIRST_CHANGE + timedelta(minutes=self.revision)
         if old is None:
             self._numbers += 1
-            new = Item(self._numbers, self._revision, RULE_CLASS, subject, when, properties)
+            new = AssociatedItem(self._numbers, self.revision, RULE_CLASS, subject, when, properties)
             self.items = (*self.items, new)
         else:
-            new = replace(old, revision=self._revision, subject=subject, modified=when, properties=properties)
+            new = replace(old, revision=self.revision, subject=subject, modified=when, properties=properties)
             self.items = tuple(new if item is old else item for item in self.items)
 
 
 @dataclass
 class Organisation:
-    """Everything the endpoint answers from. Addresses are keys in lower case.
-
-    ``find_limit`` is the most items of one FindItem answer; ``faults`` hit any request. ``room_lists`` name the rooms
-    in each.
-    """
+    """Everything the endpoint answers from. Addresses are keys in lower case."""
 
     mailboxes: Mapping[str, Mailbox] = field(default_factory=dict)
-    groups: Mapping[str, Group] = field(default_factory=dict)
+    groups: Mapping[str, DistributionGroup] = field(default_factory=dict)
     account: ServiceAccount = field(default_factory=ServiceAccount)
-    faults: FaultQueue = field(default_factory=FaultQueue)
-    find_limit: int = 1000
-    room_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    _aliases: dict[str, str] = field(default_factory=dict, init=False, repr=False)
-    _guids: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def of(cls, mailboxes: Iterable[Mailbox], groups: Iterable[Group] = ()) -> "Organisation":
+    def of(cls, mailboxes: Iterable[Mailbox], groups: Iterable[DistributionGroup] = ()) -> Self:
         """An organisation of these mailboxes and groups."""
         by_address = {mailbox.address.lower(): mailbox for mailbox in mailboxes}
         return cls(by_address, {group.address.lower(): group for group in groups})
-
-    def add(self, mailbox: Mailbox) -> None:
-        """Put one more mailbox into the organisation, or another one in its place."""
-        self.mailboxes = {**self.mailboxes, mailbox.address.lower(): mailbox}
-        self._aliases, self._guids = {}, {}
-
-    def remove(self, address: str) -> None:
-        """Take a mailbox away."""
-        self.mailboxes = {key: mailbox for key, mailbox in self.mailboxes.items() if key != address.lower()}
-        self._aliases, self._guids = {}, {}
 
     def find(self, address: str) -> Mailbox | None:
         """The mailbox that has this primary or secondary SMTP address."""
         key = address.lower()
         if key in self.mailboxes:
             return self.mailboxes[key]
-        if not self._aliases and isinstance(self.mailboxes, dict):
-            self._aliases = {alias.lower(): key for key, box in self.mailboxes.items() for alias in box.aliases}
-        return self.mailboxes.get(self._aliases.get(key, ""))
+        return next((box for box in self.mailboxes.values() if key in map(str.lower, box.aliases)), None)
 
     def by_guid(self, guid: str) -> Mailbox | None:
         """The mailbox of this GUID."""
-        if len(self._guids) != len(self.mailboxes):
-            self._guids = {mailbox_guid(address): address for address in self.mailboxes}
-        return self.mailboxes.get(self._guids.get(guid, ""))
-
-    def by_sid(self, sid: str) -> Mailbox | None:
-        """The mailbox of this security identifier."""
-        return next((mailbox for mailbox in self.mailboxes.values() if mailbox.sid == sid), None)
+        return next((box for box in self.mailboxes.values() if box.guid == guid), None)
 
 
-def find_by_id(organisation: Organisation, text: str) -> tuple[Mailbox, Item | None] | None:
-    """The mailbox that an item id names, and its item if it is still there; None where there is no such mailbox."""
-    parts = id_parts(text)
-    mailbox = organisation.by_guid(parts[0]) if parts else None
-    if mailbox is None:
-        return None
-    guid = mailbox.guid
-    return mailbox, next((item for item in mailbox.items if item_id(guid, item.number) == text), None)
-
-
-def _condition(rule: JunkRule | bytes) -> bytes:
-    return rule if isinstance(rule, bytes) else encode(rule)
-
-
-def _rule_properties(
-    condition: bytes, provider: str, name: str, *, enabled: bool, contacts: bool
-) -> dict[Property, Value]:
+def rule_properties(
+    rule: JunkRule | bytes, provider: str, name: str, *, enabled: bool, contacts: bool
+) -> dict[MapiProperty, Value]:
+    """The properties of a rule (MS-OXORULE, MS-OXCSPAM); bytes are taken as its condition."""
     return {
         PROVIDER: provider,
         NAME: name,
@@ -269,7 +181,7 @@ def _rule_properties(
         SEQUENCE: 0,
         LEVEL: 0,
         USER_FLAGS: 0,
-        CONDITION: condition,
+        CONDITION: rule if isinstance(rule, bytes) else encode(rule),
         ACTIONS: _NO_ACTIONS,
         INCLUDE_CONTACTS: int(contacts),
         THRESHOLD: 6,
@@ -279,12 +191,12 @@ def _rule_properties(
 
 
 @functools.cache
-def _neighbours() -> tuple[Item, ...]:
+def _neighbours() -> tuple[AssociatedItem, ...]:
     """What else lies in an Inbox's associated contents: configuration rows, and an Outlook rule on a subject."""
     classes = ("IPM.Configuration.MRM", "IPM.Configuration.UMOLK.UserOptions", "IPM.Configuration.ELC")
-    rows = [Item(n, n, name, name, _FIRST_CHANGE, {}) for n, name in enumerate(classes, 1)]
-    words = _rule_properties(_subject_condition("invoice"), "RuleOrganizer", "invoice", enabled=True, contacts=False)
-    return (*rows, Item(4, 4, RULE_CLASS, "invoice", _FIRST_CHANGE, words))
+    rows = [AssociatedItem(n, n, name, name, _FIRST_CHANGE, {}) for n, name in enumerate(classes, 1)]
+    words = rule_properties(_subject_condition("invoice"), "RuleOrganizer", "invoice", enabled=True, contacts=False)
+    return (*rows, AssociatedItem(4, 4, RULE_CLASS, "invoice", _FIRST_CHANGE, words))
 
 
 def _subject_condition(text: str) -> bytes:

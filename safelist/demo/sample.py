@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from safelist.demo.organisation import Group, Mailbox, Member, Organisation
+from safelist.demo.organisation import DistributionGroup, DlMember, Mailbox, Organisation
 from safelist.junkrule import JunkRule
 
 DOMAIN = "corp.example"
@@ -49,7 +49,7 @@ _BLOCKED = {
 _BLOCKED_DOMAINS = {"@lottery.example": ("sales1", "support5"), "@yahoo.com": ("it3",)}
 _CONTACTS = ("desk@neighbour.example", "orders.north@yahoo.com")
 _ODD = (
-    "/o=Corp/ou=Exchange Administrative Group (FYDIBOHF23SPDLT)/cn=Recipients/cn=old-entry",
+    "/o=Corp/ou=Exchange Administrative DistributionGroup (FYDIBOHF23SPDLT)/cn=Recipients/cn=old-entry",
     " sales@spaces.example ",
     "INVOICES@SUPPLIER.EXAMPLE",
     "bestellung@bücher.example",
@@ -100,20 +100,20 @@ def _special() -> Iterator[Mailbox]:
     yield Mailbox(f"catalogue@{DOMAIN}", JunkRule(safe_senders=big))
 
 
-def _groups() -> Iterator[Group]:
+def _groups() -> Iterator[DistributionGroup]:
     """``everyone`` holds ``office`` and ``trade``; ``trade`` holds ``everyone`` again."""
     office = [name for name in _names() if not name.startswith(("sales", "dispatch"))]
     trade = [name for name in _names() if name.startswith(("sales", "dispatch"))]
     singles = ("reception", "front-office", "kiosk", "hr1", "hr2", "director", "catalogue")
-    yield Group(f"everyone@{DOMAIN}", (_group("office"), _group("trade"), *_members(singles)))
-    yield Group(f"office@{DOMAIN}", (*_members(office), Member("partner@neighbour.example", "Contact")))
-    folder = Member(f"board@{DOMAIN}", "PublicFolder")
-    yield Group(f"trade@{DOMAIN}", (*_members(trade), _group("everyone"), folder, *_members(("sales1",))))
+    yield DistributionGroup(f"everyone@{DOMAIN}", (_group("office"), _group("trade"), *_members(singles)))
+    yield DistributionGroup(f"office@{DOMAIN}", (*_members(office), DlMember("partner@neighbour.example", "Contact")))
+    folder = DlMember(f"board@{DOMAIN}", "PublicFolder")
+    yield DistributionGroup(f"trade@{DOMAIN}", (*_members(trade), _group("everyone"), folder, *_members(("sales1",))))
 
 
-def _group(name: str) -> Member:
-    return Member(f"{name}@{DOMAIN}", "PublicDL")
+def _group(name: str) -> DlMember:
+    return DlMember(f"{name}@{DOMAIN}", "PublicDL")
 
 
-def _members(names: tuple[str, ...] | list[str]) -> tuple[Member, ...]:
-    return tuple(Member(f"{name}@{DOMAIN}") for name in names)
+def _members(names: tuple[str, ...] | list[str]) -> tuple[DlMember, ...]:
+    return tuple(DlMember(f"{name}@{DOMAIN}") for name in names)

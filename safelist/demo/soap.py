@@ -1,7 +1,6 @@
 """SOAP as Exchange speaks it: a request read from bytes; envelopes, response messages and faults written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
@@ -18,48 +17,28 @@ _S = f"{{{SOAP}}}"
 
 _PARSER = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
 
-VERSIONS = (
-    "Exchange2007",
-    "Exchange2007_SP1",
-    "Exchange2010",
-    "Exchange2010_SP1",
-    "Exchange2010_SP2",
-    "Exchange2013",
-    "Exchange2013_SP1",
-    "Exchange2015",
-    "Exchange2016",
-)
-"""The request versions that an Exchange Server 2016 knows, oldest first."""
-
-_HEAD = (
+ENVELOPE_HEAD = (
     '<?xml version="1.0" encoding="utf-8"?>'
     f'<s:Envelope xmlns:s="{SOAP}"><s:Header>'
     '<h:ServerVersionInfo MajorVersion="15" MinorVersion="1" MajorBuildNumber="2507" MinorBuildNumber="39" '
     f'Version="V2017_07_11" xmlns:h="{TYPES}"/></s:Header><s:Body>'
 )
-_TAIL = "</s:Body></s:Envelope>"
+ENVELOPE_TAIL = "</s:Body></s:Envelope>"
 
 Values = Mapping[str, str | int]
 
 TEXTS = {
     "ErrorAccessDenied": "Access is denied. Check credentials and try again.",
-    "ErrorExceededConnectionCount": "You have exceeded the available concurrent connections for your account.  "
-    "Try again once your other requests have completed.",
     "ErrorImpersonateUserDenied": "The account does not have permission to impersonate the requested user.",
-    "ErrorInternalServerError": "An internal server error occurred. The operation failed.",
     "ErrorInvalidIdMalformed": "Id is malformed.",
-    "ErrorInvalidServerVersion": "The specified server version is invalid.",
     "ErrorItemNotFound": "The specified object was not found in the store.",
-    "ErrorMailboxMoveInProgress": "The mailbox is being moved. Try again later.",
-    "ErrorMailboxStoreUnavailable": "The mailbox database is temporarily unavailable.",
     "ErrorMissingEmailAddress": "When making a request as an account that does not have a mailbox, you must specify "
     "the mailbox primary SMTP address for any distinguished folder Ids.",
     "ErrorNameResolutionNoResults": "No results were found.",
-    "ErrorNameResolutionMultipleResults": "Multiple results were found.",
     "ErrorNonExistentMailbox": "The SMTP address has no mailbox associated with it.",
     "ErrorNonPrimarySmtpAddress": "The primary SMTP address must be specified when referencing a mailbox.",
-    "ErrorServerBusy": "The server cannot service this request right now. Try again later.",
 }
+"""What Exchange says with a response code, where no other text is given."""
 
 
 class FaultError(Exception):
@@ -80,25 +59,24 @@ class MessageError(Exception):
         self.values = values
 
 
-class Connecting(NamedTuple):
+class ConnectingSid(NamedTuple):
     """Whom the caller impersonates: ``kind`` is PrimarySmtpAddress, SmtpAddress, PrincipalName or SID."""
 
     kind: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A SOAP request: the operation's name and element, the schema version, whom it impersonates."""
+class EwsRequest(NamedTuple):
+    """A SOAP request: the operation's name and element, the header, whom it impersonates."""
 
     operation: str
     element: etree._Element
-    version: str
-    connecting: Connecting | None
+    header: etree._Element | None
+    connecting: ConnectingSid | None
 
 
-def read_request(body: bytes) -> Request:
-    """Read one request. Raises FaultError for what is no SOAP request of a known version."""
+def read_request(body: bytes) -> EwsRequest:
+    """Read one request. Raises FaultError for what is no SOAP request."""
     try:
         root = etree.fromstring(body, _PARSER)
     except etree.XMLSyntaxError as error:
@@ -109,25 +87,17 @@ def read_request(body: bytes) -> Request:
     if found is None or root.tag != f"{_S}Envelope":
         raise FaultError("ErrorInvalidRequest", "The request is invalid: no SOAP body with an operation.")
     header = root.find(f"{_S}Header")
-    return Request(etree.QName(found).localname, found, _version(header), _connecting(header))
+    return EwsRequest(etree.QName(found).localname, found, header, _connecting(header))
 
 
-def _version(header: etree._Element | None) -> str:
-    element = None if header is None else header.find(f"{T}RequestServerVersion")
-    version = VERSIONS[0] if element is None else element.get("Version", "")
-    if version not in VERSIONS:
-        raise FaultError("ErrorInvalidServerVersion")
-    return version
-
-
-def _connecting(header: etree._Element | None) -> Connecting | None:
+def _connecting(header: etree._Element | None) -> ConnectingSid | None:
     found = None if header is None else header.find(f"{T}ExchangeImpersonation")
     if found is None:
         return None
     sid = found.find(f"{T}ConnectingSID/*")
     if sid is None or not (sid.text or "").strip():
         raise FaultError("ErrorInvalidExchangeImpersonationHeaderData", "The impersonation header is not valid.")
-    return Connecting(etree.QName(sid).localname, (sid.text or "").strip())
+    return ConnectingSid(etree.QName(sid).localname, (sid.text or "").strip())
 
 
 def text_of(value: str) -> str:
@@ -145,14 +115,7 @@ def _allowed(character: str) -> bool:
 def envelope(operation: str, messages: str) -> bytes:
     """The answer to an operation: response messages in an envelope."""
     inner = f'<m:{operation}Response xmlns:m="{MESSAGES}" xmlns:t="{TYPES}"><m:ResponseMessages>'
-    return f"{_HEAD}{inner}{messages}</m:ResponseMessages></m:{operation}Response>{_TAIL}".encode()
-
-
-def single(operation: str, content: str) -> bytes:
-    """The answer to an operation whose response is itself the one message."""
-    name = f"m:{operation}Response"
-    head = f'<{name} xmlns:m="{MESSAGES}" xmlns:t="{TYPES}" ResponseClass="Success">'
-    return f"{_HEAD}{head}<m:ResponseCode>NoError</m:ResponseCode>{content}</{name}>{_TAIL}".encode()
+    return f"{ENVELOPE_HEAD}{inner}{messages}</m:ResponseMessages></m:{operation}Response>{ENVELOPE_TAIL}".encode()
 
 
 def success(operation: str, content: str) -> str:
@@ -161,18 +124,14 @@ def success(operation: str, content: str) -> str:
     return f'<{name} ResponseClass="Success"><m:ResponseCode>NoError</m:ResponseCode>{content}</{name}>'
 
 
-_EMPTY = {"GetItem": "<m:Items/>", "GetFolder": "<m:Folders/>", "GetServerTimeZones": "<m:TimeZoneDefinitions/>"}
-
-
-def failure(operation: str, error: MessageError, *, kind: str = "Error", content: str | None = None) -> str:
-    """One response message of class Error (or ``Warning``)."""
+def failure(operation: str, error: MessageError, content: str = "") -> str:
+    """One response message of class Error; ``content`` is what the schema asks for all the same."""
     name = f"m:{operation}ResponseMessage"
-    rest = _EMPTY.get(operation, "") if content is None else content
     values = _write_values(error.values)
     return (
-        f'<{name} ResponseClass="{kind}"><m:MessageText>{text_of(str(error))}</m:MessageText>'
+        f'<{name} ResponseClass="Error"><m:MessageText>{text_of(str(error))}</m:MessageText>'
         f"<m:ResponseCode>{error.code}</m:ResponseCode><m:DescriptiveLinkKey>0</m:DescriptiveLinkKey>"
-        f"{f'<m:MessageXml>{values}</m:MessageXml>' if values else ''}{rest}</{name}>"
+        f"{f'<m:MessageXml>{values}</m:MessageXml>' if values else ''}{content}</{name}>"
     )
 
 

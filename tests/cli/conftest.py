@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from safelist.demo import DemoServer, Mailbox, Organisation
 from safelist.junkrule import JunkRule
 from tests import aggregate
 from tests.cli.command import Command
+from tests.exchange import DemoServer, Mailbox, Organisation
 
 AOL = "accounts.desk@aol.com"
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from safelist import store, used
-from safelist.demo import DemoServer, Mailbox, Organisation
 from safelist.junkrule import JunkRule
 from safelist.override import Authentication, Effect, Terms
 from safelist.sender import parse
 from tests.cli.command import Command
 from tests.cli.conftest import AOL
+from tests.exchange import DemoServer, Mailbox, Organisation
 
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
 YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()

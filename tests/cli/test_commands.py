@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from safelist.demo import DemoServer, Fault, Mailbox, Organisation, Trouble
 from safelist.junkrule import JunkRule
 from safelist.publisher.publish import alone, locate
 from tests.cli.command import Command
 from tests.cli.conftest import AOL
+from tests.exchange import DemoServer, Fault, Mailbox, Organisation, Trouble
 from tests.waiting import until
 
 

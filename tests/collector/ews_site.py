@@ -6,7 +6,7 @@ from typing import Any
 
 from safelist.collector.sources.ews.exchange import ExchangeServer, RetryPolicy, Rule
 from safelist.config import Exchange as Settings
-from safelist.demo import DemoServer, Mailbox, Organisation
+from tests.exchange import DemoServer, Mailbox, Organisation
 
 QUICK = RetryPolicy(first=0.001, longest=0.002, longest_asked=0.02)
 ALICE, BOB = "alice@corp.example", "bob@corp.example"

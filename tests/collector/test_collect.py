@@ -15,13 +15,13 @@ from safelist import store
 from safelist.collector.collect import MailboxResult, Options, Summary, collect
 from safelist.collector.sources.ews.exchange import ExchangeServer, RetryPolicy, Rule
 from safelist.config import Exchange as Settings
-from safelist.demo import DemoServer, Fault, Mailbox, Organisation, Trouble
 from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableError
 from safelist.junkrule import JunkRule
 from safelist.policy import Settings as Policy
 from safelist.sender import Form, Pattern, Refusal, parse
 from safelist.store import Outcome, RuleVersion, Store
+from tests.exchange import DemoServer, Fault, Mailbox, Organisation, Trouble
 
 START = datetime(2026, 3, 1, 6, 0, tzinfo=UTC)
 AOL = "accounts.desk@aol.com"

@@ -20,10 +20,10 @@ from safelist.collector.sources.ews import transport_errors
 from safelist.collector.sources.ews.connection import tls_context
 from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError, credentials_of, discover
 from safelist.config import Exchange as Settings
-from safelist.demo import DemoServer, Fault, Trouble
 from safelist.errors import ConfigError
 from tests.collector.ews_site import ALICE, QUICK, exchange, organisation, rule_of, settings
 from tests.collector.test_ews_failures import assert_no_secret, failure_of
+from tests.exchange import DemoServer, Fault, Trouble
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 
 from safelist.collector.sources.ews.exchange import ExchangeServer, RetryPolicy, Rule
 from safelist.collector.workers import answers
-from safelist.demo import DemoServer, Fault, Trouble
 from tests.collector.ews_site import ALICE, BOB, exchange, organisation, rule_of
+from tests.exchange import DemoServer, Fault, Trouble
 
 
 def calls_of(work: Callable[[], object]) -> int:

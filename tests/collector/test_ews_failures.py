@@ -12,8 +12,8 @@ import pytest
 from safelist.collector.failure import RequestContext, explain
 from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError, RetryPolicy
 from safelist.collector.sources.ews.secret import SecretMask
-from safelist.demo import DemoServer, Fault, Trouble
 from tests.collector.ews_site import ALICE, BOB, exchange, operations, organisation, rule_of
+from tests.exchange import DemoServer, Fault, Trouble
 
 BOMB = 40 << 20
 

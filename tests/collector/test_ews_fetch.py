@@ -14,12 +14,11 @@ from safelist.collector.sources.ews.exchange import (
     Unchanged,
     owner,
 )
-from safelist.demo import DemoServer, Fault, Group, Mailbox, Organisation, Property, Trouble
-from safelist.demo import Member as DemoMember
 from tests.collector.ews_site import ALICE, BOB, exchange, operations, organisation, rule_of
-from tests.demo.schema import validate_envelope, validate_header
+from tests.exchange import DemoServer, DistributionGroup, DlMember, Fault, Mailbox, MapiProperty, Organisation, Trouble
+from tests.exchange.schema import validate_envelope, validate_header
 
-STATE, INCLUDE_CONTACTS = Property(0x65E9, "Integer"), Property(0x6100, "Integer")
+STATE, INCLUDE_CONTACTS = MapiProperty(0x65E9, "Integer"), MapiProperty(0x6100, "Integer")
 
 
 @pytest.fixture
@@ -148,7 +147,7 @@ def test_delegate_access_impersonates_nobody() -> None:
 def test_requests_obey_microsofts_schema_and_name_the_mailbox(access: str) -> None:
     bodies: list[bytes] = []
     odd = "o'hara&sons+<x>@corp.example"
-    crew = Group("crew&co@corp.example", ())
+    crew = DistributionGroup("crew&co@corp.example", ())
     site = Organisation.of([Mailbox(odd, b"odd")], [crew])
     with DemoServer(site, on_request=bodies.append) as server, exchange(server, access=access) as ews:
         assert rule_of(ews.fetch(odd, None)).condition == b"odd"
@@ -160,9 +159,9 @@ def test_requests_obey_microsofts_schema_and_name_the_mailbox(access: str) -> No
 
 
 def test_a_group_is_expanded_one_level() -> None:
-    members = (DemoMember(ALICE), DemoMember("inner@corp.example", "PublicDL"), DemoMember("c@x.example", "Contact"))
+    members = (DlMember(ALICE), DlMember("inner@corp.example", "PublicDL"), DlMember("c@x.example", "Contact"))
     site = organisation()
-    site.groups = {"all@corp.example": Group("all@corp.example", members)}
+    site.groups = {"all@corp.example": DistributionGroup("all@corp.example", members)}
     with DemoServer(site) as server, exchange(server) as ews:
         assert ews.expand("all@corp.example") == [
             GroupMember(ALICE, MemberKind.MAILBOX),

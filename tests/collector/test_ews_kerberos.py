@@ -18,8 +18,8 @@ import trustme
 
 from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError
 from safelist.config import Exchange as Settings
-from safelist.demo.answers import answer
 from tests.collector.ews_site import ALICE, QUICK, organisation, rule_of
+from tests.exchange.operations import answer
 
 gssapi = pytest.importorskip("gssapi", reason="install the extra: safelist[kerberos]")
 SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"

@@ -12,23 +12,23 @@ from safelist.collector.mailboxes import read_file, select
 from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError
 from safelist.config import Exchange as Settings
 from safelist.config import Mailboxes
-from safelist.demo import DemoServer, Fault, Group, Mailbox, Member, Organisation, Trouble
 from safelist.errors import ConfigError, PermissionDeniedError
+from tests.exchange import DemoServer, DistributionGroup, DlMember, Fault, Mailbox, Organisation, Trouble
 
 GROUPS = [
-    Group("all@corp.example", (Member("desk1@corp.example"), Member("inner@corp.example", "PublicDL"))),
-    Group(
+    DistributionGroup("all@corp.example", (DlMember("desk1@corp.example"), DlMember("inner@corp.example", "PublicDL"))),
+    DistributionGroup(
         "inner@corp.example",
         (
-            Member("Desk1@Corp.example"),
-            Member("desk2@corp.example"),
-            Member("all@corp.example", "PublicDL"),
-            Member("outside@partner.example", "Contact"),
-            Member("folder@corp.example", "PublicFolder"),
-            Member("own@corp.example", "PrivateDL"),
+            DlMember("Desk1@Corp.example"),
+            DlMember("desk2@corp.example"),
+            DlMember("all@corp.example", "PublicDL"),
+            DlMember("outside@partner.example", "Contact"),
+            DlMember("folder@corp.example", "PublicFolder"),
+            DlMember("own@corp.example", "PrivateDL"),
         ),
     ),
-    Group("own@corp.example", (Member("desk3@corp.example"), Member("/o=Corp/cn=nobody"))),
+    DistributionGroup("own@corp.example", (DlMember("desk3@corp.example"), DlMember("/o=Corp/cn=nobody"))),
 ]
 
 
@@ -63,8 +63,8 @@ def test_a_group_that_is_not_there_is_a_problem_and_the_rest_counts(exchange: Ex
 
 
 def test_a_group_without_a_mailbox_is_called_empty(server: DemoServer, exchange: ExchangeServer) -> None:
-    empty = Group("empty@corp.example", ())
-    contacts = Group("friends@corp.example", (Member("x@partner.example", "Contact"),))
+    empty = DistributionGroup("empty@corp.example", ())
+    contacts = DistributionGroup("friends@corp.example", (DlMember("x@partner.example", "Contact"),))
     server.organisation.groups = {**server.organisation.groups, empty.address: empty, contacts.address: contacts}
     named = Mailboxes(groups=("empty@corp.example", "own@corp.example", "friends@corp.example"))
     selection = select(named, exchange)

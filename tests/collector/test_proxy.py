@@ -5,9 +5,9 @@ import sys
 import pytest
 
 from safelist.collector.sources.ews.proxy import proxies_for
-from safelist.demo import DemoServer
 from safelist.errors import ConfigError
 from tests.collector.ews_site import ALICE, exchange, organisation
+from tests.exchange import DemoServer
 
 ENDPOINT = "https://mail.corp.example/EWS/Exchange.asmx"
 

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from safelist.demo import Mailbox, Organisation, sample
-from safelist.demo.organisation import CONDITION, INCLUDE_CONTACTS, JUNK_PROVIDER, STATE, Item
+from safelist.demo.organisation import CONDITION, INCLUDE_CONTACTS, JUNK_PROVIDER, STATE, AssociatedItem
 from safelist.demo.sample import AOL_SENDER, BIG_LIST, LONE_SENDER, YAHOO_SENDER
 from safelist.junkrule import JunkRule, decode
 
@@ -17,7 +17,7 @@ def organisation() -> Organisation:
     return sample()
 
 
-def junk(mailbox: Mailbox) -> Item | None:
+def junk(mailbox: Mailbox) -> AssociatedItem | None:
     return next((item for item in mailbox.items if item.provider == JUNK_PROVIDER.lower()), None)
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from safelist.config import toml
-from safelist.demo import DemoServer, Mailbox, Organisation
 from safelist.junkrule import JunkRule
 from tests.cli.command import Command
+from tests.exchange import DemoServer, Mailbox, Organisation
 from tests.filter.dns_server import Fault, nameserver, servfail, unused_address
 from tests.postfix.servers import LISTED, Mailboxes, Postfix, mailboxes, postfix, rbldnsd
 from tests.waiting import until

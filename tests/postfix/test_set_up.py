@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from safelist.demo import DemoServer, Mailbox, Organisation
 from safelist.junkrule import JunkRule
 from tests.cli.command import Command
 from tests.docs.documents import PAGES
+from tests.exchange import DemoServer, Mailbox, Organisation
 from tests.postfix.servers import CLEAN, LISTED, MAP, RECOMMENDED, ZONE, Postfix, missing, postfix, rbldnsd
 from tests.waiting import until
 

@@ -7,14 +7,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelist.demo import Fault, Group, Mailbox, Member, Organisation, Trouble, generated, mailbox_guid
-from safelist.demo.answers import answer
-from safelist.demo.identifiers import folder_id, item_id
+from safelist.demo.identifiers import item_id
 from safelist.demo.organisation import STATE
 from safelist.demo.soap import TYPES
 from safelist.junkrule import JunkRule, decode, encode
-from tests.demo import client
-from tests.demo.client import CONDITION, NAME, PROVIDER, ask, change_keys, codes, find_item, get_item, item_ids, values
+from tests.exchange import (
+    DistributionGroup,
+    DlMember,
+    Fault,
+    Mailbox,
+    Organisation,
+    Trouble,
+    client,
+    generated,
+    mailbox_guid,
+)
+from tests.exchange.client import (
+    CONDITION,
+    NAME,
+    PROVIDER,
+    ask,
+    change_keys,
+    codes,
+    find_item,
+    get_item,
+    item_ids,
+    values,
+)
+from tests.exchange.identifiers import folder_id
+from tests.exchange.operations import answer
 
 LONG = JunkRule(safe_senders=tuple(f"sender{number}@partner.example" for number in range(100)))
 SHORT = JunkRule(safe_senders=("a@aol.com",))
@@ -22,7 +43,9 @@ SHORT = JunkRule(safe_senders=("a@aol.com",))
 
 @pytest.fixture
 def organisation() -> Organisation:
-    group = Group("all@corp.example", (Member("a@corp.example"), Member("all@corp.example", "PublicDL")))
+    group = DistributionGroup(
+        "all@corp.example", (DlMember("a@corp.example"), DlMember("all@corp.example", "PublicDL"))
+    )
     boxes = [Mailbox("a@corp.example", LONG, aliases=("alias@corp.example",)), Mailbox("b@corp.example", SHORT)]
     return Organisation.of([*boxes, Mailbox("empty@corp.example", neighbours=False)], [group])
 

@@ -18,9 +18,9 @@ from exchangelib.properties import DLMailbox
 from exchangelib.protocol import CachingProtocol, Protocol
 from exchangelib.version import EXCHANGE_2016, Version
 
-from safelist.demo import Asked, DemoServer, Fault, Mailbox, Organisation, Trouble, sample
+from safelist import demo
 from safelist.junkrule import JunkRule, decode
-from tests.demo import schema
+from tests.exchange import Asked, DemoServer, Fault, Mailbox, Organisation, Trouble, schema
 
 ADDRESS = "a@corp.example"
 RULE = JunkRule(safe_senders=tuple(f"sender{number}@partner.example" for number in range(100)))
@@ -128,7 +128,9 @@ def test_a_wrong_password(server: DemoServer) -> None:
 
 
 def test_groups_and_names() -> None:
-    with DemoServer(sample()) as server:
+    shown = demo.sample()
+    organisation = Organisation.of(map(Mailbox, shown.mailboxes), shown.groups.values())
+    with DemoServer(organisation) as server:
         protocol = Protocol(config=configuration(server, version=Version(EXCHANGE_2016)))
         members = protocol.expand_dl(DLMailbox(email_address="everyone@corp.example", mailbox_type="PublicDL"))
         assert [m.email_address for m in members if m.mailbox_type == "PublicDL"] == [

@@ -5,13 +5,11 @@ from typing import NamedTuple
 
 from lxml import etree
 
-from safelist.demo.organisation import Item, Property, Value
+from safelist.demo.items import Path, read_path
+from safelist.demo.organisation import AssociatedItem, MapiProperty, Value
 from safelist.demo.soap import MessageError, T
 
-Path = Property | str
-"""What a search or a shape names: an extended property, or a field such as ``item:ItemClass`` ("" if unknown)."""
-
-_FIELDS: Mapping[str, Callable[[Item], Value]] = {
+_FIELDS: Mapping[str, Callable[[AssociatedItem], Value]] = {
     "item:ItemClass": lambda item: item.item_class,
     "item:Subject": lambda item: item.subject,
     "item:IsAssociated": lambda item: "true",
@@ -37,7 +35,7 @@ class Contains(NamedTuple):
         return have == want if self.mode == "FullString" else want in have
 
 
-def matches(item: Item, expression: etree._Element) -> bool:
+def matches(item: AssociatedItem, expression: etree._Element) -> bool:
     """Evaluate one search expression. Raises MessageError for an expression that this server does not know."""
     name = etree.QName(expression).localname
     if name == "Restriction" or name == "And":
@@ -57,25 +55,14 @@ def matches(item: Item, expression: etree._Element) -> bool:
     raise MessageError("ErrorUnsupportedQueryFilter", f"The search filter {name} is not supported.")
 
 
-def read_path(element: etree._Element) -> Path:
-    """The property that a t:FieldURI, t:ExtendedFieldURI or t:IndexedFieldURI names."""
-    tag = element.get("PropertyTag")
-    if tag is None:
-        return element.get("FieldURI", "")
-    try:
-        return Property(int(tag, 0), element.get("PropertyType", ""))
-    except ValueError as error:
-        raise MessageError("ErrorInvalidPropertyRequest", "The property tag is not a number.") from error
-
-
 def _first(expression: etree._Element) -> etree._Element:
     if not len(expression):
         raise MessageError("ErrorInvalidRestriction", "A search expression has no operand.")
     return expression[0]
 
 
-def _value(item: Item, path: Path) -> Value | None:
-    if isinstance(path, Property):
+def _value(item: AssociatedItem, path: Path) -> Value | None:
+    if isinstance(path, MapiProperty):
         return item.properties.get(path)
     if path not in _FIELDS:
         raise MessageError("ErrorUnsupportedPathForQuery", f"The property {path} cannot be searched.")

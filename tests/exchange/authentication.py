@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 import spnego
 from spnego.exceptions import SpnegoError
 
-from safelist.demo.organisation import ServiceAccount
+from tests.exchange.organisation import ServiceAccount
 
 SCHEMES = ("ntlm", "basic", "bearer")
 """The schemes that the endpoint can offer, in the order of its WWW-Authenticate headers."""
@@ -30,12 +30,6 @@ _CHALLENGES = {
     "bearer": 'Bearer client_id="00000002-0000-0ff1-ce00-000000000000", trusted_issuers="", '
     'token_types="app_asserted_user_v1 service_asserted_app_v1", error="invalid_token"',
 }
-
-
-class Refusal(NamedTuple):
-    """A 401: the WWW-Authenticate headers to send."""
-
-    challenges: tuple[str, ...]
 
 
 class TokenAnswer(NamedTuple):
@@ -92,7 +86,8 @@ class Gate:
         self.account = account
         self.schemes = tuple(scheme for scheme in SCHEMES if scheme in schemes)
         self.tokens = Tokens(account, token_lifetime)
-        self.refusal = Refusal(tuple(_CHALLENGES[scheme] for scheme in self.schemes))
+        self.challenges = tuple(_CHALLENGES[scheme] for scheme in self.schemes)
+        """The WWW-Authenticate headers of a 401."""
         self._logons = frozenset(logon.lower() for logon in account.logons)
 
     def knows(self, header: str) -> bool:
@@ -119,25 +114,25 @@ class Logon:
         self._ntlm: spnego.ContextProxy | None = None
         self._done = False
 
-    def check(self, header: str | None) -> Refusal | None:
-        """None lets the request in."""
+    def check(self, header: str | None) -> tuple[str, ...]:
+        """The WWW-Authenticate headers of a refusal; none lets the request in."""
         if header is None:
-            return None if self._done else self._gate.refusal
+            return () if self._done else self._gate.challenges
         if header[:5].lower() == "ntlm " and "ntlm" in self._gate.schemes:
             return self._step(header[5:])
-        return None if self._gate.knows(header) else self._gate.refusal
+        return () if self._gate.knows(header) else self._gate.challenges
 
-    def _step(self, value: str) -> Refusal | None:
+    def _step(self, value: str) -> tuple[str, ...]:
         try:
             token = base64.b64decode(value, validate=True)
             answer = self._accept(token)
         except (SpnegoError, binascii.Error, ValueError):
             self._ntlm, self._done = None, False
-            return self._gate.refusal
+            return self._gate.challenges
         if answer is not None:
-            return Refusal((f"NTLM {base64.b64encode(answer).decode()}",))
+            return (f"NTLM {base64.b64encode(answer).decode()}",)
         self._ntlm, self._done = None, True
-        return None
+        return ()
 
     def _accept(self, token: bytes) -> bytes | None:
         """One step of the handshake: the challenge to send, or None once the client has proved its password."""

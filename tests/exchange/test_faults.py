@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from safelist.demo import Fault, Trouble
-from safelist.demo.faults import FaultQueue
+from tests.exchange import Fault, Trouble
+from tests.exchange.faults import FaultQueue
 
 
 def strikes(queue: FaultQueue, count: int, operation: str = "GetItem") -> list[bool]:

@@ -2,8 +2,8 @@
 
 from lxml import etree
 
-from safelist.demo.organisation import Organisation
 from safelist.demo.soap import SOAP, text_of
+from tests.exchange.organisation import Organisation
 
 _NAMESPACE = "http://schemas.microsoft.com/exchange/2010/Autodiscover"
 _INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"

@@ -3,11 +3,10 @@
 import pytest
 from lxml import etree
 
-from safelist.demo import Fault, Group, Mailbox, Member, Organisation, Trouble
-from safelist.demo.answers import answer
 from safelist.junkrule import JunkRule
-from tests.demo import client, schema
-from tests.demo.client import CONDITION, NAME, PROVIDER, envelope, find_item, get_item
+from tests.exchange import DistributionGroup, DlMember, Fault, Mailbox, Organisation, Trouble, client, schema
+from tests.exchange.client import CONDITION, NAME, PROVIDER, envelope, find_item, get_item
+from tests.exchange.operations import answer
 
 A = "a@corp.example"
 KINDS = ("Mailbox", "PublicDL", "PrivateDL", "Contact", "PublicFolder")
@@ -29,9 +28,9 @@ ROOMS = "<m:GetRooms><m:RoomList><t:EmailAddress>{}</t:EmailAddress></m:RoomList
 
 @pytest.fixture
 def organisation() -> Organisation:
-    members = tuple(Member(f"{kind.lower()}@corp.example", kind) for kind in KINDS)
+    members = tuple(DlMember(f"{kind.lower()}@corp.example", kind) for kind in KINDS)
     boxes = [Mailbox(A, JunkRule(safe_senders=("a@aol.com", "x" * 600))), Mailbox("ab@corp.example", b"")]
-    made = Organisation.of(boxes, [Group("all@corp.example", members)])
+    made = Organisation.of(boxes, [DistributionGroup("all@corp.example", members)])
     made.room_lists = {"rooms@corp.example": ("room1@corp.example", "room2@corp.example")}
     return made
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from lxml import etree
 
-from safelist.demo import DemoServer, Organisation
-from safelist.demo.answers import answer
+from safelist.demo import DemoServer
 from safelist.demo.soap import MESSAGES, SOAP, TYPES
+from tests.exchange import Organisation
+from tests.exchange.operations import answer
 
 NS = {"s": SOAP, "m": MESSAGES, "t": TYPES}
 RULES_ONLY = (
