@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from safelist import store
+from tests import aggregate
 from tests.store import postgres
 
 _numbers = count()
@@ -25,10 +26,24 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'state' / 'safelist.db'}"
 
 
+@pytest.fixture(scope="session")
+def template(postgres_home: Path) -> Iterator[str]:
+    """The name of a database in that cluster that is an aggregate without mailboxes, to be copied."""
+    with postgres.database(postgres_home, "template") as url:
+        store.upgrade(url)
+        yield "template"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest) -> Iterator[str]:
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which database."""
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a database that holds nothing yet."""
-    if request.param == "sqlite":
+    if kind == "sqlite":
         yield request.getfixturevalue("sqlite_url")
         return
     with postgres.database(request.getfixturevalue("postgres_home"), f"test{next(_numbers)}") as url:
@@ -36,10 +51,14 @@ def empty_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def url(empty_url: str) -> str:
+def url(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of an aggregate without mailboxes."""
-    store.upgrade(empty_url)
-    return empty_url
+    if kind == "sqlite":
+        yield aggregate.create(tmp_path / "state" / "safelist.db")
+        return
+    home, template = (request.getfixturevalue(name) for name in ("postgres_home", "template"))
+    with postgres.database(home, f"test{next(_numbers)}", postgres.copy_of(template)) as url:
+        yield url
 
 
 @pytest.fixture

@@ -98,3 +98,8 @@ def database(home: Path, name: str, options: str = "") -> Iterator[str]:
             yield f"postgresql+psycopg://safelist@/{name}?host={home}"
         finally:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def copy_of(template: str) -> str:
+    """The options of CREATE DATABASE for a copy of that database: of its files, which is faster than by the log."""
+    return f'TEMPLATE "{template}"' + (" STRATEGY file_copy" if int(_version(program("initdb"))) >= 15 else "")
