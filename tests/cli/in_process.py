@@ -22,7 +22,9 @@ _OF_THE_INTERPRETER = "PYTHON"
 _STREAMS = (("stdin", "r", "surrogateescape"), ("stdout", "w", "surrogateescape"), ("stderr", "w", "backslashreplace"))
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str], given: bytes | None) -> tuple[int, bytes, bytes]:
+def run(
+    arguments: Sequence[str], environment: Mapping[str, str], given: bytes | None = None
+) -> tuple[int, bytes, bytes]:
     """Run ``safelist`` with these arguments and nothing but this environment; its exit code and what it printed.
 
     It reads ``given`` from a pipe, or nothing at all, and has no terminal.

@@ -23,6 +23,9 @@ from safelist.publisher.publish import alone, locate
 from safelist.publisher.target import Published
 from safelist.publisher.targets import NAMES
 from safelist.store import Store
+from tests import aggregate
+from tests.cli import in_process
+from tests.forked import exit_code
 from tests.publisher.contract import CASES, Case
 from tests.publisher.site import fill, names, needs_root, state
 from tests.store.samples import NOW, SEEN
@@ -97,7 +100,8 @@ class Site:
         return self.case.read(self.path, SENDERS)
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(self._line(*arguments), env=self._environment, stdin=subprocess.DEVNULL, text=True)
+        line = [sys.executable, "-m", "safelist", *arguments, "--config", str(self.config)]
+        return subprocess.Popen(line, env=self._environment, stdin=subprocess.DEVNULL, text=True)
 
     @staticmethod
     def has_open(pid: int, ending: str) -> bool:
@@ -107,18 +111,14 @@ class Site:
         except OSError:  # one that was closed meanwhile
             return False
 
-    def _line(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "safelist", *arguments, "--config", str(self.config)]
-
     @property
     def _environment(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "HOME": str(self.directory)}
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            self._line(*arguments), env=self._environment, capture_output=True, text=True, check=False,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        line = [*arguments, "--config", str(self.config)]
+        code, out, err = in_process.run(line, self._environment)
+        return subprocess.CompletedProcess(line, code, out.decode(), err.decode())
 
 
 @pytest.fixture
@@ -129,8 +129,7 @@ def site(case: Case, tmp_path: Path) -> Iterator[Site]:
 
 
 def _site(case: Case, directory: Path, files: Path) -> Iterator[Site]:
-    url = f"sqlite:///{directory}/safelist.db"
-    store.upgrade(url)
+    url = aggregate.create(directory / "safelist.db")
     with store.open_store(url) as opened:
         made = Site(case, directory, files, opened)
         made.configure()
@@ -331,9 +330,6 @@ WATCHED = ("os.rename", "open", "os.mkdir", "os.remove", "os.chmod", "shutil.rmt
 
 def publish_until_killed(site: Site, at: int) -> int:
     """Publish in another process, which is killed when it touches the directory the ``at``-th time. How it ended."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     seen = 0
 
     def kill(event: str, arguments: tuple[object, ...]) -> None:
@@ -343,14 +339,13 @@ def publish_until_killed(site: Site, at: int) -> int:
             if seen == at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    code = 1
-    try:
+    def publish() -> None:
         with store.open_store(site.url) as opened:
             sys.addaudithook(kill)
             (done,) = publish_all(opened, config.load(site.config, target_sections()), [], json=True)
-            code = 0 if isinstance(done, Published) else 1
-    finally:
-        os._exit(code)
+            assert isinstance(done, Published)
+
+    return exit_code(publish)
 
 
 @every_target

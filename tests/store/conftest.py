@@ -1,6 +1,8 @@
 """Every test of the store runs on SQLite and on a real PostgreSQL."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
@@ -26,14 +28,6 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'state' / 'safelist.db'}"
 
 
-@pytest.fixture(scope="session")
-def template(postgres_home: Path) -> Iterator[str]:
-    """The name of a database in that cluster that is an aggregate without mailboxes, to be copied."""
-    with postgres.database(postgres_home, "template") as url:
-        store.upgrade(url)
-        yield "template"
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def kind(request: pytest.FixtureRequest) -> str:
     """Which database."""
@@ -50,15 +44,60 @@ def empty_url(kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
+Fill = Callable[[store.Store], object]
+
+
+@pytest.fixture(scope="session")
+def templates() -> dict[tuple[str, Fill], str]:
+    """What was filled: an SQLite file, or the name of a database of the cluster."""
+    return {}
+
+
 @pytest.fixture
-def url(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+def copied(
+    kind: str, tmp_path: Path, templates: dict[tuple[str, Fill], str], request: pytest.FixtureRequest
+) -> Iterator[Callable[[Fill], str]]:
+    """Makes an aggregate that is as ``fill`` leaves it, which is called once: the others are copies. Its URL."""
+
+    def copy(fill: Fill) -> str:
+        if (kind, fill) not in templates:
+            templates[kind, fill] = make(fill)
+        template = templates[kind, fill]
+        if kind == "sqlite":
+            path = tmp_path / "state" / "safelist.db"
+            path.parent.mkdir(mode=0o700)
+            shutil.copy(template, path)
+            return f"sqlite:///{path}"
+        options = postgres.copy_of(template)
+        return databases.enter_context(postgres.database(home(), f"test{next(_numbers)}", options))
+
+    def make(fill: Fill) -> str:
+        if kind == "sqlite":
+            template = str(request.getfixturevalue("tmp_path_factory").mktemp("template") / "safelist.db")
+            url = aggregate.create(Path(template))
+        else:
+            template = f"filled{next(_numbers)}"
+            url = postgres.create(home(), template)
+            store.upgrade(url)
+        with store.open_store(url) as opened:
+            fill(opened)
+        return template
+
+    def home() -> Path:
+        return Path(request.getfixturevalue("postgres_home"))
+
+    with ExitStack() as databases:
+        yield copy
+
+
+def nothing(_: store.Store) -> None:
+    """What an aggregate without mailboxes is filled with."""
+
+
+@pytest.fixture
+def url(copied: Callable[[Fill], str]) -> str:
     """The URL of an aggregate without mailboxes."""
-    if kind == "sqlite":
-        yield aggregate.create(tmp_path / "state" / "safelist.db")
-        return
-    home, template = (request.getfixturevalue(name) for name in ("postgres_home", "template"))
-    with postgres.database(home, f"test{next(_numbers)}", postgres.copy_of(template)) as url:
-        yield url
+    return copied(nothing)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -72,6 +73,7 @@ def cluster() -> Iterator[Path]:
         shutil.rmtree(home)
 
 
+@cache
 def _version(initdb: str) -> str:
     words = subprocess.run([initdb, "--version"], check=True, capture_output=True, text=True).stdout.split()
     return words[2].partition(".")[0]
@@ -92,12 +94,23 @@ def _wait_until_ready(server: subprocess.Popen[bytes], home: Path) -> None:
 @contextmanager
 def database(home: Path, name: str, options: str = "") -> Iterator[str]:
     """An empty database in that cluster, made with those options of CREATE DATABASE; yields its URL."""
-    with psycopg.connect(host=str(home), user="safelist", dbname="postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" {options}')
-        try:
-            yield f"postgresql+psycopg://safelist@/{name}?host={home}"
-        finally:
+    url = create(home, name, options)
+    try:
+        yield url
+    finally:
+        with _administration(home) as connection:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def create(home: Path, name: str, options: str = "") -> str:
+    """Make such a database, which stays as long as the cluster; its URL."""
+    with _administration(home) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" {options}')
+    return f"postgresql+psycopg://safelist@/{name}?host={home}"
+
+
+def _administration(home: Path) -> "psycopg.Connection[tuple[object, ...]]":
+    return psycopg.connect(host=str(home), user="safelist", dbname="postgres", autocommit=True)
 
 
 def copy_of(template: str) -> str:

@@ -17,9 +17,8 @@ from safelist.errors import TamperedError
 from safelist.override import Effect, Terms
 from safelist.store import Publication, Store
 from safelist.store.database import make_engine, parse_url
+from tests.store.conftest import Fill
 from tests.store.samples import GONE, LATER, NOW, SAFE, SEEN, entries, refused
-
-Fill = Callable[[Store], None]
 
 
 def fill(opened: Store) -> None:
@@ -39,10 +38,8 @@ def fill(opened: Store) -> None:
 
 
 @pytest.fixture
-def filled(url: str) -> str:
-    with store.open_store(url) as opened:
-        fill(opened)
-    return url
+def filled(copied: Callable[[Fill], str]) -> str:
+    return copied(fill)
 
 
 def problem(url: str, contains: bytes | None = None) -> str | None:

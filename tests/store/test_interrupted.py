@@ -1,41 +1,39 @@
 """A writer that is killed, and readers beside a writer."""
 
+import os
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import pytest
+from sqlalchemy import Engine, event
 
 from safelist import store
 from safelist.policy import Settings
+from tests.forked import exit_code
 from tests.store.samples import LATER, NOW, SAFE, SEEN, entries
 
 OLD = [f"old{n}@x.org" for n in range(50)] + ["both@x.org"]
 NEW = [f"new{n}@x.org" for n in range(50)] + ["both@x.org"]
 
-RECORD_AND_DIE = """
-import os, signal, sys
-from sqlalchemy import Engine, event
-from safelist import store
-from tests.store.samples import LATER, SAFE, SEEN, entries
-from tests.store.test_interrupted import NEW
 
-left = int(sys.argv[2])
+def record_until_killed(url: str, at: int) -> int:
+    """Record the new list in another process, which is killed at the ``at``-th statement or commit. How it ended."""
+    left = at
 
-def die(*_):
-    global left
-    left -= 1
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
+    def die(*_: object) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-with store.open_store(sys.argv[1]) as opened:
-    event.listen(Engine, "before_cursor_execute", die)
-    event.listen(Engine, "commit", die)
-    opened.record(1, "u@x", SEEN._replace(change_key="new"), entries(*NEW), SAFE, LATER)
-print("recorded")
-"""
+    def record() -> None:
+        with store.open_store(url) as opened:
+            event.listen(Engine, "before_cursor_execute", die)
+            event.listen(Engine, "commit", die)
+            opened.record(1, "u@x", SEEN._replace(change_key="new"), entries(*NEW), SAFE, LATER)
+
+    return exit_code(record)
 
 
 @pytest.fixture
@@ -59,16 +57,11 @@ def contents(url: str) -> tuple[list[str], object, object]:
 
 def test_killed_at_any_statement_leaves_the_old_list(recorded: str) -> None:
     kills = 0
-    while True:
-        command = [sys.executable, "-c", RECORD_AND_DIE, recorded, str(kills + 1)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr
+    while code := record_until_killed(recorded, kills + 1):
+        assert code == -signal.SIGKILL
         kills += 1
         assert contents(recorded) == (sorted(OLD), SEEN.change_key, 51)
     assert kills >= 9
-    assert done.stdout == "recorded\n"
     assert contents(recorded) == (sorted(NEW), "new", 51)
 
 
