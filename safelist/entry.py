@@ -2,37 +2,41 @@
 
 from datetime import datetime
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from safelist.sender import Pattern
 
 
 class UserList(IntEnum):
-    """The seven lists of a Junk E-mail Rule. The numbers are stored in the database and never change."""
+    """The seven lists of a Junk E-mail Rule: number, code, and the name that users know.
 
-    BLOCKED_SENDERS = 1
-    BLOCKED_DOMAINS = 2
-    SAFE_SENDERS = 3
-    SAFE_SENDER_DOMAINS = 4
-    SAFE_RECIPIENTS = 5
-    SAFE_RECIPIENT_DOMAINS = 6
-    TRUSTED_CONTACTS = 7
+    The numbers are stored in the database and never change; the codes are those of options and JSON.
+    """
+
+    code: str
+    title: str
+
+    def __new__(cls, number: int, code: str = "", title: str = "") -> Self:
+        """A member whose value is its number."""
+        made = int.__new__(cls, number)
+        made._value_ = number
+        made.code = code
+        made.title = title
+        return made
+
+    BLOCKED_SENDERS = 1, "blocked-senders", "Blocked Senders"
+    BLOCKED_DOMAINS = 2, "blocked-domains", "Blocked Senders (domain)"
+    SAFE_SENDERS = 3, "safe-senders", "Safe Senders"
+    SAFE_SENDER_DOMAINS = 4, "safe-sender-domains", "Safe Senders (domain)"
+    SAFE_RECIPIENTS = 5, "safe-recipients", "Safe Recipients"
+    SAFE_RECIPIENT_DOMAINS = 6, "safe-recipient-domains", "Safe Recipients (domain)"
+    TRUSTED_CONTACTS = 7, "trusted-contacts", "trusted contacts"
 
     @property
-    def title(self) -> str:
-        """The list's name as users know it, for example ``Safe Senders``."""
-        return _TITLES[self]
+    def field(self) -> str:
+        """The field of :class:`~safelist.junkrule.JunkRule` that holds it."""
+        return self.code.replace("-", "_")
 
-
-_TITLES = {
-    UserList.BLOCKED_SENDERS: "Blocked Senders",
-    UserList.BLOCKED_DOMAINS: "Blocked Senders (domain)",
-    UserList.SAFE_SENDERS: "Safe Senders",
-    UserList.SAFE_SENDER_DOMAINS: "Safe Senders (domain)",
-    UserList.SAFE_RECIPIENTS: "Safe Recipients",
-    UserList.SAFE_RECIPIENT_DOMAINS: "Safe Recipients (domain)",
-    UserList.TRUSTED_CONTACTS: "trusted contacts",
-}
 
 TRUSTING_LISTS = frozenset({UserList.SAFE_SENDERS, UserList.SAFE_SENDER_DOMAINS})
 """The lists whose entries count as a mailbox's trust in a sender (contacts need the user's flag as well)."""

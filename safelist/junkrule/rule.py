@@ -8,6 +8,7 @@ it. A leaf that cannot be placed makes the whole rule unreadable: nothing is hal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from safelist.entry import UserList
 from safelist.errors import RuleError
 from safelist.junkrule import restriction as r
 from safelist.junkrule.restriction import And, Content, Exist, Not, Or, Property, Restriction, SubObject, Texts
@@ -38,6 +39,11 @@ class JunkRule:
     safe_recipients: tuple[str, ...] = ()
     safe_recipient_domains: tuple[str, ...] = ()
     trusted_contacts: tuple[str, ...] = ()
+
+    def texts(self, list_: UserList) -> tuple[str, ...]:
+        """The texts in that list."""
+        found: tuple[str, ...] = getattr(self, list_.field)
+        return found
 
 
 def decode(data: bytes) -> JunkRule:
@@ -130,7 +136,7 @@ def _by_meaning(tree: Restriction) -> JunkRule:
     A rule without a NOT and without the spam confidence level is somebody's ordinary rule. One without any entry is
     believed in the canonical shape only: in another it may be anything.
     """
-    lists: dict[str, list[str]] = {name: [] for name in JunkRule.__slots__}
+    lists: dict[UserList, list[str]] = {list_: [] for list_ in UserList}
     is_junk_rule = False
     waiting: list[tuple[Restriction, bool, bool]] = [(tree, False, False)]
     while waiting:
@@ -148,16 +154,16 @@ def _by_meaning(tree: Restriction) -> JunkRule:
             case Exist(tag) | Property(_, tag, _) if tag == SPAM_CONFIDENCE:
                 is_junk_rule = True
             case _:
-                for name, text in _placed(node, is_negated=is_negated, is_recipient=is_recipient):
-                    lists[name].append(text)
+                for list_, text in _placed(node, is_negated=is_negated, is_recipient=is_recipient):
+                    lists[list_].append(text)
     if not is_junk_rule:
         raise RuleError(0, "a Junk E-mail Rule", "a rule that trusts nobody and asks for no spam confidence level")
     if not any(lists.values()):
         raise RuleError(0, "a Junk E-mail Rule", "a rule of another shape that names nobody")
-    return JunkRule(**{name: tuple(texts) for name, texts in lists.items()})
+    return JunkRule(**{list_.field: tuple(texts) for list_, texts in lists.items()})
 
 
-def _placed(node: Restriction, *, is_negated: bool, is_recipient: bool) -> Iterator[tuple[str, str]]:
+def _placed(node: Restriction, *, is_negated: bool, is_recipient: bool) -> Iterator[tuple[UserList, str]]:
     """Each text of a leaf with the list it belongs to. Raises RuleError for a leaf that no list has."""
     match node:
         case Texts(level, tag, texts):
@@ -184,13 +190,13 @@ def _address(value: r.Value) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _list_of(text: str, *, is_part: bool, is_negated: bool, is_recipient: bool) -> str:
+def _list_of(text: str, *, is_part: bool, is_negated: bool, is_recipient: bool) -> UserList:
     """Contacts are whole addresses though they are compared as a part; domains begin with ``@`` or have none."""
     is_domain = text.startswith("@") or (is_part and "@" not in text and "/" not in text)
     if not is_negated:
-        return "blocked_domains" if is_part or is_domain else "blocked_senders"
+        return UserList.BLOCKED_DOMAINS if is_part or is_domain else UserList.BLOCKED_SENDERS
     if is_recipient:
-        return "safe_recipient_domains" if is_part or is_domain else "safe_recipients"
+        return UserList.SAFE_RECIPIENT_DOMAINS if is_part or is_domain else UserList.SAFE_RECIPIENTS
     if is_domain:
-        return "safe_sender_domains"
-    return "trusted_contacts" if is_part else "safe_senders"
+        return UserList.SAFE_SENDER_DOMAINS
+    return UserList.TRUSTED_CONTACTS if is_part else UserList.SAFE_SENDERS

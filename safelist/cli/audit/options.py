@@ -75,7 +75,7 @@ def print_answer(
 
 def list_name(list_: UserList) -> str:
     """A list's name in JSON and CSV, such as ``safe-senders``."""
-    return list_.name.lower().replace("_", "-")
+    return list_.code
 
 
 HOLDING = ("mailbox", "list", "entry", "refused", "since", "until", "at_first_collection")
