@@ -133,7 +133,8 @@ def _pin(core: int) -> None:
 
 def ours(url: str) -> Callable[[str], object]:
     """One mailbox by the collector's way; to be called by any thread."""
-    from safelist.collector.sources.ews.exchange import ExchangeServer, Rule
+    from safelist.collector.sources.ews.exchange import ExchangeServer
+    from safelist.collector.sources.ews.soap import Rule
     from safelist.config import Exchange as Settings
 
     settings = Settings.model_validate(

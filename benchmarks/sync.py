@@ -21,8 +21,9 @@ from pydantic import SecretStr
 
 from safelist import store
 from safelist.collector.collect import Options, collect
-from safelist.collector.sources.ews.exchange import ExchangeServer
-from safelist.config import Exchange as Settings
+from safelist.collector.sources.ews.settings import EwsSettings
+from safelist.collector.sources.ews.source import EwsSource
+from safelist.config import Exchange
 from safelist.demo import ServiceAccount
 from safelist.entry import ALL_LISTS
 from safelist.store import Outcome
@@ -49,16 +50,17 @@ def measure(url: str, mailboxes: int, directory: Path) -> list[dict[str, float]]
     database = f"sqlite:///{directory}/safelist.db"
     store.upgrade(database)
     account = ServiceAccount()
-    settings = Settings(
+    exchange = Exchange(
         endpoint=url, authentication="basic", username=account.principal, secret=SecretStr(account.password)
     )
+    settings = EwsSettings(exchange=exchange)
     figures = []
     for _ in range(2):
         addresses = (f"user{number:06}@corp.example" for number in range(mailboxes))
         wall, cpu = time.monotonic(), time.process_time()
-        with store.open_store(database) as opened, ExchangeServer(settings, account.password) as exchange:
+        with store.open_store(database) as opened, EwsSource("exchange", settings, account.password) as source:
             options = Options(lists=ALL_LISTS)
-            summary = collect(opened, exchange, addresses, options, lambda: datetime.now(UTC), lambda _: None, "bench")
+            summary = collect(opened, source, addresses, options, lambda: datetime.now(UTC), lambda _: None, "bench")
         assert summary.problem is None
         assert sum(summary.outcomes.values()) == mailboxes
         assert not summary.outcomes[Outcome.FAILED]

@@ -107,15 +107,15 @@ def mailbox(
 
 def _warnings(state: MailboxState, holdings: Sequence[Holding], settings: Settings) -> Iterator[str]:
     """What nobody tells the user: limits, a rule that is off, domains that Exchange passes over."""
-    if state.rule_id is not None and state.state is not None and not state.state & 1:
+    if state.rule.rule_id is not None and state.rule.state is not None and not state.rule.state & 1:
         yield "the Junk E-mail Rule is switched off: Outlook and Exchange do not use these lists"
     senders = sum(h.list not in (UserList.SAFE_RECIPIENTS, UserList.SAFE_RECIPIENT_DOMAINS) for h in holdings)
     if senders > MANY_ENTRIES:
         yield f"{senders} entries about senders: Exchange may use only {MANY_ENTRIES} of them, safelist uses them all"
-    if state.size is not None and state.size >= MAX_RULE * 9 // 10:
+    if state.rule.size is not None and state.rule.size >= MAX_RULE * 9 // 10:
         yield (
-            f"the rule has {state.size} of {MAX_RULE} bytes: beyond that, Outlook cannot add to it and Exchange's junk "
-            "filter stops for this mailbox"
+            f"the rule has {state.rule.size} of {MAX_RULE} bytes: beyond that, Outlook cannot add to it and Exchange's "
+            "junk filter stops for this mailbox"
         )
     domains = sum(h.list is UserList.SAFE_SENDER_DOMAINS and h.pattern.form in _DOMAIN_FORMS for h in holdings)
     if domains:

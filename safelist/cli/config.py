@@ -9,6 +9,7 @@ import typer
 from safelist import config, store
 from safelist.cli.configuration import load_config
 from safelist.cli.terminal import ConfigOption, JsonOption, complain, now, print_json, say, shown
+from safelist.collector import sources
 from safelist.config import Config
 from safelist.errors import EX_CONFIG, ConfigError, SafelistError
 from safelist.policy import Settings
@@ -41,21 +42,10 @@ def check(config_file: ConfigOption = None, json: JsonOption = False) -> None:
 
 def _faults_around(loaded: Config) -> Iterator[str]:
     """What each command would stumble over: secrets, files, the database, the targets' directories."""
-    from safelist.collector.mailboxes import read_file
-    from safelist.collector.sources.ews.exchange import (
-        ExchangeServer,  # exchangelib takes longer to import than most commands to run
-    )
-    from safelist.collector.sources.ews.secret import read_secret
-
     if loaded.exchange is None:
         yield "exchange: is missing or empty: `safelist sync` cannot run with this file, the other commands can"
-    elif loaded.exchange.secret_command is None:  # a command may ask somebody
-        yield from _fault(lambda: ExchangeServer(loaded.exchange, read_secret(loaded.exchange)).close())  # type: ignore[arg-type]
-    boxes = loaded.mailboxes
-    if boxes.file is not None:
-        yield from _fault(lambda: read_file(boxes.file))  # type: ignore[arg-type]
-    if not (boxes.addresses or boxes.file or boxes.groups):
-        yield "mailboxes: no mailbox is named; write addresses, file or groups"
+    for source in sources.configured(loaded):
+        yield from sources.KINDS[source.kind].faults(source.settings)
     yield from _fault(lambda: store.open_store(loaded.database.url).close())
     for name, settings in loaded.publish.items():
         yield from _fault(lambda n=name, s=settings: _try_target(n, s, loaded.policy.settings()))  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import nullcontext
 from datetime import timedelta
 from types import TracebackType
@@ -18,7 +18,7 @@ from safelist.cli import publish as publishing
 from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.problems import one_line_a_cause
 from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, now, print_json, say, shown
-from safelist.collector.failure import FetchError
+from safelist.collector import sources
 from safelist.config import Collect, Config, ListType
 from safelist.entry import Entry
 from safelist.errors import EX_OK, EX_TEMPFAIL, ConfigError, SafelistError
@@ -26,7 +26,6 @@ from safelist.store import Outcome
 
 if TYPE_CHECKING:  # exchangelib takes longer to import than most commands to run
     from safelist.collector.collect import MailboxResult, Options, Summary
-    from safelist.collector.sources.ews.exchange import ExchangeServer
 
 _CLOCK_SKEW = timedelta(seconds=60)
 """By so much the clocks of two machines that share a database may differ."""
@@ -118,35 +117,27 @@ def run(
 ) -> "SyncReport":
     """Collect ``selected`` mailboxes, or all configured ones, and show what came of them."""
     from safelist.collector.collect import Summary, collect
-    from safelist.collector.mailboxes import Selection, select
-    from safelist.collector.sources.ews.exchange import ExchangeServer
-    from safelist.collector.sources.ews.secret import read_secret
+    from safelist.collector.source import Selection
 
-    if config.exchange is None:
+    chosen = next(iter(sources.configured(config)), None)
+    if chosen is None:
         raise ConfigError("there is no [exchange] in the configuration: write where the mailboxes are")
-    with ExchangeServer(config.exchange, read_secret(config.exchange)) as exchange:
-        selection = Selection(selected) if selected else select(config.mailboxes, exchange, options.until)
+    with sources.KINDS[chosen.kind].open_source(chosen.name, chosen.settings) as source:
+        selection = Selection(selected, is_whole=False) if selected else source.mailboxes(options.until)
         with SyncReport(len(selection.addresses), options, Summary(), json=json) as report:
             report.note_left_out(selection.problems)
-            report.summary = collect(opened, exchange, selection.addresses, options, now, report.show, actor())
-        if not selected and not selection.problems:
+            report.summary = collect(opened, source, selection.addresses, options, now, report.show, actor())
+        if selection.is_whole:
             report.note_not_named(_not_named(opened, selection.addresses))
             if not (options.dry_run or report.has_readers):
                 leavers.tell(opened, report.not_named)
         if not selected and report.has_readers and report.summary.problem is None:
-            report.note_rooms(_voting_rooms(opened, config, exchange, options.until))
+            report.note_rooms(_voting_rooms(opened, config, source.rooms(options.until)))
     return report
 
 
-def _voting_rooms(opened: store.Store, config: Config, exchange: "ExchangeServer", until: float | None) -> list[str]:
-    """Collected mailboxes with entries that are rooms and that the policy counts; none where Exchange does not say.
-
-    It says nothing after ``until`` (by the monotonic clock).
-    """
-    try:
-        rooms = exchange.rooms(until)
-    except FetchError:
-        return []
+def _voting_rooms(opened: store.Store, config: Config, rooms: Collection[str]) -> list[str]:
+    """Collected mailboxes with entries that are rooms and that the policy counts."""
     excluded = frozenset(config.policy.exclude_mailboxes)
     return [s.address for s in opened.mailboxes() if s.entries and s.address in rooms and s.address not in excluded]
 
@@ -296,8 +287,7 @@ class SyncReport:
 
 
 def _entry_as_json(entry: Entry) -> dict[str, str | None]:
-    name = entry.list.name.lower().replace("_", "-")
-    return {"list": name, "entry": entry.pattern.text, "refused": entry.pattern.refusal}
+    return {"list": entry.list.code, "entry": entry.pattern.text, "refused": entry.pattern.refusal}
 
 
 def _print_change(result: "MailboxResult") -> None:

@@ -1,13 +1,12 @@
-"""One run of the collector: fetch, decode, compare, record, mailbox by mailbox.
+"""One run of the collector: ask, compare, believe, record, mailbox by mailbox, whatever the source.
 
-The workers fetch and decode; one thread, the caller's, reads and writes the store. A failure keeps the last good list
-and never stops the rest.
+The workers ask the source and read its texts; one thread, the caller's, reads and writes the store. A failure keeps
+the last good list and never stops the rest.
 """
 
-import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -15,15 +14,13 @@ from typing import NamedTuple
 
 from safelist import sender
 from safelist.collector import plausibility
-from safelist.collector.failure import HOPELESS, STALLED, VERSION_CODES
+from safelist.collector.failure import HOPELESS, STALLED, Extent, FailureReason, FetchError
 from safelist.collector.plausibility import Doubt
-from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError, Rule, Unchanged
-from safelist.collector.sources.ews.item_id import owner
+from safelist.collector.source import Lists, Source, Unchanged, name_mailboxes
 from safelist.collector.workers import answers
 from safelist.entry import TRUSTING_LISTS, Entry, UserList
-from safelist.errors import PermissionDeniedError, RuleError, SafelistError, TemporaryError, UnavailableError
-from safelist.junkrule import JunkRule, decode
-from safelist.store import Change, MailboxState, Outcome, RuleVersion, Store
+from safelist.errors import PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
+from safelist.store import NO_RULE, Change, MailboxState, Outcome, RuleVersion, Store
 
 CREDENTIAL_FAILURES = 3
 """This many rejected log-ins in a row end the run: going on would lock the account out."""
@@ -31,17 +28,7 @@ UNREACHABLE_FAILURES = 20
 STALLED_FAILURES = 48
 """This many equal failures in a row of a server that is silent, busy or broken end the run."""
 
-_FIELD_OF = {
-    UserList.BLOCKED_SENDERS: "blocked_senders",
-    UserList.BLOCKED_DOMAINS: "blocked_domains",
-    UserList.SAFE_SENDERS: "safe_senders",
-    UserList.SAFE_SENDER_DOMAINS: "safe_sender_domains",
-    UserList.SAFE_RECIPIENTS: "safe_recipients",
-    UserList.SAFE_RECIPIENT_DOMAINS: "safe_recipient_domains",
-    UserList.TRUSTED_CONTACTS: "trusted_contacts",
-}
 _NOTHING = Change(added=(), removed=())
-_ITEM = "id-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +92,29 @@ class _Task(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """What a worker brought: a failure, no rule, nothing new, or a rule with its digest and, if new, its entries."""
+    """What a worker brought: a failure, no rule, nothing new, or a version and, if its content is new, its entries."""
 
     task: _Task
     failure: FetchError | None = None
-    rule: Rule | None = None
-    same: bool = False
-    digest: bytes = b""
+    version: RuleVersion | None = None
+    is_same: bool = False
     entries: frozenset[Entry] = frozenset()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> RuleVersion:
+        """What was recorded of the mailbox's rule."""
+        return self.task.state.rule if self.task.state is not None else NO_RULE
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """What the run before left of a doubt."""
+        state = self.task.state
+        return Doubt(state.doubt, state.doubt_runs) if state is not None and state.doubt is not None else None
 
 
 def collect(
-    store: Store, exchange: ExchangeServer, addresses: Iterable[str], options: Options, now: Callable[[], datetime],
+    store: Store, source: Source, addresses: Iterable[str], options: Options, now: Callable[[], datetime],
     report: Callable[[MailboxResult], None], actor: str,
 ) -> Summary:  # fmt: skip
     """Ask every mailbox once and record what it holds. Results are passed to ``report`` as they come.
@@ -126,11 +124,11 @@ def collect(
     """
     summary = Summary()
     run = 0 if options.dry_run else store.begin_run(now(), "sync", actor)
-    recorder = _Recorder(store, run, options, now)
+    recorder = _Recorder(store, run, source, options, now)
     waiting = dict.fromkeys(_longest_not_asked_first(store, addresses))
     tasks = (_Task(address, store.mailbox(address)) for address in list(waiting))
     try:
-        for answer in _answers(exchange, tasks, options):
+        for answer in _answers(source, tasks, options):
             waiting.pop(answer.task.address)
             result = recorder.settle(answer)
             if result is not None:
@@ -164,10 +162,15 @@ def _time_is_up(not_reached: list[str]) -> TemporaryError | None:
     )
 
 
-def entries_of(rule: JunkRule, lists: Collection[UserList]) -> frozenset[Entry]:
-    """The entries of those ``lists`` of a decoded rule, normalised; refused ones are kept with their reason."""
+def entries_of(texts: Mapping[UserList, Sequence[str]], lists: Collection[UserList]) -> frozenset[Entry]:
+    """The entries of those ``lists``, normalised; refused ones are kept with their reason."""
     parse = sender.parse
-    return frozenset(Entry(name, parse(text)) for name in lists for text in getattr(rule, _FIELD_OF[name]))
+    return frozenset(Entry(list_, parse(text)) for list_ in lists for text in texts.get(list_, ()))
+
+
+def _wanted(source: Source, options: Options) -> frozenset[UserList]:
+    """The lists that the run is about: what the source does not hold was not asked."""
+    return options.lists & source.lists
 
 
 class _RunEndedError(Exception):
@@ -179,11 +182,11 @@ class _RunEndedError(Exception):
         self.problem = problem
 
 
-def _answers(exchange: ExchangeServer, tasks: Iterator[_Task], options: Options) -> Iterator[_Answer]:
+def _answers(source: Source, tasks: Iterator[_Task], options: Options) -> Iterator[_Answer]:
     """The first mailbox is asked alone: a wrong password must not be tried by sixteen workers at once."""
 
     def ask(task: _Task) -> _Answer:
-        return _ask(exchange, task, options)
+        return _ask(source, task, options)
 
     in_a_row: Counter[FailureReason] = Counter()
     for answer in answers(ask, islice(tasks, 1), 1, options.until):
@@ -200,7 +203,7 @@ def _end_if_hopeless(
     answer: _Answer, in_a_row: Counter[FailureReason], options: Options, *, alone: bool = False
 ) -> None:
     failure = answer.failure
-    if failure is None or failure.reason not in HOPELESS | STALLED or failure.code in VERSION_CODES:
+    if failure is None or failure.reason not in HOPELESS | STALLED or failure.extent is Extent.ONE:
         in_a_row.clear()
         return
     in_a_row[failure.reason] += 1
@@ -216,8 +219,8 @@ def _end_if_hopeless(
 
 
 def _is_of_all(failure: FetchError) -> bool:
-    """Whether one mailbox tells of all. What Exchange itself says, and a redirect, can be about this one alone."""
-    return failure.reason in HOPELESS and not failure.code and failure.reason is not FailureReason.REDIRECT
+    """Whether one mailbox tells of all."""
+    return failure.reason in HOPELESS and failure.extent is Extent.ALL
 
 
 def _bearable(reason: FailureReason, options: Options) -> int:
@@ -227,55 +230,34 @@ def _bearable(reason: FailureReason, options: Options) -> int:
     return CREDENTIAL_FAILURES if reason is FailureReason.CREDENTIALS else UNREACHABLE_FAILURES
 
 
-def _ask(exchange: ExchangeServer, task: _Task, options: Options) -> _Answer:
+def _ask(source: Source, task: _Task, options: Options) -> _Answer:
     """A worker's part: everything that needs no store."""
-    state, lists = task.state, options.lists
-    covered = state is not None and lists <= state.lists and not options.read_anew
+    lists = _wanted(source, options)
+    is_covered = task.state is not None and lists <= task.state.lists and not options.read_anew
+    known = task.state.rule if task.state is not None and is_covered else None
     try:
-        answer = exchange.fetch(task.address, state.change_key if state is not None and covered else None)
-        if not isinstance(answer, Rule):
-            return _Answer(task, same=answer is Unchanged.UNCHANGED)
-        digest = _digest(answer)
-        if state is not None and covered and state.digest == digest:
-            return _Answer(task, rule=answer, same=True, digest=digest)
-        # Contacts that the user does not trust (PidTagJunkIncludeContacts) are no entries.
-        believed = lists if answer.include_contacts else lists - {UserList.TRUSTED_CONTACTS}
-        return _Answer(task, rule=answer, digest=digest, entries=entries_of(decode(answer.condition), believed))
+        found = source.fetch(task.address, known)
+        match found:
+            case None:
+                return _Answer(task)
+            case Unchanged(version, notes):
+                return _Answer(task, version=version, is_same=True, notes=notes)
+            case Lists(version, texts, notes):
+                return _Answer(task, version=version, entries=entries_of(texts, lists), notes=notes)
     except FetchError as error:
         return _Answer(task, failure=error)
-    except RuleError as error:
-        message = (
-            f"the Junk E-mail Rule cannot be read ({error}); the last good list is kept; "
-            "open the mailbox in Outlook and save its junk options, or report the rule"
-        )
-        return _Answer(task, failure=FetchError(FailureReason.UNREADABLE, message))
-
-
-def _digest(rule: Rule) -> bytes:
-    """Identifies what counts of a rule *as this version reads it*.
-
-    Change ``person`` when entries are normalised otherwise, and let a migration forget the change keys.
-    """
-    contacts = b"\1" if rule.include_contacts else b"\0"
-    return hashlib.blake2b(contacts + rule.condition, digest_size=16, person=b"safelist-3").digest()
-
-
-class _Loss(NamedTuple):
-    """A list that vanished or became empty, held until the run knows how many did."""
-
-    answer: _Answer
-    change: Change
 
 
 class _Recorder:
     """Settles the answers, one at a time, against the store."""
 
-    def __init__(self, store: Store, run: int, options: Options, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, run: int, source: Source, options: Options, now: Callable[[], datetime]) -> None:
         self._store = store
         self._run = run
+        self._source = source
         self._options = options
         self._now = now
-        self._losses: list[_Loss] = []
+        self._losses: list[_Answer] = []
         self._with_lists = 0
         self._is_held = False
 
@@ -285,20 +267,16 @@ class _Recorder:
         if answer.failure is not None:
             return self._fail(answer, answer.failure.reason, answer.failure.message)
         self._with_lists += bool(state is not None and state.entries)
-        if answer.rule is None:
+        if answer.version is None and not answer.is_same:
             return self._settle_without_rule(answer)
         if (suspicion := self._suspect(answer)) is not None:
             return suspicion
-        if answer.same:
-            return self._note(answer, Outcome.UNCHANGED, _seen(answer))
-        change = self._compare(answer)
-        if _is_loss(change, answer.entries):
-            self._losses.append(_Loss(answer, change))
-            return None
-        return self._record(answer, change)
+        if answer.is_same:
+            return self._note(answer, Outcome.UNCHANGED, answer.version)
+        return self._record_unless_lost(answer)
 
     def mass_change(self) -> TemporaryError | None:
-        """The error that holds every loss of this run back, or None."""
+        """Hold every loss of this run back where they are too many: the error that says so, or None."""
         losing = len(self._losses)
         if self._options.accept_mass_change or not plausibility.is_mass_change(losing, self._with_lists):
             return None
@@ -310,29 +288,27 @@ class _Recorder:
         )
 
     def settle_losses(self) -> Iterator[MailboxResult]:
-        """What became of the lists that vanished or became empty."""
-        for answer, change in self._losses:
+        """Record, or hold back, the lists that vanished or became empty."""
+        for answer in self._losses:
             if self._is_held:
                 yield self._hold(answer)
-            elif answer.rule is not None:
-                yield self._record(answer, change)
+            elif answer.version is not None:
+                yield self._record(answer)
             else:
-                yield self._settle_vanished(answer, change)
+                yield self._settle_vanished(answer)
 
     def _settle_without_rule(self, answer: _Answer) -> MailboxResult | None:
         state = answer.task.state
-        if answer.same:
-            return self._note(answer, Outcome.UNCHANGED, None)
-        if state is None or state.rule_id is None:
-            return self._note(answer, Outcome.NO_RULE, None)
-        self._losses.append(_Loss(answer, self._compare(answer)))
+        if answer.known == NO_RULE and (state is None or not state.entries):
+            return self._note(answer, Outcome.NO_RULE)
+        self._losses.append(answer)
         return None
 
-    def _settle_vanished(self, answer: _Answer, change: Change) -> MailboxResult:
+    def _settle_vanished(self, answer: _Answer) -> MailboxResult:
         address = answer.task.address
-        seen = plausibility.doubt("vanished", _doubt_of(answer.task.state))
+        seen = plausibility.doubt("vanished", answer.doubt)
         if seen.is_believed or address in self._options.accept_vanished:
-            return self._record(answer, change)
+            return self._record(answer)
         message = (
             f"its Junk E-mail Rule has vanished (seen {seen.runs} of {plausibility.RUNS_TO_BELIEVE} times in a row); "
             f"the last good list is kept; if it was really deleted: safelist sync --accept-vanished {address}"
@@ -341,10 +317,9 @@ class _Recorder:
 
     def _suspect(self, answer: _Answer) -> MailboxResult | None:
         """A failure when the rule seems to belong to another mailbox than the one asked."""
-        state, rule = answer.task.state, answer.rule
-        if rule is None:
+        found = answer.version.owner if answer.version is not None else None
+        if found is None:
             return None
-        found = _identity(rule.rule_id)
         holder = self._store.address_of_owner(found)
         if holder is not None and holder != answer.task.address:
             message = (
@@ -352,9 +327,10 @@ class _Recorder:
                 f"name only one of them (and if it was renamed: safelist forget {holder}); nothing was recorded"
             )
             return self._fail(answer, FailureReason.WRONG_MAILBOX, message)
-        if state is None or state.owner is None or state.owner == found or not _name_mailboxes(state.owner, found):
+        before = answer.known.owner
+        if before is None or before == found or not name_mailboxes(before, found):
             return None
-        seen = plausibility.doubt(f"owner {found}", _doubt_of(state))
+        seen = plausibility.doubt(f"owner {found}", answer.doubt)
         if seen.is_believed or answer.task.address in self._options.accept_vanished:
             return None
         message = (
@@ -364,64 +340,61 @@ class _Recorder:
         )
         return self._fail(answer, FailureReason.WRONG_MAILBOX, message, seen)
 
-    def _compare(self, answer: _Answer) -> Change:
-        lists = self._options.lists if answer.rule is not None else frozenset(UserList)
-        return self._store.compare(answer.task.address, answer.entries, lists)
+    def _record_unless_lost(self, answer: _Answer) -> MailboxResult | None:
+        """Record the answer, or let it wait where its lists became empty: compared once, in the transaction."""
 
-    def _record(self, answer: _Answer, change: Change) -> MailboxResult:
-        if not self._options.dry_run:
-            lists = self._options.lists if answer.rule is not None else frozenset(UserList)
-            change = self._store.record(
-                self._run, answer.task.address, _seen(answer), answer.entries, lists, self._now()
-            )  # fmt: skip
+        def is_lost(change: Change) -> bool:
+            return _is_loss(change, answer.entries)
+
+        if self._options.dry_run:
+            compared = self._compare(answer)
+            change = None if is_lost(compared) else compared
+        else:
+            change = self._store.record_unless(is_lost, self._run, *self._recorded(answer))
+        if change is None:
+            self._losses.append(answer)
+            return None
+        return self._collected(answer, change)
+
+    def _record(self, answer: _Answer) -> MailboxResult:
+        if self._options.dry_run:
+            return self._collected(answer, self._compare(answer))
+        return self._collected(answer, self._store.record(self._run, *self._recorded(answer)))
+
+    def _recorded(self, answer: _Answer) -> tuple[str, RuleVersion, frozenset[Entry], frozenset[UserList], datetime]:
+        """What :meth:`Store.record` takes: of a mailbox without a rule, that it has nothing in any."""
+        lists = _wanted(self._source, self._options) if answer.version is not None else self._source.lists
+        return answer.task.address, answer.version or NO_RULE, answer.entries, lists, self._now()
+
+    def _compare(self, answer: _Answer) -> Change:
+        address, _, entries, lists, _ = self._recorded(answer)
+        return self._store.compare(address, entries, lists)
+
+    def _collected(self, answer: _Answer, change: Change) -> MailboxResult:
         refused = Counter(e.pattern.refusal for e in answer.entries if e.pattern.refusal is not None)
         return MailboxResult(
-            answer.task.address, Outcome.COLLECTED, change=change, refused=refused, notes=_notes(answer.rule)
-        )
+            answer.task.address, Outcome.COLLECTED, change=change, refused=refused, notes=answer.notes
+        )  # fmt: skip
 
     def _hold(self, answer: _Answer) -> MailboxResult:
         message = "its lists were all gone; held back with those of many others"
-        return self._note(answer, Outcome.HELD_BACK, None, "mass-change", message, _doubt_of(answer.task.state))
+        return self._note(answer, Outcome.HELD_BACK, None, "mass-change", message, answer.doubt)
 
     def _fail(self, answer: _Answer, reason: str, message: str, seen: Doubt | None = None) -> MailboxResult:
-        """A failure also ends a row of equal surprises: three in a row means three."""
+        """Note a failure, which also ends a row of equal surprises: three in a row means three."""
         return self._note(answer, Outcome.FAILED, None, reason, message, seen)
 
     def _note(
-        self, answer: _Answer, outcome: Outcome, seen: RuleVersion | None, reason: str | None = None,
+        self, answer: _Answer, outcome: Outcome, rule: RuleVersion | None = None, reason: str | None = None,
         message: str | None = None, doubt: Doubt | None = None,
     ) -> MailboxResult:  # fmt: skip
         address = answer.task.address
         if not self._options.dry_run:
             self._store.note(
                 self._run, address, self._now(), outcome, reason, message,
-                doubt.surprise if doubt else None, doubt.runs if doubt else 0, seen,
+                doubt.surprise if doubt else None, doubt.runs if doubt else 0, rule,
             )  # fmt: skip
-        return MailboxResult(address, outcome, reason, message, notes=_notes(answer.rule))
-
-
-def _doubt_of(state: MailboxState | None) -> Doubt | None:
-    return Doubt(state.doubt, state.doubt_runs) if state is not None and state.doubt is not None else None
-
-
-def _seen(answer: _Answer) -> RuleVersion:
-    rule = answer.rule
-    if rule is None:
-        return RuleVersion(None, None, None, None, None, None)
-    return RuleVersion(
-        _identity(rule.rule_id), rule.rule_id, rule.change_key, answer.digest, rule.state, rule.include_contacts,
-        len(rule.condition),
-    )  # fmt: skip
-
-
-def _identity(rule_id: str) -> str:
-    """Whose rule it is: the mailbox GUID inside the item id; where an id tells nothing, the id itself."""
-    return owner(rule_id) or _ITEM + hashlib.blake2b(rule_id.encode(), digest_size=16).hexdigest()
-
-
-def _name_mailboxes(*identities: str) -> bool:
-    """Whether each names a mailbox. One that only names an item is another one whenever the rule is made anew."""
-    return not any(identity.startswith(_ITEM) for identity in identities)
+        return MailboxResult(address, outcome, reason, message, notes=answer.notes)
 
 
 def _is_loss(change: Change, entries: frozenset[Entry]) -> bool:
@@ -432,9 +405,3 @@ def _is_loss(change: Change, entries: frozenset[Entry]) -> bool:
 
     has_any = any(entry.pattern.refusal is None for entry in entries)
     return bool(change.removed) and (not has_any or (trusted(change.removed) and not trusted(entries)))
-
-
-def _notes(rule: Rule | None) -> tuple[str, ...]:
-    if rule is None or not rule.duplicates:
-        return ()
-    return (f"{rule.duplicates} more Junk E-mail Rules were found; the most recently modified one counts",)

@@ -8,6 +8,7 @@ from safelist.store.migration import upgrade
 from safelist.store.overrides import Contradiction, ContradictionError
 from safelist.store.store import Store, open_store
 from safelist.store.values import (
+    NO_RULE,
     Change,
     Event,
     EventKind,
@@ -24,6 +25,7 @@ from safelist.store.values import (
 )
 
 __all__ = [
+    "NO_RULE",
     "Change",
     "Contradiction",
     "ContradictionError",

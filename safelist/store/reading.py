@@ -14,13 +14,14 @@ from safelist.entry import SENDER_LISTS, TRUSTING_LISTS, Holding, UserList
 from safelist.sender import Form, Pattern, Refusal
 from safelist.store.among import Among, portions
 from safelist.store.schema import change_set, entry, mailbox, pattern, run
-from safelist.store.values import MailboxState, Miscount, Moment, Run, Totals
+from safelist.store.values import MailboxState, Miscount, Moment, RuleVersion, Run, Totals
 
 _ROWS_AT_ONCE = 2000
 _FORMS = {int(form): form for form in Form}
 _REFUSALS: Mapping[str, Refusal] = {str(refusal): refusal for refusal in Refusal}
 
-_STATE = select(*(mailbox.c[name] for name in MailboxState._fields))
+_OF_RULE = len(RuleVersion._fields)
+_STATE = select(*(mailbox.c[name] for name in (*RuleVersion._fields, *MailboxState._fields) if name != "rule"))
 _STATE_OF = _STATE.where(mailbox.c.address == bindparam("of"))
 _ADDRESS_OF_OWNER = select(mailbox.c.address).where(mailbox.c.owner == bindparam("of")).order_by(mailbox.c.id).limit(1)
 _RUN_OF = select(run).where(run.c.what == bindparam("what")).order_by(run.c.id.desc()).limit(1)
@@ -52,8 +53,9 @@ def pattern_of(text: str, form: int, refusal: str | None) -> Pattern:
 
 
 def _state(row: Sequence[Any]) -> MailboxState:
-    """The row's columns are the fields; four of them are kept as numbers."""
-    raw: Any = MailboxState._make(row)
+    """The columns are the fields of the rule's version, then of the mailbox; four of those are kept as numbers."""
+    address, *rest = row[_OF_RULE:]
+    raw: Any = MailboxState(address, RuleVersion._make(row[:_OF_RULE]), *rest)
     return raw._replace(  # type: ignore[no-any-return]
         lists=_lists_of(raw.lists),
         checked=datetime.fromtimestamp(raw.checked, UTC),

@@ -1,12 +1,12 @@
 """The store as the other rooms use it: open it, ask it, record into it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self, overload
 
 from sqlalchemy import URL, Connection, Engine, Update, bindparam, insert, update
 
@@ -19,7 +19,7 @@ from safelist.store.among import among_for
 from safelist.store.database import failures, make_engine, parse_url
 from safelist.store.events import Window
 from safelist.store.reading import list_mask, seconds
-from safelist.store.recording import Recording, storable
+from safelist.store.recording import Difference, Recording, storable
 from safelist.store.schema import mailbox, publication, run
 from safelist.store.values import (
     Change,
@@ -123,40 +123,59 @@ class Store:
             return recording.compare(connection, mailbox_id, entries, lists).change()
 
     def record(
-        self, run: int, address: str, seen: RuleVersion, entries: frozenset[Entry], lists: frozenset[UserList],
+        self, run: int, address: str, rule: RuleVersion, entries: frozenset[Entry], lists: frozenset[UserList],
         now: datetime,
     ) -> Change:  # fmt: skip
         """Make ``entries`` the whole of those ``lists`` of the mailbox, in one transaction; other lists stay.
 
         A mailbox that lost its rule, when that is believed, is recorded with no entries in all lists.
         """
-        at = seconds(now)
-        values: dict[str, Any] = seen._asdict() | {
-            "lists": list_mask(lists), "run_id": run, "outcome": Outcome.COLLECTED, "reason": None, "problem": None,
-            "checked": at, "answered": at, "doubt": None, "doubt_runs": 0,
-        }  # fmt: skip
         with self._writing() as connection:
-            address = _address(address)
-            mailbox_id = recording.mailbox_id(connection, address)
-            if mailbox_id is None:
-                mailbox_id = _insert_mailbox(connection, address, values)
-            elif not recording.has_answered(connection, mailbox_id):
-                _record_mailbox(connection, address, values, mailbox_id)
-            difference = recording.compare(connection, mailbox_id, entries, lists)
-            of = Recording(run, address, mailbox_id, at)
-            written = recording.write(connection, self._among, of, difference)
-            if difference.added or difference.removed:
-                values["changed"] = at
-            _update_mailbox(connection, address, values | written._asdict())
-        return difference.change()
+            return self._record(connection, _Answered(run, _address(address), rule, entries, lists, now)).change()
+
+    def record_unless(
+        self, is_doubtful: Callable[[Change], bool], run: int, address: str, rule: RuleVersion,
+        entries: frozenset[Entry], lists: frozenset[UserList], now: datetime,
+    ) -> Change | None:  # fmt: skip
+        """As :meth:`record`; a change that ``is_doubtful`` is not written: None. It is asked inside the transaction."""
+        with self._writing() as connection:
+            answered = _Answered(run, _address(address), rule, entries, lists, now)
+            difference = self._record(connection, answered, is_doubtful)
+            return difference.change() if difference is not None else None
+
+    @overload
+    def _record(self, connection: Connection, of: "_Answered") -> Difference: ...
+
+    @overload
+    def _record(
+        self, connection: Connection, of: "_Answered", is_doubtful: Callable[[Change], bool]
+    ) -> Difference | None: ...
+
+    def _record(
+        self, connection: Connection, of: "_Answered", is_doubtful: Callable[[Change], bool] | None = None
+    ) -> Difference | None:
+        values, at = of.values(), seconds(of.now)
+        mailbox_id = recording.mailbox_id(connection, of.address)
+        difference = recording.compare(connection, mailbox_id, of.entries, of.lists)
+        if is_doubtful is not None and is_doubtful(difference.change()):
+            return None
+        if mailbox_id is None:
+            mailbox_id = _insert_mailbox(connection, of.address, values)
+        elif not recording.has_answered(connection, mailbox_id):
+            _record_mailbox(connection, of.address, values, mailbox_id)
+        written = recording.write(connection, self._among, Recording(of.run, of.address, mailbox_id, at), difference)
+        if difference.added or difference.removed:
+            values["changed"] = at
+        _update_mailbox(connection, of.address, values | written._asdict())
+        return difference
 
     def note(
         self, run: int, address: str, now: datetime, outcome: str, reason: str | None = None,
-        problem: str | None = None, doubt: str | None = None, doubt_runs: int = 0, seen: RuleVersion | None = None,
+        problem: str | None = None, doubt: str | None = None, doubt_runs: int = 0, rule: RuleVersion | None = None,
     ) -> None:  # fmt: skip
         """Note what became of a mailbox whose lists stay as they are recorded.
 
-        Without a ``reason`` it is an answer that was believed. ``seen`` is what identifies the rule now, where it was
+        Without a ``reason`` it is an answer that was believed. ``rule`` is what identifies the rule now, where it was
         found unchanged.
         """
         values: dict[str, Any] = {
@@ -165,8 +184,8 @@ class Store:
         }  # fmt: skip
         if reason is None:
             values["answered"] = values["checked"]
-        if seen is not None:
-            values |= seen._asdict()
+        if rule is not None:
+            values |= rule._asdict()
         with self._writing() as connection:
             address = _address(address)
             if not _update_mailbox(connection, address, values):
@@ -317,6 +336,25 @@ class Store:
         """Patterns whose maintained count of trusting mailboxes differs from the entries; empty when all is well."""
         with self._reading() as connection:
             return reading.recount(connection)
+
+
+class _Answered(NamedTuple):
+    """What a mailbox answered, to whom, when."""
+
+    run: int
+    address: str
+    rule: RuleVersion
+    entries: frozenset[Entry]
+    lists: frozenset[UserList]
+    now: datetime
+
+    def values(self) -> dict[str, Any]:
+        """The columns of the mailbox's row that say so."""
+        at = seconds(self.now)
+        return self.rule._asdict() | {
+            "lists": list_mask(self.lists), "run_id": self.run, "outcome": Outcome.COLLECTED, "reason": None,
+            "problem": None, "checked": at, "answered": at, "doubt": None, "doubt_runs": 0,
+        }  # fmt: skip
 
 
 def _begin(connection: Connection, now: datetime, what: str, actor: str) -> int:

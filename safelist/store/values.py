@@ -22,19 +22,24 @@ class Outcome(StrEnum):
 
 
 class RuleVersion(NamedTuple):
-    """What identifies the rule that a mailbox answered with; every field is None when it has no rule.
+    """What identifies the lists that a mailbox answered with; every field is None when it has none.
 
-    ``owner`` is the mailbox GUID inside the rule's id, ``state`` is PidTagRuleMessageState, ``size`` are the bytes of
-    the rule's condition (PidTagExtendedRuleMessageCondition), which Exchange limits.
+    ``owner`` names the mailbox itself (for Exchange the GUID inside the rule's id), ``rule_id`` and ``change_key`` the
+    source's own name of the rule and of its version, ``digest`` the content as it was read; ``state`` is
+    PidTagRuleMessageState, ``size`` are the bytes of the rule's condition (PidTagExtendedRuleMessageCondition), which
+    Exchange limits.
     """
 
-    owner: str | None
-    rule_id: str | None
-    change_key: str | None
-    digest: bytes | None
-    state: int | None
-    include_contacts: bool | None
+    owner: str | None = None
+    rule_id: str | None = None
+    change_key: str | None = None
+    digest: bytes | None = None
+    state: int | None = None
+    include_contacts: bool | None = None
     size: int | None = None
+
+
+NO_RULE = RuleVersion()
 
 
 class Change(NamedTuple):
@@ -52,14 +57,8 @@ class MailboxState(NamedTuple):
     """
 
     address: str
-    owner: str | None
-    rule_id: str | None
-    change_key: str | None
-    digest: bytes | None
+    rule: RuleVersion
     lists: frozenset[UserList]
-    state: int | None
-    include_contacts: bool | None
-    size: int | None
     entries: int
     refused: int
     outcome: str

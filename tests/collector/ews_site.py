@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from safelist.collector.sources.ews.exchange import ExchangeServer, RetryPolicy, Rule
+from safelist.collector.sources.ews.exchange import ExchangeServer
+from safelist.collector.sources.ews.retry import RetryPolicy
+from safelist.collector.sources.ews.soap import Rule
 from safelist.config import Exchange as Settings
 from tests.exchange import DemoServer, Mailbox, Organisation
 

@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import pytest
 
 from safelist import store
 from safelist.collector.collect import MailboxResult, Options, Summary, collect
-from safelist.collector.sources.ews.exchange import ExchangeServer, RetryPolicy, Rule
-from safelist.config import Exchange as Settings
+from safelist.collector.source import Lists, Unchanged, item_identity
+from safelist.collector.sources.ews.retry import RetryPolicy
+from safelist.collector.sources.ews.settings import EwsSettings
+from safelist.collector.sources.ews.source import EwsSource
 from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableError
 from safelist.junkrule import JunkRule
@@ -41,10 +43,10 @@ class Site:
     results: list[MailboxResult] = field(default_factory=list)
     runs: int = 0
 
-    def settings(self, **changes: Any) -> Settings:
+    def settings(self, **changes: Any) -> EwsSettings:
         account = self.organisation.account
         keys: dict[str, Any] = {"endpoint": self.server.url, "authentication": "basic", "username": account.principal}
-        return Settings.model_validate(keys | {"secret": account.password, "timeout": 10} | changes)
+        return EwsSettings.model_validate({"exchange": keys | {"secret": account.password, "timeout": 10} | changes})
 
     def sync(
         self,
@@ -58,9 +60,10 @@ class Site:
         self.results.clear()
         self.server.reset()
         moment = START + timedelta(days=self.runs)
-        with ExchangeServer(self.settings(access=access), password or self.organisation.account.password) as exchange:
+        secret = password or self.organisation.account.password
+        with EwsSource("exchange", self.settings(access=access), secret) as source:
             return collect(
-                self.store, exchange, addresses or list(self.organisation.mailboxes),
+                self.store, source, addresses or list(self.organisation.mailboxes),
                 Options(lists=lists, workers=4, **options), lambda: moment, self.results.append, "test",
             )  # fmt: skip
 
@@ -320,25 +323,23 @@ def test_another_mailboxs_answer_can_be_accepted_at_once(site: Site) -> None:
     assert site.open_entries(address(0)) == {"x@y.example"}
 
 
-class WithoutOwners:
+class WithoutOwners(EwsSource):
     """An Exchange whose item ids tell nothing about the mailbox that they lie in."""
 
-    def __init__(self, exchange: ExchangeServer) -> None:
-        self._exchange = exchange
-
-    def fetch(self, address: str, change_key: str | None) -> Any:
-        found = self._exchange.fetch(address, change_key)
-        if not isinstance(found, Rule):
+    def fetch(self, address: str, known: RuleVersion | None) -> Lists | Unchanged | None:
+        found = super().fetch(address, known)
+        if found is None or found.version is None:
             return found
-        return replace(found, rule_id="opaque-" + hashlib.sha256(found.rule_id.encode()).hexdigest())
+        opaque = "opaque-" + hashlib.sha256((found.version.rule_id or "").encode()).hexdigest()
+        return found._replace(version=found.version._replace(rule_id=opaque, owner=item_identity(opaque)))
 
 
 def sync_without_owners(site: Site, *addresses: str, access: str = "impersonation") -> dict[str, str]:
     site.results.clear()
     site.runs += 1
-    with ExchangeServer(site.settings(access=access), site.organisation.account.password) as exchange:
+    with WithoutOwners("exchange", site.settings(access=access), site.organisation.account.password) as source:
         collect(
-            site.store, WithoutOwners(exchange), addresses, Options(lists=ALL_LISTS, workers=1),  # type: ignore[arg-type]
+            site.store, source, addresses, Options(lists=ALL_LISTS, workers=1),
             lambda: START + timedelta(days=site.runs), site.results.append, "test",
         )  # fmt: skip
     return site.outcomes()
@@ -374,10 +375,7 @@ def test_a_rule_is_read_anew_although_nothing_has_changed(site: Site) -> None:
     state = site.store.mailbox(address(0))
     assert state is not None
     wrong = frozenset({Entry(UserList.SAFE_SENDERS, parse("misread@partner.example"))})
-    seen = RuleVersion(
-        state.owner, state.rule_id, state.change_key, state.digest, state.state, state.include_contacts, state.size
-    )
-    site.store.record(site.store.begin_run(START, "sync", "test"), address(0), seen, wrong, ALL_LISTS, START)
+    site.store.record(site.store.begin_run(START, "sync", "test"), address(0), state.rule, wrong, ALL_LISTS, START)
     site.sync(address(0))
     assert site.open_entries(address(0)) == {"misread@partner.example"}
     site.sync(address(0), read_anew=True)
@@ -395,7 +393,7 @@ def test_what_an_earlier_version_refused_counts_after_the_upgrade_although_its_r
     state = site.store.mailbox(address(0))
     assert state is not None
     was = frozenset({Entry(UserList.SAFE_SENDERS, Pattern(odd, Form.REFUSED, Refusal.BAD_LOCAL_PART))})
-    seen = RuleVersion(state.owner, state.rule_id, None, None, state.state, state.include_contacts, state.size)
+    seen = state.rule._replace(change_key=None, digest=None)
     site.store.record(site.store.begin_run(START, "sync", "test"), address(0), seen, was, ALL_LISTS, START)
     assert site.trusted() == {}
     assert site.sync(address(0)).outcomes == {Outcome.COLLECTED: 1}
@@ -460,9 +458,9 @@ def test_what_every_mailbox_says_of_the_account_ends_the_run(site: Site) -> None
 def test_an_endpoint_that_is_gone_ends_the_run(site: Site) -> None:
     site.sync()
     settings = site.settings(endpoint="http://127.0.0.1:9/EWS/Exchange.asmx")
-    with ExchangeServer(settings, "x") as exchange:
+    with EwsSource("exchange", settings, "x") as source:
         summary = collect(
-            site.store, exchange, list(site.organisation.mailboxes), Options(lists=ALL_LISTS), lambda: START,
+            site.store, source, list(site.organisation.mailboxes), Options(lists=ALL_LISTS), lambda: START,
             site.results.append, "test",
         )  # fmt: skip
     assert isinstance(summary.problem, UnavailableError)
@@ -480,9 +478,9 @@ def many(site: Site, fault: Fault | None, *, well: int = 0, **options: Any) -> S
     asked = [name for name in site.organisation.mailboxes if name.startswith("m")]
     quick = RetryPolicy(attempts=2, first=0.001)
     settings = site.settings(timeout=1)
-    with ExchangeServer(settings, site.organisation.account.password, retry_policy=quick) as exchange:
+    with EwsSource("exchange", settings, site.organisation.account.password, retry_policy=quick) as source:
         return collect(
-            site.store, exchange, asked, Options(lists=ALL_LISTS, **options), lambda: START, site.results.append, "test"
+            site.store, source, asked, Options(lists=ALL_LISTS, **options), lambda: START, site.results.append, "test"
         )
 
 

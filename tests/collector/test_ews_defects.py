@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from safelist.collector.sources.ews.exchange import ExchangeServer, RetryPolicy, Rule
+from safelist.collector.sources.ews.exchange import ExchangeServer
+from safelist.collector.sources.ews.retry import RetryPolicy
+from safelist.collector.sources.ews.soap import Rule
 from safelist.collector.workers import answers
 from tests.collector.ews_site import ALICE, BOB, exchange, organisation, rule_of
 from tests.exchange import DemoServer, Fault, Trouble

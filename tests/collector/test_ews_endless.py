@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from safelist.collector.failure import FailureReason, FetchError
 from safelist.collector.sources.ews.connection import tls_context
-from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError, credentials_of, discover
+from safelist.collector.sources.ews.exchange import ExchangeServer, credentials_of, discover
 from safelist.config import Exchange as Settings
 from tests.collector.ews_site import ALICE, QUICK
 

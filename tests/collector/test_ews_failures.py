@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from safelist.collector.failure import RequestContext, explain
-from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError, RetryPolicy
+from safelist.collector.failure import FailureReason, FetchError
+from safelist.collector.sources.ews.exchange import ExchangeServer
+from safelist.collector.sources.ews.response_codes import RequestContext, explain
+from safelist.collector.sources.ews.retry import RetryPolicy
 from safelist.collector.sources.ews.secret import SecretMask
 from tests.collector.ews_site import ALICE, BOB, exchange, operations, organisation, rule_of
 from tests.exchange import DemoServer, Fault, Trouble

@@ -5,15 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from safelist.collector.sources.ews.exchange import (
-    ExchangeServer,
-    FailureReason,
-    FetchError,
-    GroupMember,
-    MemberKind,
-    Unchanged,
-    owner,
-)
+from safelist.collector.failure import FailureReason, FetchError
+from safelist.collector.source import Unchanged
+from safelist.collector.sources.ews.exchange import ExchangeServer
+from safelist.collector.sources.ews.item_id import owner
+from safelist.collector.sources.ews.soap import GroupMember, MemberKind
 from tests.collector.ews_site import ALICE, BOB, exchange, operations, organisation, rule_of
 from tests.exchange import DemoServer, DistributionGroup, DlMember, Fault, Mailbox, MapiProperty, Organisation, Trouble
 from tests.exchange.schema import validate_envelope, validate_header
@@ -43,7 +39,7 @@ def test_first_contact_costs_two_requests(server: DemoServer, ews: ExchangeServe
 def test_an_unchanged_rule_costs_one_request(server: DemoServer, ews: ExchangeServer) -> None:
     key = rule_of(ews.fetch(ALICE, None)).change_key
     server.reset()
-    assert ews.fetch(ALICE, key) is Unchanged.UNCHANGED
+    assert ews.fetch(ALICE, key) == Unchanged()
     assert operations(server) == ["FindItem"]
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError
+from safelist.collector.failure import FailureReason, FetchError
+from safelist.collector.sources.ews.exchange import ExchangeServer
 from safelist.config import Exchange as Settings
 from tests.collector.ews_site import ALICE, QUICK, organisation, rule_of
 from tests.exchange.operations import answer

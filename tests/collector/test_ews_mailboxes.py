@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from safelist.collector import mailboxes
-from safelist.collector.mailboxes import read_file, select
-from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError
+from safelist.collector.failure import FailureReason, FetchError
+from safelist.collector.sources.ews import mailboxes
+from safelist.collector.sources.ews.exchange import ExchangeServer
+from safelist.collector.sources.ews.mailboxes import read_file, select
 from safelist.config import Exchange as Settings
 from safelist.config import Mailboxes
 from safelist.errors import ConfigError, PermissionDeniedError

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelist.collector.failure import FailureReason, FetchError, TransientError
-from safelist.collector.sources.ews.retry import RequestRetries, RetryPolicy, SharedPause
+from safelist.collector.failure import FailureReason, FetchError
+from safelist.collector.sources.ews.retry import RequestRetries, RetryPolicy, SharedPause, TransientError
 
 FAILURE = FetchError(FailureReason.THROTTLED, "busy; wait")
 

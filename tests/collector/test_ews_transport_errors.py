@@ -8,9 +8,11 @@ import requests
 import urllib3
 from spnego.exceptions import SpnegoError
 
-from safelist.collector.failure import FailureReason, FetchError, RequestContext, TransientError
+from safelist.collector.failure import FailureReason, FetchError
 from safelist.collector.sources.ews import transport_errors
 from safelist.collector.sources.ews.connection import Reply
+from safelist.collector.sources.ews.response_codes import RequestContext
+from safelist.collector.sources.ews.retry import TransientError
 
 ENDPOINT = "https://mail.corp.example/EWS/Exchange.asmx"
 ASKED = RequestContext("a@corp.example", "impersonation", "CORP\\svc")

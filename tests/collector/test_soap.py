@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from safelist.collector.sources.ews import soap
-from safelist.collector.sources.ews.soap import AnsweredError, GroupMember, MemberKind, RuleItem, UnreadableError
+from safelist.collector.sources.ews.soap import AnsweredError, GroupMember, MemberKind, Rule, UnreadableError
 from tests.conftest import shared_data
 
 NS = {
@@ -114,10 +114,10 @@ def test_a_part_of_the_list() -> None:
 
 def test_rule() -> None:
     properties = CONDITION + extended("0x65e9", "49", "Integer") + extended("0x6100", "1", "Integer")
-    assert soap.read_item(item(properties)) == RuleItem("i", "c", b"\x00condition", 49, include_contacts=True)
+    assert soap.read_item(item(properties)) == Rule("i", "c", b"\x00condition", 49, include_contacts=True)
     huge = extended("0x65e9", "9999999999", "Integer")
     assert soap.read_item(item(CONDITION + huge)).state is None, "no number of 32 bits, which a database may refuse"
-    assert soap.read_item(item(CONDITION)) == RuleItem("i", "c", b"\x00condition", None, include_contacts=None)
+    assert soap.read_item(item(CONDITION)) == Rule("i", "c", b"\x00condition", None, include_contacts=None)
 
 
 def test_white_space_around_base64_is_allowed() -> None:

@@ -7,7 +7,7 @@ import pytest
 from safelist import errors, policy
 from safelist.cli.commands import COMMANDS
 from safelist.cli.deferred import Group
-from safelist.collector.sources.ews.exchange import FailureReason
+from safelist.collector.failure import FailureReason
 from safelist.filter import decision
 from safelist.sender import Refusal
 from safelist.store import Outcome

@@ -52,7 +52,7 @@ def contents(url: str) -> tuple[list[str], object, object]:
         assert state is not None
         trusted = [c.sender.text for c in opened.candidates(Settings(), NOW)]
         assert [h.pattern.text for h in opened.listing("u@x") if h.until is None] == trusted
-        return trusted, state.change_key, state.entries
+        return trusted, state.rule.change_key, state.entries
 
 
 def test_killed_at_any_statement_leaves_the_old_list(recorded: str) -> None:

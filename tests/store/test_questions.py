@@ -152,7 +152,7 @@ def test_no_question_and_no_recording_reads_a_whole_table(
         run = opened.begin_run(NOW, "sync", "root")
         opened.record(run, "u@x", SEEN, entries("a@x", "b@x"), SAFE, NOW)
         opened.record(run, "u@x", SEEN, entries("b@x", "c@x"), SAFE, NOW)
-        opened.note(run, "u@x", NOW, "unchanged", seen=SEEN)
+        opened.note(run, "u@x", NOW, "unchanged", rule=SEEN)
         opened.mailbox("u@x")
         opened.address_of_owner("guid")
         opened.who(["a@x", "x"])

@@ -25,7 +25,7 @@ def test_first_list(opened: Store) -> None:
     assert change == Change(tuple(sorted(entries(A, B))), ())
     state = opened.mailbox("user@x.EXAMPLE")
     assert state is not None
-    assert state[:8] == ("user@x.example", *SEEN[:4], SAFE, 1, True)
+    assert state[:3] == ("user@x.example", SEEN, SAFE)
     assert (state.entries, state.refused, state.outcome, state.problem) == (2, 0, "collected", None)
     assert (state.checked, state.answered, state.changed) == (NOW, NOW, NOW)
     assert trust(opened) == {A: 1, B: 1}
@@ -145,7 +145,7 @@ def test_believed_vanishing(opened: Store) -> None:
     assert opened.record(run, "u@x", GONE, frozenset(), ALL_LISTS, LATER).removed == tuple(entries(A))
     state = opened.mailbox("u@x")
     assert state is not None
-    assert (state.rule_id, state.owner, state.entries, state.lists) == (None, None, 0, ALL_LISTS)
+    assert (state.rule, state.entries, state.lists) == (GONE, 0, ALL_LISTS)
     assert trust(opened) == {}
 
 
@@ -158,7 +158,7 @@ def test_failure_keeps_the_last_good_list(opened: Store) -> None:
     assert (state.outcome, state.reason, state.problem) == ("failed", "timeout", "no answer within 60 s")
     assert (state.doubt, state.doubt_runs) == ("vanished", 2)
     assert (state.checked, state.answered, state.changed) == (LATER, NOW, NOW)
-    assert state[1:8] == (*SEEN[:4], SAFE, 1, True)
+    assert state[1:3] == (SEEN, SAFE)
     assert trust(opened) == {A: 1}
 
 
@@ -167,7 +167,7 @@ def test_unchanged_answer_ends_doubt_and_problem(opened: Store) -> None:
     opened.record(run, "u@x", SEEN, entries(A), SAFE, NOW)
     opened.note(run, "u@x", NOW, "failed", "timeout", "no answer", "vanished", 2)
     newer = SEEN._replace(change_key="EQAAABYB", state=0)
-    opened.note(run, "u@x", LATER, "unchanged", seen=newer)
+    opened.note(run, "u@x", LATER, "unchanged", rule=newer)
     state = opened.mailbox("u@x")
     assert state is not None
     assert (state.outcome, state.reason, state.problem, state.doubt, state.doubt_runs) == (
@@ -177,7 +177,7 @@ def test_unchanged_answer_ends_doubt_and_problem(opened: Store) -> None:
         None,
         0,
     )
-    assert (state.answered, state.changed, state.change_key, state.state) == (LATER, NOW, "EQAAABYB", 0)
+    assert (state.answered, state.changed, state.rule.change_key, state.rule.state) == (LATER, NOW, "EQAAABYB", 0)
     assert (state.lists, state.entries) == (SAFE, 1)
 
 
@@ -196,7 +196,7 @@ def test_note_of_an_unknown_mailbox(opened: Store) -> None:
     opened.note(run, "U@x", NOW, "failed", "denied", "may not be opened: \udcff\0 odd")
     state = opened.mailbox("u@x")
     assert state is not None
-    assert (state.lists, state.entries, state.answered, state.change_key) == (frozenset(), 0, None, None)
+    assert (state.lists, state.entries, state.answered, state.rule.change_key) == (frozenset(), 0, None, None)
     assert state.problem == "may not be opened: ?? odd"
 
 

@@ -180,7 +180,7 @@ def test_the_first_versions_aggregate_is_brought_over_whole(empty_url: str) -> N
         assert candidate.tallies[0].votes == 4, "mailbox 1 as a safe sender, the others as a contact"
         assert opened.own_domains() == {"corp0.example", "corp1.example"}
         assert [len(opened.listing(f"m{n}@corp{n % 2}.example")) for n in range(1, 5)] == [2, 2, 1, 1]
-        assert {m.change_key for m in opened.mailboxes()} == {None}, "every mailbox is read once more"
+        assert {m.rule.change_key for m in opened.mailboxes()} == {None}, "every mailbox is read once more"
         run = opened.begin_run(NOW, "sync", "root")
         opened.record(run, "m1@corp1.example", SEEN, entries("a@x.org"), SAFE, NOW)
         assert opened.verify_chain().problem is None
@@ -207,7 +207,7 @@ def test_what_an_earlier_version_refused_is_read_anew_after_the_upgrade(empty_ur
     with store.open_store(empty_url) as opened:
         state = opened.mailbox("u@corp.example")
         assert state is not None
-        assert (state.change_key, state.digest) == (None, None)
+        assert (state.rule.change_key, state.rule.digest) == (None, None)
         assert opened.verify_chain() == before, "what is forgotten is not part of the chain"
         assert [holding.pattern.form for holding in opened.listing("u@corp.example")] == [Form.REFUSED]
         opened.record(

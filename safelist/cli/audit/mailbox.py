@@ -67,11 +67,11 @@ def _remarks(holding: Holding, reason: Reason | None) -> Iterator[str]:
 
 
 def _rule_state(state: MailboxState) -> str:
-    if state.rule_id is None:
+    if state.rule.rule_id is None:
         return "none"
-    if state.state is None:
+    if state.rule.state is None:
         return "there; whether it is on is unknown"
-    return "on" if state.state & 1 else "switched off"
+    return "on" if state.rule.state & 1 else "switched off"
 
 
 def _as_json(answer: audit.MailboxAnswer, rows: list[dict[str, Any]]) -> dict[str, object]:
@@ -84,7 +84,7 @@ def _as_json(answer: audit.MailboxAnswer, rows: list[dict[str, Any]]) -> dict[st
         "reason": state.reason,
         "problem": state.problem,
         "rule": _rule_state(state),
-        "rule_bytes": state.size,
+        "rule_bytes": state.rule.size,
         "entries_open": state.entries,
         "entries_refused": state.refused,
         "warnings": list(answer.warnings),

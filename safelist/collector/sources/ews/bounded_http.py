@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from requests.models import PreparedRequest, Response
 from urllib3.exceptions import ConnectTimeoutError
 
-from safelist.collector.failure import FailureReason, FetchError
+from safelist.collector.failure import Extent, FailureReason, FetchError
 
 MAX_ANSWER = 32 << 20
 """An answer longer than this, as sent or unpacked, is refused; the largest rule is 522,240 bytes."""
@@ -210,6 +210,7 @@ class BoundedAdapter(HTTPAdapter):
             raise FetchError(
                 FailureReason.REDIRECT,
                 f"{place} redirects elsewhere, which is not followed; write the final address there",
+                extent=Extent.UNSURE,
             )
         elif not stream:
             try:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from math import inf
 from typing import TypeVar
 
-from safelist.collector.failure import BUSY_CODES, FailureReason, FetchError, RequestContext, TransientError, explain
+from safelist.collector.failure import FailureReason, FetchError
 from safelist.collector.sources.ews import soap, transport_errors
 from safelist.collector.sources.ews.connection import EwsConnection, Reply
-from safelist.collector.sources.ews.retry import RequestRetries, RetryPolicy, SharedPause
+from safelist.collector.sources.ews.response_codes import BUSY_CODES, RequestContext, explain
+from safelist.collector.sources.ews.retry import RequestRetries, RetryPolicy, SharedPause, TransientError
 from safelist.collector.sources.ews.secret import SecretMask
 
 Answer = TypeVar("Answer")
@@ -100,7 +101,7 @@ class EwsClient:
         except FetchError as error:
             connection = self._connections.current()
             message = self._mask.in_text(error.message, connection.bearer if connection else None)
-            raise FetchError(error.reason, message, self._mask.in_text(error.code)) from None
+            raise FetchError(error.reason, message, self._mask.in_text(error.code), error.extent) from None
 
     def _ask(
         self, body: bytes, anchor: str | None, read: Callable[[bytes], Answer], asked: RequestContext, until: float

@@ -9,8 +9,6 @@ import hashlib
 import logging
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -21,30 +19,20 @@ from exchangelib.transport import AUTH_TYPE_MAP
 from oauthlib.oauth2 import OAuth2Error  # type: ignore[import-untyped]
 from requests.auth import HTTPBasicAuth
 
-from safelist.collector.failure import FailureReason, FetchError, RequestContext, TransientError
+from safelist.collector.failure import FailureReason, FetchError
+from safelist.collector.source import Unchanged
 from safelist.collector.sources.ews import soap, transport_errors
 from safelist.collector.sources.ews.bounded_http import Bound, BoundedAdapter
 from safelist.collector.sources.ews.client import EwsClient, EwsConnections
 from safelist.collector.sources.ews.connection import EwsConnection, tls_context
 from safelist.collector.sources.ews.item_id import owner
 from safelist.collector.sources.ews.proxy import proxies_for
-from safelist.collector.sources.ews.retry import RetryPolicy
+from safelist.collector.sources.ews.response_codes import RequestContext
+from safelist.collector.sources.ews.retry import RetryPolicy, TransientError
 from safelist.collector.sources.ews.secret import SecretMask
-from safelist.collector.sources.ews.soap import GroupMember, MemberKind
+from safelist.collector.sources.ews.soap import GroupMember, Rule
 from safelist.config import Exchange as ExchangeSettings
 from safelist.errors import ConfigError
-
-__all__ = [
-    "ExchangeServer",
-    "FailureReason",
-    "FetchError",
-    "GroupMember",
-    "MemberKind",
-    "RetryPolicy",
-    "Rule",
-    "Unchanged",
-    "owner",
-]
 
 MAX_PAGES = 100
 """FindItem's list is followed for this many parts; an Inbox has a handful of extended rules."""
@@ -57,29 +45,6 @@ logging.getLogger("exchangelib").addHandler(logging.NullHandler())  # what goes 
 _AUTHENTICATION: Final = {"basic": BASIC, "ntlm": NTLM, "kerberos": GSSAPI, "oauth": OAUTH2}
 
 Answer = TypeVar("Answer")
-
-
-class Unchanged(Enum):
-    """The rule is the one that the caller knows."""
-
-    UNCHANGED = "unchanged"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A Junk E-mail Rule as Exchange holds it.
-
-    ``change_key`` identifies this version of every such rule in the mailbox; ``condition`` is
-    PidTagExtendedRuleMessageCondition, ``state`` PidTagRuleMessageState (bit 0x01: enabled), ``include_contacts``
-    PidTagJunkIncludeContacts. ``duplicates`` further rules were found; the most recently modified one counts.
-    """
-
-    rule_id: str
-    change_key: str
-    condition: bytes
-    state: int | None
-    include_contacts: bool | None
-    duplicates: int
 
 
 class ExchangeServer:
@@ -112,7 +77,7 @@ class ExchangeServer:
         self._client.close()
 
     def fetch(self, address: str, change_key: str | None) -> Rule | Unchanged | None:
-        """The mailbox's Junk E-mail Rule, UNCHANGED when ``change_key`` still holds, None when it has none.
+        """The mailbox's Junk E-mail Rule, Unchanged when ``change_key`` still holds, None when it has none.
 
         One request when unchanged or none, else two. Raises FetchError.
         """
@@ -149,21 +114,21 @@ class ExchangeServer:
             return None
         version = _version_of(rows)
         if version == change_key:
-            return Unchanged.UNCHANGED
+            return Unchanged()
         newest = max(rows, key=lambda row: (row.modified, row.item_id))
         body = soap.get_rule(address, newest.item_id, impersonate=self._impersonates)
         try:
-            item = self._ask(body, address, soap.read_item)
+            rule = self._ask(body, address, soap.read_item)
         except FetchError as error:
             if error.code == "ErrorItemNotFound":
                 return error
             raise
-        if item.item_id != newest.item_id:
+        if rule.rule_id != newest.item_id:
             raise _wrong_mailbox("the answer is about another item than the one asked for")
-        if item.change_key != newest.change_key:
+        if rule.change_key != newest.change_key:
             # Changed between the two requests, or a server that keeps two keys: no later answer may look unchanged.
             version = ""
-        return Rule(item.item_id, version, item.condition, item.state, item.include_contacts, len(rows) - 1)
+        return rule._replace(change_key=version, duplicates=len(rows) - 1)
 
     def _find(self, address: str) -> list[soap.FoundRule]:
         """The rows of every Junk E-mail Rule in the mailbox."""

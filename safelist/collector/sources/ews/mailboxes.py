@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from safelist import sender
-from safelist.collector.failure import HOPELESS
-from safelist.collector.sources.ews.exchange import ExchangeServer, FailureReason, FetchError, GroupMember, MemberKind
+from safelist.collector.failure import HOPELESS, FailureReason, FetchError
+from safelist.collector.source import Selection
+from safelist.collector.sources.ews.exchange import ExchangeServer
+from safelist.collector.sources.ews.soap import GroupMember, MemberKind
 from safelist.config import Mailboxes
 from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
 from safelist.override_file import encoding_of
@@ -16,14 +17,6 @@ MAX_FILE_BYTES = 64 << 20
 """A list of mailboxes larger than this (about two million addresses) is refused."""
 MAX_GROUPS = 10_000
 FAULTS_SHOWN = 20
-
-
-@dataclass(slots=True)
-class Selection:
-    """The mailboxes to ask, each once, in the order named; ``problems`` are groups and what is wrong with each."""
-
-    addresses: list[str]
-    problems: list[tuple[str, str]] = field(default_factory=list)
 
 
 def select(settings: Mailboxes, exchange: ExchangeServer, until: float | None = None) -> Selection:
@@ -42,7 +35,7 @@ def select(settings: Mailboxes, exchange: ExchangeServer, until: float | None = 
         raise ConfigError("mailboxes.exclude names every mailbox that [mailboxes] names; leave some")
     if not addresses and not groups.problems:
         raise ConfigError("mailboxes: no mailbox is named; write addresses, file or groups into [mailboxes]")
-    return Selection(addresses, groups.problems)
+    return Selection(addresses, groups.problems, is_whole=not groups.problems)
 
 
 def read_file(path: Path) -> list[str]:

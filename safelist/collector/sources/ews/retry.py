@@ -7,7 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
-from safelist.collector.failure import TransientError
+from safelist.collector.failure import FetchError
+
+
+class TransientError(Exception):
+    """A failure that another try may cure. ``after``: the seconds that the server asked everybody to wait for.
+
+    ``failure`` is what to report when no other try is allowed.
+    """
+
+    def __init__(self, failure: FetchError, *, after: float | None = None, at_once: bool = False) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.after = after
+        self.at_once = at_once
 
 
 @dataclass(frozen=True, slots=True)

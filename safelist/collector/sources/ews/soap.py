@@ -66,14 +66,20 @@ class Page(NamedTuple):
     following: int | None
 
 
-class RuleItem(NamedTuple):
-    """What GetItem brought of a rule."""
+class Rule(NamedTuple):
+    """A Junk E-mail Rule as Exchange holds it.
 
-    item_id: str
+    ``change_key`` identifies a version of it; ``condition`` is PidTagExtendedRuleMessageCondition, ``state``
+    PidTagRuleMessageState (bit 0x01: enabled), ``include_contacts`` PidTagJunkIncludeContacts. ``duplicates`` further
+    rules were found; the most recently modified one counts.
+    """
+
+    rule_id: str
     change_key: str
     condition: bytes
     state: int | None
     include_contacts: bool | None
+    duplicates: int = 0
 
 
 class MemberKind(StrEnum):
@@ -200,7 +206,7 @@ def _row(item: etree._Element) -> FoundRule:
     return FoundRule(item_id, change_key, values.get(_PROVIDER_TAG, ""), _time(item.findtext(f"{_T}LastModifiedTime")))
 
 
-def read_item(answer: bytes) -> RuleItem:
+def read_item(answer: bytes) -> Rule:
     """The rule in GetItem's answer. Raises UnreadableError, AnsweredError."""
     items = _message(answer, "GetItem").find(f"{_M}Items")
     if items is None or len(items) != 1:
@@ -209,8 +215,8 @@ def read_item(answer: bytes) -> RuleItem:
     values = _properties(item)
     state, contacts = _integer(values.get(_STATE_TAG)), _integer(values.get(_INCLUDE_CONTACTS_TAG))
     item_id, change_key = _identity(item)
-    return RuleItem(
-        item_id=item_id,
+    return Rule(
+        rule_id=item_id,
         change_key=change_key,
         condition=_binary(values.get(_CONDITION_TAG)),
         state=state,

@@ -7,8 +7,10 @@ import requests
 import urllib3
 from spnego.exceptions import SpnegoError
 
-from safelist.collector.failure import FailureReason, FetchError, RequestContext, TransientError
+from safelist.collector.failure import Extent, FailureReason, FetchError
 from safelist.collector.sources.ews.connection import Reply
+from safelist.collector.sources.ews.response_codes import RequestContext
+from safelist.collector.sources.ews.retry import TransientError
 
 CONNECTION_ERRORS = (
     requests.RequestException, urllib3.exceptions.HTTPError, SpnegoError, OSError, KeyError, ValueError,
@@ -139,6 +141,7 @@ def of_status(reply: Reply, endpoint: str, asked: RequestContext) -> FetchError 
         return FetchError(
             FailureReason.REDIRECT,
             f"{endpoint} redirects elsewhere, which is not followed; write the final address there",
+            extent=Extent.UNSURE,
         )
     if status == 404:
         return FetchError(

@@ -1,0 +1,46 @@
+"""A source that holds its lists in memory: the smallest that obeys the contract."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from safelist.collector.failure import FailureReason, FetchError
+from safelist.collector.source import Lists, Selection, Unchanged, digest_of
+from safelist.entry import ALL_LISTS, UserList
+from safelist.store import RuleVersion
+
+Texts = Mapping[UserList, Sequence[str]]
+
+
+@dataclass
+class MemorySource:
+    """What ``held`` says; ``owners`` where an address is another one's too; ``failing`` mailboxes do not answer."""
+
+    name: str = "memory"
+    lists: frozenset[UserList] = ALL_LISTS
+    held: dict[str, Texts | None] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
+    failing: set[str] = field(default_factory=set)
+    reads: int = 0
+
+    def mailboxes(self, until: float | None) -> Selection:
+        return Selection(list(self.held))
+
+    def fetch(self, address: str, known: RuleVersion | None) -> Lists | Unchanged | None:
+        if address in self.failing:
+            raise FetchError(FailureReason.UNAVAILABLE, "not now; run again later")
+        texts = self.held[address]
+        if texts is None:
+            return None
+        digest = digest_of(*_written(texts))
+        if known is not None and known.digest == digest:
+            return Unchanged()
+        self.reads += 1
+        return Lists(RuleVersion(owner=self.owners.get(address, address), digest=digest), texts)
+
+    def rooms(self, until: float | None) -> frozenset[str]:
+        return frozenset()
+
+
+def _written(texts: Texts) -> Iterator[bytes]:
+    for list_, some in sorted(texts.items()):
+        yield f"{list_.code}: {sorted(some)}\n".encode()
