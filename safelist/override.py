@@ -35,6 +35,14 @@ class Level(StrEnum):
     DEFAULT = "default"
 
 
+class State(StrEnum):
+    """What has become of an override."""
+
+    IN_FORCE = "in-force"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
 class Terms(NamedTuple):
     """What an administrator says. ``scope`` is None for everybody, else one own domain or one recipient's address."""
 
@@ -73,22 +81,34 @@ class Override(NamedTuple):
     revoked_by: str | None = None
     revoked_why: str | None = None
 
+    def state(self, now: datetime) -> State:
+        """What has become of it by ``now``; everything that asks whether it counts, or why not, asks here.
+
+        What is revoked stays so whatever the date of that is: no clock can have expired it before, because what had
+        expired by the clock that revoked it is not revoked.
+        """
+        if self.revoked is not None:
+            return State.REVOKED
+        return State.IN_FORCE if self.terms.expires is None or now < self.terms.expires else State.EXPIRED
+
     def in_force(self, now: datetime) -> bool:
-        """Whether it counts at ``now``: not revoked, not yet expired."""
-        return self.revoked is None and (self.terms.expires is None or now < self.terms.expires)
+        """Whether it counts at ``now``."""
+        return self.state(now) is State.IN_FORCE
 
     @property
     def ended(self) -> datetime | None:
-        """When it expires or was revoked, whichever comes first; None when it never ends."""
-        return min((end for end in (self.terms.expires, self.revoked) if end is not None), default=None)
+        """When it was revoked, or else expires; None when it never ends."""
+        return self.terms.expires if self.revoked is None else self.revoked
 
-    def state(self, now: datetime) -> str:
+    def state_sentence(self, now: datetime) -> str:
         """For people: in force, until when; expired; revoked by whom and why."""
-        if self.in_force(now):
-            return f"in force {until_sentence(self.terms.expires)}" if self.terms.expires else "in force"
-        if self.revoked is not None and self.revoked == self.ended:
-            return f"revoked {self.revoked:%Y-%m-%d} by {self.revoked_by}: {self.revoked_why}"
-        return f"expired {self.terms.expires:%Y-%m-%d %H:%M} UTC"
+        match self.state(now):
+            case State.IN_FORCE:
+                return f"in force {until_sentence(self.terms.expires)}" if self.terms.expires else "in force"
+            case State.EXPIRED:
+                return f"expired {self.terms.expires:%Y-%m-%d %H:%M} UTC"
+            case State.REVOKED:
+                return f"revoked {self.revoked:%Y-%m-%d} by {self.revoked_by}: {self.revoked_why}"
 
     def says(self, sender: Pattern, recipient: str | None) -> bool:
         """Whether it is about mail from ``sender`` to ``recipient`` (None: to everybody)."""

@@ -12,6 +12,7 @@ from safelist.override import (
     Effect,
     Level,
     Override,
+    State,
     Terms,
     days,
     parse_expiry,
@@ -41,10 +42,12 @@ def test_it_counts_until_it_expires_whatever_clock_it_was_made_at() -> None:
     assert not made.in_force(NOW + timedelta(days=1))
 
 
-def test_it_ends_when_it_is_revoked_or_expires_whichever_comes_first() -> None:
+def test_it_ends_when_it_is_revoked_or_else_when_it_expires() -> None:
     early, late = NOW + timedelta(days=1), NOW + timedelta(days=2)
     assert override("a@b.example", expires=late, revoked=early).ended == early
-    assert override("a@b.example", expires=early, revoked=late).ended == early
+    assert override("a@b.example", expires=early).ended == early
+    ahead = override("a@b.example", expires=early, revoked=late)
+    assert (ahead.state(NOW), ahead.state(late), ahead.ended) == (State.REVOKED, State.REVOKED, late)
     assert override("a@b.example").ended is None
     assert not override("a@b.example", revoked=early).in_force(early)
     assert not override("a@b.example", revoked=early).in_force(NOW), "a clock that was wrong dated it ahead"
@@ -52,12 +55,12 @@ def test_it_ends_when_it_is_revoked_or_expires_whichever_comes_first() -> None:
 
 def test_its_state_in_words() -> None:
     later = NOW + timedelta(days=1)
-    assert override("a@b.example").state(NOW) == "in force"
-    assert override("a@b.example", expires=later).state(NOW) == "in force until 2026-11-24 12:00 UTC"
-    assert override("a@b.example", expires=later).state(later) == "expired 2026-11-24 12:00 UTC"
-    assert override("a@b.example", revoked=later).state(later) == "revoked 2026-11-24 by joe: a mistake"
-    assert override("a@b.example").state(NOW - SECOND) == "in force"
-    assert override("a@b.example", revoked=later).state(NOW) == "revoked 2026-11-24 by joe: a mistake"
+    assert override("a@b.example").state_sentence(NOW) == "in force"
+    assert override("a@b.example", expires=later).state_sentence(NOW) == "in force until 2026-11-24 12:00 UTC"
+    assert override("a@b.example", expires=later).state_sentence(later) == "expired 2026-11-24 12:00 UTC"
+    assert override("a@b.example", revoked=later).state_sentence(later) == "revoked 2026-11-24 by joe: a mistake"
+    assert override("a@b.example").state_sentence(NOW - SECOND) == "in force"
+    assert override("a@b.example", revoked=later).state_sentence(NOW) == "revoked 2026-11-24 by joe: a mistake"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import safelist
 from safelist import domains, policy
 from safelist.audit import verp
 from safelist.entry import TRUSTING_LISTS, UserList
-from safelist.override import Authentication, Effect, Override, scope_sentence, subject_sentence
+from safelist.override import Authentication, Effect, Override, State, scope_sentence, subject_sentence
 from safelist.policy import Candidate, Decision, Reason, Settings
 from safelist.sender import Form, Pattern, covers, domain_of
 from safelist.store import MailboxState, Outcome, Store, Totals, Verified
@@ -525,13 +525,14 @@ def _override(override: Override, settings: Settings, now: datetime) -> Override
 
 
 def _state(override: Override, now: datetime) -> tuple[str, str]:
-    ended = override.ended
-    if override.in_force(now):
-        return "in force", "never expires" if ended is None else f"expires in {_span(ended - now)}"
-    if ended is not None and ended == override.revoked:
-        why = f": {override.revoked_why}" if override.revoked_why else ""
-        return "revoked", f"by {override.revoked_by}{why}"
-    return "expired", "" if ended is None else f"{_span(now - ended)} ago"
+    state, ended = override.state(now), override.ended
+    if state is State.REVOKED:
+        remark = f"by {override.revoked_by}" + (f": {override.revoked_why}" if override.revoked_why else "")
+    elif ended is None:
+        remark = "never expires"
+    else:
+        remark = f"expires in {_span(ended - now)}" if state is State.IN_FORCE else f"{_span(now - ended)} ago"
+    return state.replace("-", " "), remark
 
 
 def _span(span: timedelta) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, bindparam, or_, select
 
 from safelist.entry import Entry, UserList
+from safelist.override import State
 from safelist.store import overrides
 from safelist.store.reading import is_first, pattern_of, seconds, stream
 from safelist.store.schema import change_set, entry, mailbox, pattern, publication, run
@@ -111,10 +112,12 @@ def _overrides(connection: Connection, window: Window) -> Iterator[Event]:
         if window.senders and override.terms.pattern.text not in window.senders:
             continue
         happened = [(override.made, EventKind.OVERRIDE_MADE, override.actor)]
-        if override.revoked is not None and override.revoked == override.ended:
-            happened.append((override.revoked, EventKind.OVERRIDE_REVOKED, override.revoked_by or ""))
-        elif (expires := override.terms.expires) is not None and (window.now is None or expires <= window.now):
-            happened.append((expires, EventKind.OVERRIDE_EXPIRED, ""))
+        if (ended := override.ended) is not None:
+            match override.state(ended if window.now is None else window.now):
+                case State.REVOKED:
+                    happened.append((ended, EventKind.OVERRIDE_REVOKED, override.revoked_by or ""))
+                case State.EXPIRED:
+                    happened.append((ended, EventKind.OVERRIDE_EXPIRED, ""))
         for at, kind, actor in happened:
             if _is_in(window, at) and window.actor in (None, actor):
                 yield Event(at, kind, actor, None, override=override)

@@ -172,9 +172,7 @@ def revoke(connection: Connection, run: int, now: datetime, ids: Sequence[int], 
 def _irrevocable(number: int, override: Override | None, now: datetime) -> str | None:
     if override is None:
         return f"there is no override {number}; `safelist override list --all` shows every one"
-    if override.revoked is not None or (override.ended is not None and override.ended <= now):
-        return f"override {number} is over already: {override.state(now)}"
-    return None
+    return None if override.in_force(now) else f"override {number} is over already: {override.state_sentence(now)}"
 
 
 def _revoke(connection: Connection, run: int, now: datetime, ids: Sequence[int], why: str) -> None:

@@ -67,7 +67,7 @@ def _row(what: str, sender: str, **more: object) -> dict[str, Any]:
 
 def _told(override: Override, found: audit.Changes) -> str:
     terms = override.terms
-    return f"{sentence(terms)}: {terms.reason} (by {override.actor}; {override.state(found.until.at)})"
+    return f"{sentence(terms)}: {terms.reason} (by {override.actor}; {override.state_sentence(found.until.at)})"
 
 
 def _as_json(found: audit.Changes, rows: list[dict[str, Any]]) -> dict[str, object]:

@@ -52,7 +52,7 @@ def print_sender(answer: audit.SenderAnswer) -> None:
     )
     print_table(("mailbox", "list", "entry", "remark", "first seen", "until"), rows)
     for override in answer.overrides:
-        print(shown(f"override {override.id} {sentence(override.terms)}: {override.state(now())}"))
+        print(shown(f"override {override.id} {sentence(override.terms)}: {override.state_sentence(now())}"))
     for pattern, decision in answer.decisions:
         print(shown(f"{pattern.text}: {said(decision)}"))
     for advice in answer.advice:

@@ -132,7 +132,7 @@ def _print_facts(answer: audit.Explanation) -> None:
 
 def _state(override: Override, answer: audit.Explanation) -> str:
     """Whether it counts here: one that is in force may be about others, or less specific than another."""
-    state = override.state(answer.at)
+    state = override.state_sentence(answer.at)
     fact = answer.decision.fact
     if override in answer.ended or override == fact:
         return state

@@ -37,13 +37,7 @@ COLUMNS = (
 
 
 def row(override: Override, at: datetime) -> dict[str, Any]:
-    return override_row(override) | {"state": state(override, at)}
-
-
-def state(override: Override, at: datetime) -> str:
-    if override.in_force(at):
-        return "in-force"
-    return "revoked" if override.revoked == override.ended else "expired"
+    return override_row(override) | {"state": str(override.state(at))}
 
 
 def _print(found: Sequence[Override], at: datetime) -> None:
@@ -54,7 +48,7 @@ def _print(found: Sequence[Override], at: datetime) -> None:
         (
             str(o.id), str(o.terms.effect), subject_sentence(o.terms.pattern), scope_sentence(o.terms.scope),
             str(o.terms.level), _authentication(o.terms), minute(o.terms.expires) if o.terms.expires else "never",
-            state(o, at), o.actor, o.terms.reason, o.terms.ticket or "",
+            str(o.state(at)), o.actor, o.terms.reason, o.terms.ticket or "",
         )
         for o in found
     )  # fmt: skip
@@ -87,7 +81,7 @@ def show(
     figures = [
         ("number", str(found.id)), ("effect", str(terms.effect)), ("sender", subject_sentence(terms.pattern)),
         ("for", scope_sentence(terms.scope)), ("level", str(terms.level)), ("authentication", _authentication(terms)),
-        ("expires", f"{minute(terms.expires)} UTC" if terms.expires else "never"), ("state", state(found, at)),
+        ("expires", f"{minute(terms.expires)} UTC" if terms.expires else "never"), ("state", str(found.state(at))),
         ("reason", terms.reason), ("ticket", terms.ticket or ""),
         ("made", f"{_dated(found.made, at)} by {found.actor}"), ("revoked", revoked),
     ]  # fmt: skip
