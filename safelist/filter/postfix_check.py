@@ -8,7 +8,6 @@ before MAIL FROM (POSTSCREEN_README), and an OK in a list that also controls rel
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
-from itertools import product
 from typing import Literal, NamedTuple
 
 from safelist.filter.postfix_restrictions import (
@@ -17,6 +16,7 @@ from safelist.filter.postfix_restrictions import (
     PolicyService,
     Restriction,
     counted,
+    has_unreadable_codes,
     policy_service,
     seconds,
     words,
@@ -25,6 +25,7 @@ from safelist.filter.postfix_restrictions import (
 
 CLIENT_LISTS = ("reject_rbl_client", "reject_rbl", "reject_maps_rbl")
 """Restrictions that reject by a DNSBL of clients; the latter two are old names."""
+_ALLOW_LISTS = ("permit_dnswl_client", "permit_rhswl_client")
 RELAY_CONTROL = ("reject_unauth_destination", "defer_unauth_destination")
 RELAY_LISTS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 EXAMPLE = "inet:127.0.0.1:10045"
@@ -36,6 +37,7 @@ _TIMEOUT = "smtpd_policy_service_timeout"
 _AT_DATA = ("smtpd_data_restrictions", "smtpd_end_of_data_restrictions")
 ANSWERS_451 = "Postfix answers 451 to all mail that gets there"
 ENDS_AT_ONCE = "smtpd ends at once and greets nobody"
+_ASKS_A_LIST = re.compile(r"(?:reject|permit)_(?:rbl|rhsbl|dnswl|rhswl)")
 _RESTRICTION = re.compile(r"check_|permit|reject|defer|sleep\Z")
 """How every restriction begins (postconf(5)); a table of whole names would call those of a later Postfix unknown."""
 
@@ -188,6 +190,7 @@ def _about_service(service: MasterEntry, installed: Installed) -> Iterator[Remar
         yield from _about_failure(service, place)
         yield from _about_patience(service, place, installed.timeout)
         yield from _about_maps(service.restrictions, place, installed.own_maps)
+        yield from _about_allow_lists(service.restrictions, place, _secrets(installed.providers))
     running = {place.answer.mode for place in places} | {installed.mode}
     if "observe" in running:
         yield from _about_kept_lists(service, installed, judging)
@@ -225,6 +228,7 @@ def server_errors(them: Sequence[Restriction], unopened: Mapping[str, str]) -> I
         )
         yield Remark(True, f"`{shown(it.name)}` in {it.where} is no restriction: {ANSWERS_451}; {advice}")
     yield from _about_options(them)
+    yield from _about_unreadable_codes(them)
     yield from _about_relay_control(them)
     yield from _about_permits(them)
     for it in them:
@@ -241,6 +245,17 @@ def _about_options(them: Sequence[Restriction]) -> Iterator[Remark]:
                 f"check_policy_service {shown(it.argument)} in {it.where}: `{shown(' '.join(wrong))}` is no option: "
                 f"{ENDS_AT_ONCE}; write NAME=VALUE without blanks, or {{NAME = VALUE}} in braces of its own, as in "
                 f"check_policy_service {{ {EXAMPLE}, timeout=10s, default_action=DUNNO }}",
+            )
+
+
+def _about_unreadable_codes(them: Sequence[Restriction]) -> Iterator[Remark]:
+    """Answers of a list that smtpd cannot read: it ends there whoever asks, listed or not (ip_match.c)."""
+    for it in them:
+        if _ASKS_A_LIST.match(it.name) and has_unreadable_codes(it.argument):
+            yield Remark(
+                True,
+                f"{it.name} in {it.where}: smtpd cannot read `={shown(it.argument.partition('=')[2])}`, and ends "
+                "whenever it gets there; write numbers of 0 to 255, or ranges in brackets, as in =127.0.0.[2..11;20]",
             )
 
 
@@ -402,6 +417,26 @@ def _about_maps(them: Sequence[Restriction], place: _Place, own: Collection[str]
             yield before_the_filter(it, is_own=it.argument in own)
 
 
+def _about_allow_lists(them: Sequence[Restriction], place: _Place, secrets: Collection[str]) -> Iterator[Remark]:
+    """Allow lists that Postfix asks first: what they permit ends the list in which the filter is asked.
+
+    Postfix makes an exception of relaying alone (postconf(5)), and believes whatever it is answered.
+    """
+    for it in them[: place.at]:
+        if it.name in _ALLOW_LISTS and it.place == place.it.place:
+            doubt = "" if "=" in it.argument else ", whatever that answers (a refusal such as 127.0.0.255, too)"
+            yield Remark(
+                False,
+                f"{it.name} {shown(it.argument, secrets)} stands before the filter in {it.where}: whom that list holds"
+                f"{doubt} never meets the filter, nor the recipient's Blocked Senders; "
+                + (
+                    "make it an [[allow_providers]] of the filter, which tests it, and take it out"
+                    if it.name == "permit_dnswl_client"
+                    else "put it behind the filter"
+                ),
+            )
+
+
 def before_the_filter(it: Restriction, *, is_own: bool) -> Remark:
     """What a sender map does that stands before the filter in the same list."""
     whose = "safelist's own map" if is_own else "a map"
@@ -472,7 +507,7 @@ def _about_codes(them: Sequence[Restriction], provider: BlockList) -> Iterator[R
     patterns = [places for places in read if places is not None]
     if provider.counts is None or not patterns or len(patterns) < len(read):
         return
-    postfix = {a for pattern in patterns for a in product(*pattern) if a[:2] == (127, 0)}
+    postfix = _answers(patterns)
     filters = {a for a in _ANSWERS if provider.counts(IPv4Address(bytes(a)))}
     only = [
         f"only {who} counts {_some(codes)}"
@@ -486,6 +521,15 @@ def _about_codes(them: Sequence[Restriction], provider: BlockList) -> Iterator[R
             f"different answers: {', '.join(only)}; change the provider's ip_address_match (or bitmask_match) where "
             "the filter is to reject the same clients",
         )
+
+
+def _answers(patterns: Iterable[Sequence[frozenset[int]]]) -> set[tuple[int, int, int, int]]:
+    """Those of ``_ANSWERS`` that are of one of the patterns."""
+    lasts: dict[int, set[int]] = {}
+    for first, second, thirds, last in patterns:
+        for third in thirds if 127 in first and 0 in second else ():
+            lasts.setdefault(third, set()).update(last)
+    return {(127, 0, third, last) for third in lasts for last in lasts[third]}
 
 
 _ANSWERS = [(127, 0, third, last) for third in range(256) for last in range(256)]

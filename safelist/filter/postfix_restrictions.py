@@ -5,8 +5,9 @@ smtpd splits a list at commas and white space, keeps braces together, and takes 
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 LISTS = (
@@ -34,6 +35,8 @@ _OPTIONS = (
 )  # fmt: skip
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _MAX_DEPTH = 20
+_MAX_WORDS = 10_000
+"""Read of one smtpd's lists: classes that name one another twice would double them at every step."""
 _SUBMISSION = ("submission", "submissions", "smtps", "587", "465")
 
 
@@ -60,18 +63,20 @@ class Restriction(NamedTuple):
         return " of ".join([*(f"the class {name}" for name in reversed(names)), self.place])
 
 
-class MasterEntry(NamedTuple):
+@dataclass(frozen=True)
+class MasterEntry:
     """A line of master.cf, such as ``smtp/inet``, with every parameter as that service sees it."""
 
     name: str
     settings: Mapping[str, str]
     is_chrooted: bool = False
 
-    @property
-    def restrictions(self) -> list[Restriction]:
+    @cached_property
+    def restrictions(self) -> Sequence[Restriction]:
         """Every restriction in the order of evaluation; those that an access map may apply come last."""
-        named = [it for place in LISTS for it in _expanded(self.settings, place, self.settings.get(place, ""))]
-        return [*named, *_applied_by_maps(self.settings, named)]
+        left = iter(range(_MAX_WORDS))
+        named = [it for place in LISTS for it in _expanded(self.settings, place, self.settings.get(place, ""), left)]
+        return (*named, *_applied_by_maps(self.settings, named, left))
 
     @property
     def is_for_the_world(self) -> bool:
@@ -121,14 +126,13 @@ def parse_overrides(output: str) -> dict[str, dict[str, str]]:
 
 def words(value: str) -> list[str]:
     """The words of a value; what stands in braces is part of one."""
-    found, depth = [""], 0
-    for character in value:
+    found, depth, begin = [], 0, 0
+    for at, character in enumerate(value):
         depth = max(0, depth + (character == "{") - (character == "}"))
         if depth == 0 and character in ", \t\r\n":
-            found.append("")
-        else:
-            found[-1] += character
-    return [word for word in found if word]
+            found.append(value[begin:at])
+            begin = at + 1
+    return [word for word in (*found, value[begin:]) if word]
 
 
 def policy_service(argument: str) -> PolicyService:
@@ -160,21 +164,31 @@ def seconds(text: str) -> int | None:
 def counted(argument: str) -> tuple[frozenset[int], ...] | None:
     """The numbers that may stand in each of the four places of an answer (``zen.example=127.0.0.[2..11;20]``).
 
-    None where every answer counts, or where Postfix itself would not read it.
+    None where every answer counts, or where smtpd cannot read it (:func:`has_unreadable_codes`).
     """
-    places = re.findall(r"\[[^\]]*\]|[^.\[\]]+", argument.partition("=")[2])
-    found = [_numbers(place.strip("[]")) for place in places]
-    return tuple(found) if len(found) == 4 and all(found) else None
+    places = _CODES.fullmatch(argument.partition("=")[2])
+    found = [_numbers(place) for place in places.groups()] if places else []
+    return tuple(found) if found and all(found) else None
+
+
+def has_unreadable_codes(argument: str) -> bool:
+    """Whether there stands behind the domain what smtpd does not take for answers (ip_match.c)."""
+    return "=" in argument and counted(argument) is None
+
+
+_CODES = re.compile(r"\.".join([r"(\[[0-9.;]+\]|[0-9]+)"] * 4))
+_NUMBERS = re.compile(r"0*([0-9]{1,3})(?:\.\.0*([0-9]{1,3}))?")
 
 
 def _numbers(text: str) -> frozenset[int]:
-    """Of ``2``, ``2..11`` or ``2..11;20``; empty where it is neither."""
+    """Of ``2``, ``[2..11]`` or ``[2..11;20]``, none above 255; empty where it is none of these."""
     numbers: set[int] = set()
-    for part in text.split(";"):
-        found = re.fullmatch(r"\s*([0-9]{1,3})(?:\.\.([0-9]{1,3}))?\s*", part)
-        if not found:
+    for part in text.strip("[]").split(";"):
+        found = _NUMBERS.fullmatch(part)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if not first <= last <= 255:
             return frozenset()
-        numbers.update(range(int(found[1]), int(found[2] or found[1]) + 1))
+        numbers.update(range(first, last + 1))
     return frozenset(numbers)
 
 
@@ -190,18 +204,26 @@ def _classes(value: str) -> frozenset[str]:
 
 
 def _expanded(
-    settings: Mapping[str, str], place: str, value: str, classes: tuple[str, ...] = (), only_warns: bool = False
+    settings: Mapping[str, str],
+    place: str,
+    value: str,
+    left: Iterator[int],
+    classes: tuple[str, ...] = (),
+    only_warns: bool = False,
 ) -> Iterator[Restriction]:
+    """Those of a list, with those of its classes in their place, until ``left`` is at its end."""
     known = _classes(settings.get("smtpd_restriction_classes", ""))
     rest = iter(words(value))
     warns = only_warns
     for word in rest:
+        if next(left, None) is None:
+            return
         if word.lower() == "warn_if_reject":
             warns = True
             continue
         if word in known:
             if len(classes) < _MAX_DEPTH:
-                yield from _expanded(settings, place, settings.get(word, ""), (*classes, word), warns)
+                yield from _expanded(settings, place, settings.get(word, ""), left, (*classes, word), warns)
         elif ":" in word:
             yield Restriction(place, _TABLES.get(place, "check_client_access"), word, warns, classes)
         else:
@@ -210,10 +232,12 @@ def _expanded(
         warns = only_warns
 
 
-def _applied_by_maps(settings: Mapping[str, str], named: list[Restriction]) -> Iterator[Restriction]:
+def _applied_by_maps(
+    settings: Mapping[str, str], named: Sequence[Restriction], left: Iterator[int]
+) -> Iterator[Restriction]:
     """The classes that no list names; an access map may name them as its result."""
     used = {name for it in named for name in it.classes}
     maps = [it for it in named if it.name.startswith("check_") and it.name.endswith("_access")]
     for name in words(settings.get("smtpd_restriction_classes", "")) if maps else ():
         if name not in used:
-            yield from _expanded(settings, maps[-1].place, settings.get(name, ""), (f"?{name}",))
+            yield from _expanded(settings, maps[-1].place, settings.get(name, ""), left, (f"?{name}",))

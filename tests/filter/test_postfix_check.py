@@ -1,6 +1,8 @@
 """What the check says of Postfix configurations, good and bad, and of absurd ones."""
 
+import smtplib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -18,6 +20,7 @@ from safelist.filter.postfix_restrictions import (
     seconds,
     words,
 )
+from tests.postfix.servers import LISTED, Postfix, missing, postfix, rbldnsd
 
 HERE = "inet:127.0.0.1:10045"
 PLACE = f"reject_unauth_destination, check_policy_service {{ {HERE}, timeout=10s, default_action=DUNNO }}"
@@ -379,7 +382,7 @@ def test_a_list_is_read_as_smtpd_reads_it() -> None:
         "smtpd_restriction_classes": "one", "one": "two reject_rbl_client z.example",
     }  # fmt: skip
     place = "smtpd_sender_restrictions"
-    assert MasterEntry("smtp/inet", settings).restrictions == [
+    assert list(MasterEntry("smtp/inet", settings).restrictions) == [
         Restriction(place, "check_sender_access", "hash:/a"),
         Restriction(place, "two", "", True, ("one",)),
         Restriction(place, "reject_rbl_client", "z.example", True, ("one",)),
@@ -399,3 +402,92 @@ def test_absurd_settings_are_read(text: str) -> None:
     parse(text)
     changed = {RECIPIENT: text, "smtpd_restriction_classes": text, "check_policy_service": text, "a": "a b"}
     assert any("asked nowhere" in each or "Postfix asks" in each for each in told(**changed))
+
+
+def test_an_allow_list_before_the_filter_is_a_way_around_it() -> None:
+    before, behind = f"permit_dnswl_client w.example, {PLACE}", f"{PLACE}, permit_dnswl_client w.example"
+    ((is_fault, text),) = said(service(**{RECIPIENT: before}))
+    assert not is_fault
+    assert f"permit_dnswl_client w.example stands before the filter in {RECIPIENT}: whom that list holds, what" in text
+    assert "make it an [[allow_providers]] of the filter" in text
+    (text,) = told(**{RECIPIENT: f"permit_dnswl_client {KEY}.w.example=127.0.[0..255].[1..3], {PLACE}"})
+    assert "permit_dnswl_client ***.w.example=127.0.[0..255].[1..3] stands" in text
+    assert "whom that list holds never meets the filter" in text
+    (text,) = told(**{RECIPIENT: f"permit_rhswl_client w.example, {PLACE}"})
+    assert text.endswith("put it behind the filter")
+    assert told(**{RECIPIENT: behind}) == told(smtpd_client_restrictions="permit_dnswl_client w.example") == []
+
+
+UNREADABLE = [
+    "", "2", "127.0.0", "127.0.0.a", "127.0.0.256", "127.0.0.[2..300]", "127.0.0.[11..2]", "127.0.0.[]", "127.0.0.[2;]",
+    "127.0.0.[2", "127.0.0.[[2]]", "127.0.0.2.3", "127.0.0.99999999999", "127.0.0." + "9" * 10_000, "\u0661.0.0.2",
+    "127.0.0.[2..]", "127.0.0.[2..3..4]", "-1.0.0.2", "127..0.2", "127.0.0.2.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("codes", UNREADABLE, ids=lambda codes: codes[:20])
+@pytest.mark.parametrize("name", ["reject_rbl_client", "warn_if_reject reject_rhsbl_sender", "permit_dnswl_client"])
+def test_answers_that_smtpd_cannot_read_end_it(name: str, codes: str) -> None:
+    found = said(service(**{RECIPIENT: f"{PLACE}, {name} a.{KEY}.example={codes}"}))
+    (text,) = [text for is_fault, text in found if is_fault and "smtpd cannot read" in text]
+    assert f"in {RECIPIENT}: smtpd cannot read `={codes[:199]}" in text
+    assert "and ends whenever it gets there" in text
+    assert KEY not in text
+
+
+READABLE = ["127.0.0.2", "127.0.0.002", "[0..255].[0..255].[0..255].[0..255]", "127.0.0.[1;2..2]"]
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_a_real_smtpd_reads_the_same_answers() -> None:
+    ended = ["", "127.0.0", "127.0.0.256", "127.0.0.[2..300]", "127.0.0.[11..2]", "127.0.0.[2;]", "127.0.0.2.3"]
+    assert set(ended) <= set(UNREADABLE)
+    with rbldnsd(ZEN) as dns:
+        services = {
+            codes: {RECIPIENT: f"reject_unauth_destination, reject_rbl_client {ZEN}={codes}"}
+            for codes in (*ended, *READABLE)
+        }
+        with postfix("", services, dns) as server, ThreadPoolExecutor(len(services)) as clients:
+            replies = clients.map(lambda codes: reply(server, codes), services)
+            assert dict(zip(services, replies, strict=True)) == dict.fromkeys(ended, 0) | dict.fromkeys(READABLE, 554)
+        assert [counted(f"{ZEN}={codes}") is None for codes in services] == [codes in ended for codes in services]
+
+
+def reply(server: Postfix, service: str) -> int:
+    """The code that a listed client gets; 0 where smtpd ends."""
+    try:
+        return server.send(service, LISTED, "bob@partner.example", "desk@corp.example")[0]
+    except smtplib.SMTPServerDisconnected:
+        return 0
+
+
+def test_answers_of_the_whole_address_space_are_compared() -> None:
+    everything = ".".join(["[0..255]"] * 4)
+    alternatives = f"127.0.[{';'.join(['0..255'] * 1000)}].[{';'.join(map(str, range(256)))}]"
+    for codes in (everything, "[0..255].[0..255].0.0", alternatives, "000127.00.0.02"):
+        assert not told(**{RECIPIENT: f"{PLACE}, reject_rbl_client other.example={codes}"})[1:], codes
+    found = said(
+        service(**{RECIPIENT: PLACE + f", reject_rbl_client {ZEN}={everything}" * 100}),
+        mode="observe",
+        providers=[BlockList("Zen", ZEN, ZEN, lambda code: int(code) & 0xFFFF != 7)],
+    )
+    assert [text for _, text in found if "count different answers: only Postfix counts 127.0.0.7; change" in text]
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "restrictions",
+    [
+        f"check_policy_service {HERE} " * 2000,
+        f"check_sender_access {OWN} " * 2000 + PLACE,
+        f"{PLACE} " + f"reject_rbl_client {ZEN}={'[0..255].' * 3}[0..255] " * 2000,
+        "=" * 100_000,
+        "{" * 100_000,
+        "a0",
+    ],
+    ids=["policy services", "maps", "lists", "words", "braces", "classes"],
+)
+def test_what_is_absurdly_long_is_read(restrictions: str) -> None:
+    """Classes that name one another twice would be millions of restrictions."""
+    classes = {f"a{at}": f"a{at + 1} a{at + 1}" for at in range(25)}
+    assert told(**{RECIPIENT: restrictions, "smtpd_restriction_classes": " ".join(classes)}, **classes)
