@@ -50,7 +50,7 @@ def _about_postfix(chosen: postfix.PostfixSettings | None) -> Iterator[Remark]:
         name, str(chosen.path), {each: _fault(postmap, each, chosen.path, types) for each in {*names, name}},
         [each for each in map_placement.forgeable(smtpds) if _accepts(postmap, each)],
         {table: why for table, why in broken.items() if table not in names or table in proxied},
-        [address for address in policy_addresses(inbound_services(smtpds)) if probe.ask(address).mode],
+        [at for at, answer in probe.ask_all(policy_addresses(inbound_services(smtpds))).items() if answer.mode],
     )  # fmt: skip
     yield from map_placement.remarks(main_settings(postconf), smtpds, services(postconf, "postscreen"), published)
 

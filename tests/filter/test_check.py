@@ -5,7 +5,9 @@ that run.
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -227,6 +229,45 @@ def test_what_answers_is_told_apart(filters: dict[str, Filter]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"inet:127.0.0.1:{silent.getsockname()[1]}"
         assert probe.ask(address, 0.2).fault.startswith("no answer in 0.2 seconds, though something holds the socket")
+
+
+def test_all_are_asked_at_once_so_that_the_silent_take_no_longer_together() -> None:
+    """Nobody gets an answer before everybody has asked."""
+    with ExitStack() as stack:
+        listening = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(20)]
+        everybody = threading.Barrier(len(listening))
+        for server in listening:
+            thread = threading.Thread(target=answer_together, args=(server, everybody))
+            thread.start()
+            stack.callback(thread.join)
+        addresses = [f"inet:127.0.0.1:{server.getsockname()[1]}" for server in listening]
+        assert probe.ask_all([*addresses, *addresses], 60) == dict.fromkeys(addresses, PolicyAnswer(mode="enforce"))
+    assert probe.ask_all([]) == {}
+
+
+def answer_together(server: socket.socket, everybody: threading.Barrier) -> None:
+    server.settimeout(60)
+    with server.accept()[0] as peer:
+        peer.recv(4096)
+        everybody.wait(60)
+        peer.sendall(f"action=DUNNO {PROBED}enforce\n\n".encode())
+
+
+def test_who_answers_an_octet_at_a_time_has_no_more_time() -> None:
+    def drip(server: socket.socket) -> None:
+        with server.accept()[0] as peer, suppress(OSError):
+            while True:
+                peer.sendall(b"a")
+                peer.settimeout(0.05)
+                with suppress(TimeoutError):
+                    peer.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,))
+        thread.start()
+        found = probe.ask(f"inet:127.0.0.1:{server.getsockname()[1]}", 0.5)
+        thread.join()
+    assert found.fault.startswith("no answer in 0.5 seconds, though something holds the socket")
 
 
 def test_a_socket_that_systemd_holds_is_reachable_only_with_a_filter_behind_it(

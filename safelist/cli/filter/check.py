@@ -76,7 +76,7 @@ def _about_postfix(chosen: Filter) -> Iterator[Remark]:
     main = main_settings(postconf)
     installed = postfix_check.Installed(
         main, smtpds, services(postconf, "postscreen"), chosen.listen, chosen.mode, _providers(chosen),
-        {address: _answer(address, main.get("mail_owner", "postfix")) for address in asked},
+        {at: _as_smtpd(at, answer, main.get("mail_owner", "postfix")) for at, answer in probe.ask_all(asked).items()},
         chosen.max_connections, chosen.recipient_delimiter, _own_maps(smtpds),
         unopened(postconf, program.find("postmap") or "postmap", postfix_check.inbound_services(smtpds)),
         chosen.timeout,
@@ -89,9 +89,9 @@ def _about_postfix(chosen: Filter) -> Iterator[Remark]:
         )
 
 
-def _answer(address: str, user: str) -> PolicyAnswer:
+def _as_smtpd(address: str, answer: PolicyAnswer, user: str) -> PolicyAnswer:
+    """What ``user`` gets there, as whom smtpd runs: root may connect to every socket."""
     kind, _, path = address.partition(":")
-    answer = probe.ask(address)
     if kind == "unix" and not answer.fault:
         return PolicyAnswer(fault=fault) if (fault := probe.refuses(Path(path), user)) else answer
     return answer
@@ -99,9 +99,9 @@ def _answer(address: str, user: str) -> PolicyAnswer:
 
 def _unreachable(addresses: Sequence[str]) -> Iterator[Remark]:
     """Where the filter is to listen and nobody answers; of an address whose port it chooses itself nothing is known."""
-    for address in addresses:
-        if not address.endswith(":0") and (fault := probe.ask(address).fault):
-            yield Remark(True, f"nobody answers on {address} ({fault}): is safelist-filter.service running?")
+    for address, answer in probe.ask_all(it for it in addresses if not it.endswith(":0")).items():
+        if answer.fault:
+            yield Remark(True, f"nobody answers on {address} ({answer.fault}): is safelist-filter.service running?")
 
 
 def _providers(chosen: Filter) -> list[postfix_check.BlockList]:
