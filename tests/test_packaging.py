@@ -1,0 +1,102 @@
+"""What `pip install` brings: the wheel in an environment that holds no checkout, and the sdist that makes the same."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import safelist
+
+ROOT = Path(__file__).parents[1]
+DOCS = {str(path.relative_to(ROOT / "docs")): path.read_bytes() for path in (ROOT / "docs").rglob("*.md")}
+UNITS = {path.name: path.read_bytes() for path in (ROOT / "systemd").iterdir()}
+
+
+def build(source: Path, target: Path, *kinds: str) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-d", str(target)]
+    done = subprocess.run([*command, *kinds], cwd=source, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the wheel and the sdist of this checkout."""
+    directory = tmp_path_factory.mktemp("built")
+    build(ROOT, directory, "-t", "wheel", "-t", "sdist")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    (made,) = built.glob("*.whl")
+    return made
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_wheel_holds_the_package_the_migrations_and_the_units(wheel: Path) -> None:
+    found = contents(wheel)
+    migrations = {path.name for path in (ROOT / "migrations").rglob("*.py")}
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "safelist").rglob("*.py")}
+    assert {name.rpartition("/")[2] for name in found if name.startswith("safelist/migrations/")} >= migrations
+    assert found.keys() >= modules | {"safelist/py.typed"}  # PEP 561
+    tops = {name.partition("/")[0] for name in found}
+    assert tops == {"safelist"} | {f"safelist-{safelist.__version__}.{kind}" for kind in ("data", "dist-info")}
+    shared = {name.partition(".data/data/share/")[2]: text for name, text in found.items() if "/share/" in name}
+    units = {f"safelist/systemd/{name}": text for name, text in UNITS.items()}
+    assert shared == units | {f"doc/safelist/{name}": text for name, text in DOCS.items()}
+
+
+def test_the_sdist_builds_the_same_wheel(built: Path, wheel: Path, tmp_path: Path) -> None:
+    (archive,) = built.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path, filter="data")
+    (source,) = tmp_path.iterdir()
+    build(source, tmp_path / "again", "-t", "wheel")
+    assert contents(tmp_path / "again" / wheel.name) == contents(wheel)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the wheel in it; the libraries are those that run this test, without this checkout."""
+    environment = tmp_path_factory.mktemp("opt") / "safelist"
+    venv.create(environment, symlinks=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"), "install", "--quiet"]
+    subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True, timeout=120, cwd=environment)
+    (site,) = environment.glob("lib/python3*/site-packages")
+    (site / "libraries.pth").write_text(sysconfig.get_path("purelib"))
+    return environment
+
+
+def test_an_installed_wheel_makes_a_database(installed: Path, tmp_path: Path) -> None:
+    def run(*command: str) -> str:
+        home = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "SAFELIST_CONFIG": str(tmp_path / "safelist.toml")}
+        done = subprocess.run(command, cwd=tmp_path, env=home, capture_output=True, text=True, check=False, timeout=120)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    where = run(str(installed / "bin" / "python"), "-c", "import safelist; print(safelist.__file__)").strip()
+    assert Path(where).is_relative_to(installed)
+    command = str(installed / "bin" / "safelist")
+    assert run(command, "--version").strip().endswith(safelist.__version__)
+    (tmp_path / "safelist.toml").write_text(f'[database]\nurl = "sqlite:///{tmp_path}/safelist.db"\n')
+    run(command, "db", "upgrade")
+    assert (tmp_path / "safelist.db").stat().st_size
+
+
+def test_what_an_installed_unit_names_is_there(installed: Path) -> None:
+    unit = (installed / "share/safelist/systemd/safelist-filter.service").read_text()
+    named = re.findall(r"file://(/opt/safelist\S+)|^ExecStart=(\S+)", unit, re.MULTILINE)
+    assert len(named) == 2
+    for path in map("".join, named):
+        assert (installed / Path(path).relative_to("/opt/safelist")).is_file()
