@@ -73,3 +73,10 @@ def test_every_dependency_is_explained() -> None:
         name = re.split(r"[\[<>=]", line)[0]
         assert name in table, f"{name} is not in the table of libraries"
     assert all(f"`{extra}`" in table for extra in extras)
+
+
+def test_every_benchmark_is_named() -> None:
+    scripts = [path.name for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text("utf-8")]
+    assert scripts
+    for name in scripts:
+        assert f"| `benchmarks/{name}` | " in PAGES["docs/performance.md"].text
