@@ -26,6 +26,13 @@ def test_links_lead_somewhere(name: str) -> None:
             assert anchor in PAGES[path].anchors, f"{link}: {path} has no such heading"
 
 
+def test_pages_need_only_each_other() -> None:
+    """They are installed without the README and the rest of the repository."""
+    for page in PAGES.values():
+        if page is not README:
+            assert {target(page, link)[0] for link in page.links() if not link.startswith("https://")} <= set(PAGES)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_no_heading_of_a_page_is_ambiguous(name: str) -> None:
     assert len(set(PAGES[name].anchors)) == len(PAGES[name].anchors)
@@ -49,9 +56,13 @@ def test_prose_is_wrapped(name: str) -> None:
     assert [line for line in prose if len(line) > MOST_COLUMNS] == []
 
 
+INSTALLED = "/opt/safelist/share/safelist/"
+"""Where an installed wheel has what lies at the top of the repository."""
+
+
 def test_files_that_pages_speak_of_are_there() -> None:
-    spans = {span for page in PAGES.values() for span in page.spans()}
-    named = {span for span in spans if span.startswith(("systemd/", "safelist/", "tests/", "benchmarks/"))}
-    assert named
+    spans = {span.removeprefix(INSTALLED) for page in PAGES.values() for span in page.spans()}
+    named = {span for span in spans if span.startswith(("systemd", "safelist/", "tests/", "benchmarks/"))}
+    assert "systemd/safelist-filter.service" in named
     for path in named:
         assert any(ROOT.glob(path)), path
