@@ -82,7 +82,7 @@ class EwsHandler(BaseHTTPRequestHandler):
         return "Microsoft-IIS/10.0"
 
     def log_message(self, *_: object) -> None:
-        """Requests are not logged."""
+        """Write nothing: requests are not logged."""
 
 
 def is_basic(authorization: str, account: ServiceAccount) -> bool:

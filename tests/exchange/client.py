@@ -56,7 +56,7 @@ def find_item(
     mailbox: str | None,
     *properties: str,
     restriction: str = RULES_ONLY,
-    page: tuple[int, int] | None = None,
+    page: tuple[object, object] | None = None,
     traversal: str = "Associated",
     base: str = "IdOnly",
     name: str = "inbox",
@@ -112,12 +112,13 @@ def change_keys(reply: Reply) -> list[str]:
 
 def values(reply: Reply, tag: int) -> list[str]:
     """The values of an extended property, item by item, where it is there."""
-    found = reply.xml.iter(f"{{{TYPES}}}ExtendedProperty")
-    uri = f"{{{TYPES}}}ExtendedFieldURI"
+    named = (
+        (element, element.find(f"{{{TYPES}}}ExtendedFieldURI")) for element in reply.xml.iter("{*}ExtendedProperty")
+    )
     return [
         element.findtext(f"{{{TYPES}}}Value", "")
-        for element in found
-        if int(element.find(uri).get("PropertyTag"), 0) == tag
+        for element, uri in named
+        if uri is not None and int(uri.get("PropertyTag", ""), 0) == tag
     ]
 
 

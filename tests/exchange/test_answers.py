@@ -102,7 +102,7 @@ class TestFindItem:
             root = reply.xml.find(".//m:RootFolder", client.NS)
             assert root is not None
             assert root.get("TotalItemsInView") == "5"
-            offset, last = int(root.get("IndexedPagingOffset", "")), root.get("IncludesLastItemInRange")
+            offset, last = int(root.get("IndexedPagingOffset", "")), root.get("IncludesLastItemInRange", "")
             ids.append(len(item_ids(reply)))
         assert ids == [2, 2, 1]
 

@@ -91,3 +91,12 @@ def test_the_schema_refuses_what_is_wrong(organisation: Organisation) -> None:
     broken = answered.body.replace(b"<t:Subject>", b"<t:Subjekt>").replace(b"</t:Subject>", b"</t:Subjekt>")
     with pytest.raises(etree.DocumentInvalid):
         schema.validate_envelope(broken)
+
+
+def test_the_schema_refuses_a_header_that_is_wrong(organisation: Organisation) -> None:
+    asked = envelope(find_item(A), version="Exchange2013")
+    schema.validate_header(asked)
+    with pytest.raises(etree.DocumentInvalid):
+        schema.validate_header(asked.replace(b'Version="Exchange2013"', b'Version="Exchange1999"'))
+    with pytest.raises(etree.DocumentInvalid):
+        schema.validate_header(asked.replace(b"RequestServerVersion", b"RequestServerVersions"))

@@ -257,13 +257,13 @@ class TestWire:
 
     def test_a_slow_answer_comes_after_a_clients_patience(self, server: DemoServer) -> None:
         strike(server, trouble=Trouble.SLOW, seconds=60.0)
-        with Client(server, timeout=0.2) as client, pytest.raises(TimeoutError):
+        with Client(server, timeout=0.05) as client, pytest.raises(TimeoutError):
             client.ask(FIND)
 
     def test_a_dripping_answer_is_whole(self, server: DemoServer) -> None:
         with Client(server) as client:
             right = client.ask(FIND)
-            strike(server, trouble=Trouble.DRIP, seconds=0.1)
+            strike(server, trouble=Trouble.DRIP, seconds=0.02)
             assert client.ask(FIND).body == right.body
 
     def test_an_oversized_answer(self, server: DemoServer) -> None:
