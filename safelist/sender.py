@@ -294,8 +294,8 @@ def with_subdomains(pattern: Pattern) -> Pattern:
 def covering(sender: Pattern) -> tuple[str, ...]:
     """The texts of every pattern that covers ``sender``, the most specific first.
 
-    ``a@b.c.d``: itself, ``b.c.d``, ``.b.c.d``, ``.c.d``; a pattern covers itself, and an address what it is behind a
-    tag (:func:`untagged`).
+    ``a@b.c.d``: itself, ``b.c.d``, ``.b.c.d``, ``.c.d``; a pattern covers itself, and an address what it is behind its
+    tags (:func:`untagged`).
     """
     if sender.form is Form.REFUSED:
         return (sender.text,)
@@ -308,11 +308,17 @@ def covering(sender: Pattern) -> tuple[str, ...]:
 
 
 def _names(sender: Pattern) -> tuple[str, ...]:
-    """The addresses that an address stands for: itself and the one behind its tag; none where it cannot be known."""
+    """The addresses that an address stands for: itself and those behind its tags; none where it cannot be known.
+
+    Every server that a mail passes on its way out may have put a tag in front. Each is shorter than the one before.
+    """
     if sender.refusal is not None:
         return ()
-    behind = untagged(sender)
-    return (sender.text,) if behind is None else (sender.text, behind.text)
+    names, behind = [sender.text], untagged(sender)
+    while behind is not None:
+        names.append(behind.text)
+        behind = untagged(behind)
+    return tuple(names)
 
 
 def covers(pattern: Pattern, sender: Pattern) -> bool:

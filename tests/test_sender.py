@@ -318,6 +318,30 @@ def test_the_address_behind_a_tag(local: str, behind: str | None) -> None:
     found = untagged(sender)
     assert (found and found.text) == (behind and f"{behind}@x.example")
     if behind:
-        assert covering(sender) == (sender.text, f"{behind}@x.example", "x.example", ".x.example")
+        assert covering(sender)[:2] == (sender.text, f"{behind}@x.example")
+        assert covering(sender)[-2:] == ("x.example", ".x.example")
         assert covers(parse(f"{behind}@x.example"), sender)
         assert not covers(sender, parse(f"{behind}@x.example"))
+
+
+@pytest.mark.parametrize(
+    ("local", "behind"),
+    [
+        (f"prvs={TAG}=prvs={TAG}=friend", [f"prvs={TAG}=friend", "friend"]),
+        (f"btv1==0123abc==prvs={TAG}=a+prvs={TAG}", [f"prvs={TAG}=a+prvs={TAG}", f"a+prvs={TAG}", "a"]),
+        (f"prvs={TAG}=friend", ["friend"]),
+        ("friend", []),
+    ],
+)
+def test_an_address_behind_several_tags_is_each_of_those_addresses(local: str, behind: list[str]) -> None:
+    """Two servers on a mail's way out may both have put one in front."""
+    sender = envelope(f"{local}@x.example")
+    expected = [sender.text, *(f"{each}@x.example" for each in behind)]
+    assert list(covering(sender)) == [*expected, "x.example", ".x.example"]
+    assert all(covers(parse(each), sender) for each in expected)
+
+
+def test_as_many_tags_as_an_address_can_hold_end() -> None:
+    sender = envelope("prvs=a=" * 40 + "friend@x.example")
+    assert covering(sender)[-3:] == ("friend@x.example", "x.example", ".x.example")
+    assert len(covering(sender)) == 43

@@ -536,7 +536,7 @@ def test_an_enforced_block_of_a_domain_holds_for_every_sender_there(
 
 def test_an_address_counts_behind_a_batv_tag_where_spf_holds(dns: Nameserver, path: Path) -> None:
     tagged, unproven = f"prvs=1234567890={QUORUM}", mail(LISTED_TWICE, f"prvs=1234567890={QUORUM}")
-    served = serve(dns, path, mail(sender=tagged), unproven, mail(sender=f"btv1==0123abc=={BLOCKED}"))
+    served = serve(dns, path, mail(sender=tagged), unproven, mail(sender=f"btv1==0123abc==prvs=1234567890={BLOCKED}"))
     assert served.actions[0] == LIFTED.format("quorum", "holds")
     assert served.actions[1].startswith(f"{REJECTED}; ")
     assert served.actions[2] == REJECTED
