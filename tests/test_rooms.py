@@ -42,6 +42,8 @@ PURE = [
     "audit/verp.py",
     "filter/address_space.py",
     "filter/decision.py",
+    "filter/dns_cache.py",
+    "filter/dns_message.py",
     "filter/dnsbl.py",
     "filter/postfix_check.py",
     "filter/protocol.py",

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from safelist.filter.decision import Listings
+from safelist.filter.dns_message import DnsAnswer, Status
 from safelist.filter.dnsbl import (
     AllowProvider,
     Listing,
@@ -24,7 +25,7 @@ from safelist.filter.dnsbl import (
     query_name,
     test_names,
 )
-from safelist.filter.resolver import Answer, Resolver, Status
+from safelist.filter.resolver import Resolver
 
 SAY_EVERY = 3600.0
 """Seconds until the same trouble with a list is said again, and between two looks at the test points."""
@@ -95,7 +96,7 @@ class Providers:
         """What all of them say."""
         return self._found(client, await asyncio.gather(*(self._ask(each, client) for each in self._lists)))
 
-    async def _ask(self, each: Lookup, client: IPv4Address | IPv6Address) -> Answer:
+    async def _ask(self, each: Lookup, client: IPv4Address | IPv6Address) -> DnsAnswer:
         name, part = query_name(client, each.lookup_domain), _part(each, client)
         if (known := self._resolver.peek(name) or self._rest_of(each, client)) is not None:
             return known  # tells nothing new about the list
@@ -129,12 +130,14 @@ class Providers:
         self._resting.discard(part)
         self._failures.pop(part, None)
 
-    def _rest_of(self, each: Lookup, client: IPv4Address | IPv6Address) -> Answer | None:
+    def _rest_of(self, each: Lookup, client: IPv4Address | IPv6Address) -> DnsAnswer | None:
         if not self._resting or _part(each, client) not in self._resting:
             return None
-        return Answer(Status.FAILED, why=f"no answer {_MOST_FAILURES} times running; left alone until it answers")
+        return DnsAnswer(Status.FAILED, why=f"no answer {_MOST_FAILURES} times running; left alone until it answers")
 
-    async def _is_credible(self, each: Lookup, part: _Part, client: IPv4Address | IPv6Address, answer: Answer) -> bool:
+    async def _is_credible(
+        self, each: Lookup, part: _Part, client: IPv4Address | IPv6Address, answer: DnsAnswer
+    ) -> bool:
         """Whether the answer may count. After too many listed clients the list is looked at first.
 
         A mail waits for that at most ``timeout`` seconds; then it is not rejected for what is not known to be right.
@@ -177,13 +180,13 @@ class Providers:
                 return False
         return True
 
-    async def _query(self, name: str) -> Answer:
+    async def _query(self, name: str) -> DnsAnswer:
         try:
             return await asyncio.wait_for(self._resolver.query(name), self._timeout)
         except TimeoutError:
-            return Answer(Status.FAILED, why=f"no answer in {self._timeout:g} seconds")
+            return DnsAnswer(Status.FAILED, why=f"no answer in {self._timeout:g} seconds")
 
-    def _found(self, client: IPv4Address | IPv6Address, answers: Sequence[Answer]) -> Listings:
+    def _found(self, client: IPv4Address | IPv6Address, answers: Sequence[DnsAnswer]) -> Listings:
         if all(answer.status is Status.NO_NAME for answer in answers):
             return _CLEAN
         listings = [self._read(each, client, answer) for each, answer in zip(self._lists, answers, strict=True)]
@@ -194,7 +197,7 @@ class Providers:
             tuple(each.name for each, it in pairs if it.kind is ListingKind.ERROR),
         )
 
-    def _read(self, each: Lookup, client: IPv4Address | IPv6Address, answer: Answer) -> Listing:
+    def _read(self, each: Lookup, client: IPv4Address | IPv6Address, answer: DnsAnswer) -> Listing:
         if self._list_everybody and _part(each, client) in self._list_everybody:
             return Listing(ListingKind.ERROR, (), f"{each.name} lists everybody")
         if answer.status is Status.FAILED:
@@ -232,7 +235,7 @@ class Providers:
         await self._believe(each, 4, clean)
         return [*self._about_ipv4(each, shown, listed, clean), *await self._about_ipv6(each, shown, of_ipv6)]
 
-    async def _believe(self, each: Lookup, family: int, clean: Answer) -> None:
+    async def _believe(self, each: Lookup, family: int, clean: DnsAnswer) -> None:
         """Whether that part is believed, after what it says of the address that must not be listed."""
         part = _Part(each.name, family)
         if classify(each, clean.values).kind is ListingKind.LISTED:
@@ -240,7 +243,7 @@ class Providers:
         elif part in self._list_everybody:  # perhaps for another reason, or the answer lay in a cache
             await self._holds_everybody(each, part)
 
-    def _about_ipv4(self, each: Lookup, shown: str, listed: Answer, clean: Answer) -> list[str]:
+    def _about_ipv4(self, each: Lookup, shown: str, listed: DnsAnswer, clean: DnsAnswer) -> list[str]:
         everybody, test = classify(each, clean.values), classify(each, listed.values)
         if (part := _Part(each.name, 4)) in self._list_everybody:
             return [_told_everybody(each, part)]
@@ -248,7 +251,7 @@ class Providers:
             return [test.why if test.kind is ListingKind.ERROR else everybody.why]
         return [] if test.kind is ListingKind.LISTED else [f"{shown} does not list the test address 127.0.0.2"]
 
-    async def _about_ipv6(self, each: Lookup, shown: str, answers: Sequence[Answer]) -> list[str]:
+    async def _about_ipv6(self, each: Lookup, shown: str, answers: Sequence[DnsAnswer]) -> list[str]:
         """A list may know no IPv6 at all, and then holds neither of the two: that is no trouble."""
         listed, clean = answers
         for answer in (listed, clean):
@@ -275,7 +278,7 @@ class Providers:
                     _log.warning("%s does not list everybody any more: it counts again", each.name)
 
 
-_DOUBTFUL = Answer(Status.FAILED, why="it listed too many clients in a row, and its test points do not answer")
+_DOUBTFUL = DnsAnswer(Status.FAILED, why="it listed too many clients in a row, and its test points do not answer")
 
 
 def _part(each: Lookup, client: IPv4Address | IPv6Address) -> _Part:

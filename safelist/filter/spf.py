@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, TypeVar
 from safelist import domains
 from safelist.filter import address_space
 from safelist.filter.address_space import EVERYBODY, Ranges
-from safelist.filter.resolver import Answer, Resolver, Status
+from safelist.filter.dns_message import DnsAnswer, Status
+from safelist.filter.resolver import Resolver
 from safelist.sender import MAX_ADDRESS, Form, domain_of, parse
 
 with warnings.catch_warnings():
@@ -234,7 +235,7 @@ async def _evaluate(resolver: Resolver, question: _HostCheck, work: Work) -> tup
     return found or (SpfResult.PERMERROR, f"more than {_MAX_QUERIES} DNS queries")
 
 
-_Answers = Mapping[tuple[str, str], Answer]
+_Answers = Mapping[tuple[str, str], DnsAnswer]
 T = TypeVar("T")
 
 
@@ -243,7 +244,7 @@ async def _answered(resolver: Resolver, work: Work, evaluation: Callable[[_Answe
 
     Answers that are missed together are asked for at once, and others have their turn before each evaluation.
     """
-    answers: dict[tuple[str, str], Answer] = {}
+    answers: dict[tuple[str, str], DnsAnswer] = {}
     while len(answers) < _MAX_QUERIES:
         await asyncio.sleep(0)
         work.evaluations += 1
@@ -276,7 +277,7 @@ class _Evaluation(spf.query):  # type: ignore[misc]
     """
 
     def __init__(
-        self, question: _HostCheck, answers: _Answers, peek: Callable[[str, str], Answer | None], work: Work
+        self, question: _HostCheck, answers: _Answers, peek: Callable[[str, str], DnsAnswer | None], work: Work
     ) -> None:
         super().__init__(
             i=question.client, s=f"{question.local}@{question.domain}", h=question.helo, local=None, strict=True
@@ -307,7 +308,7 @@ class _Evaluation(spf.query):  # type: ignore[misc]
             self._work.spend(_VALUE_COSTS * len(answer.values))
         return [self._value(qtype, text) for text in answer.values]
 
-    def _known(self, asked: str, kind: str) -> Answer | None:
+    def _known(self, asked: str, kind: str) -> DnsAnswer | None:
         return self._answers.get((asked, kind)) or self._peek(asked, kind)
 
     def _want(self, names: Iterable[str]) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from safelist.filter.dns_message import DnsAnswer, Status
 from safelist.filter.resolv_conf import ResolvConf, nameservers
-from safelist.filter.resolver import Answer, Resolver, Status
+from safelist.filter.resolver import Resolver
 from tests.filter.dns_server import nameserver
 
 GOOD = (("192.0.2.53", 53),)
@@ -70,7 +71,7 @@ def test_the_resolver_asks_whom_the_file_names_now(tmp_path: Path) -> None:
     path = tmp_path / "resolv.conf"
     path.write_text("nameserver 127.0.0.9\nnameserver localhost\n")
 
-    async def main(port: int) -> tuple[Answer, Answer]:
+    async def main(port: int) -> tuple[DnsAnswer, DnsAnswer]:
         resolver = Resolver(resolv_conf=ResolvConf(path, port), timeout=2)
         try:
             before = await resolver.query("one.example")
