@@ -70,7 +70,7 @@ def test_overrides_of_both_levels_and_one_that_expired_yesterday(opened: Store) 
     assert reason(opened, AOL, days=2) == "quorum"
     answer = audit.why(opened, AOL, None, OWN, opened.moment_at(NOW + timedelta(days=2)))
     (ended,) = answer.ended
-    assert ended.state(answer.at) == "expired 2026-11-24 12:00 UTC"
+    assert ended.state_sentence(answer.at) == "expired 2026-11-24 12:00 UTC"
     enforced = block._replace(level=Level.ENFORCED, expires=None)
     opened.make_overrides([enforced], LATER, "alice")
     assert reason(opened, AOL, DESK, days=2) == "enforced-block"
