@@ -39,6 +39,7 @@ PURE = [
     "override",
     "override_file",
     "policy",
+    "audit/json_form.py",
     "audit/verp.py",
     "filter/address_space.py",
     "filter/decision.py",

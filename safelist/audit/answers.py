@@ -1,16 +1,19 @@
 """Who trusts a sender, what a mailbox holds, why a sender is safe or not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
 from safelist import policy, sender
 from safelist.audit import verp
 from safelist.entry import Holding, UserList
 from safelist.override import Override
 from safelist.policy import Candidate, Decision, Reason, Settings
-from safelist.sender import Form, Pattern, covering
-from safelist.store import MailboxState, Moment, Store
+from safelist.publisher.left_out import left_out
+from safelist.sender import Form, Pattern, covering, covers
+from safelist.store import MailboxState, Moment, Store, Verified
 
 MANY_ENTRIES = 1024
 """What Microsoft's documents say of a safelist collection; Exchange Online's limit of safe senders."""
@@ -46,7 +49,8 @@ class MailboxAnswer:
 class Explanation:
     """The decision about a sender, the further rows of the table that hold, and the facts.
 
-    ``ended`` are overrides about the sender that are not in force at that moment.
+    ``ended`` are overrides about the sender that are not in force at that moment. ``left_out`` names the targets that
+    leave a safe sender out all the same, each with its reason.
     """
 
     sender: Pattern
@@ -58,6 +62,7 @@ class Explanation:
     holdings: tuple[Holding, ...]
     ended: tuple[Override, ...]
     advice: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
 def who(store: Store, text: str, settings: Settings, now: datetime, at: Moment | None = None) -> SenderAnswer:
@@ -78,17 +83,48 @@ def who(store: Store, text: str, settings: Settings, now: datetime, at: Moment |
     return SenderAnswer(asked, holdings, decisions, overrides, _advice(patterns, settings))
 
 
-def why(store: Store, text: str, recipient: str | None, settings: Settings, moment: Moment) -> Explanation:
-    """The decision about mail from ``text`` (a domain: from anybody there) to ``recipient`` (None: to everybody)."""
+def why(
+    store: Store, text: str, recipient: str | None, settings: Settings, moment: Moment,
+    publish: Mapping[str, Any] = MappingProxyType({}),
+) -> Explanation:  # fmt: skip
+    """The decision about mail from ``text`` (a domain: from anybody there) to ``recipient`` (None: to everybody).
+
+    ``publish`` has the settings of the targets, by name, that are asked what they leave out; a target is asked about
+    the whole organisation, and as of now. Raises what rendering for them raises.
+    """
     asked = sender.asked_about(text)
     candidate, holdings = store.candidate(asked, recipient, settings, moment)
     decision, *others = policy.decisions(candidate, settings, moment.at)
     ended = (override for override in candidate.overrides if not override.in_force(moment.at))
     patterns = dict.fromkeys((asked, *(holding.pattern for holding in holdings)))
+    not_in = _left_out(store, asked, decision, settings, publish, moment) if publish and recipient is None else ()
     return Explanation(
         asked, recipient, moment.at, decision, tuple(others), candidate, tuple(holdings), tuple(ended),
-        _advice(patterns, settings),
+        _advice(patterns, settings), tuple(not_in),
     )  # fmt: skip
+
+
+def _left_out(
+    store: Store, asked: Pattern, decision: Decision, settings: Settings, publish: Mapping[str, Any], moment: Moment
+) -> Iterator[tuple[str, str]]:  # fmt: skip
+    """The targets that leave a safe sender out all the same, each with its reason."""
+    if not decision.safe:
+        return
+    fact = decision.fact
+    entry = fact.terms.pattern if isinstance(fact, Override) else getattr(fact, "pattern", asked)
+    overrides = (o for o in store.overrides() if o.in_force(moment.at))
+    # An override below a domain may take all of it out of a map.
+    below = (o.terms.pattern for o in overrides if covers(entry, o.terms.pattern))
+    questions = [store.candidate(each, None, settings, moment)[0] for each in dict.fromkeys((asked, entry, *below))]
+    for name, refused in left_out(questions, settings, publish, moment.at):
+        if _is_about(refused.pattern, entry, asked):
+            yield name, refused.why
+
+
+def _is_about(left_out: Pattern, entry: Pattern, sender: Pattern) -> bool:
+    """Whether what a target leaves out is what makes the sender safe, or the part of it that the sender is in."""
+    is_part = Form.ADDRESS not in (left_out.form, entry.form) and covers(left_out, sender)
+    return is_part or left_out in (entry, sender)
 
 
 def mailbox(
@@ -103,6 +139,20 @@ def mailbox(
     refused = tuple((h, policy.refused(h, settings, at.at if at else now)) for h in holdings)
     open_ = [h for h in holdings if at is not None or h.until is None]
     return MailboxAnswer(state, refused, tuple(_warnings(state, open_, settings)))
+
+
+def verify(store: Store, contains: bytes | None = None) -> Verified:
+    """Whether the record is what was recorded: the chain of digests, and where that holds the counts of voters.
+
+    ``contains`` is a digest that must be in the chain.
+    """
+    found = store.verify_chain(contains)
+    miscounts = [] if found.problem else store.recount()
+    if not miscounts:
+        return found
+    first = miscounts[0]
+    counts = f"{len(miscounts)} counts of voters, first of {first.text}: {first.maintained}, not {first.counted}"
+    return found._replace(problem=counts)
 
 
 def _warnings(state: MailboxState, holdings: Sequence[Holding], settings: Settings) -> Iterator[str]:

@@ -8,23 +8,14 @@ import typer
 
 from safelist import sender as senders
 from safelist import store
-from safelist.cli.audit.options import (
-    AHEAD,
-    AT_FIRST,
-    list_name,
-    parse_time,
-    print_answer,
-    refuse_never_collected,
-)
+from safelist.audit import json_form
+from safelist.cli.audit.options import parse_time, print_answer, refuse_never_collected
 from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.table import print_table
 from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, now
 from safelist.errors import UsageError
-from safelist.override import Override, sentence
 from safelist.sender import Form
-from safelist.store import Event, EventKind, Window
-
-COLUMNS = ("at", "what", "mailbox", "list", "sender", "override", "by", "run", "detail")
+from safelist.store import EventKind, Window
 
 
 def history(
@@ -53,8 +44,9 @@ def history(
         actor=actor,
     )
     with store.open_store(load_config(config_file).database.url) as opened:
-        rows = (_row(event) for event in opened.events(window) if not what or event.kind in what)
-        print_answer(json, csv, lambda: list(rows), COLUMNS, lambda: rows, lambda: _print(rows))
+        events = (event for event in opened.events(window) if not what or event.kind in what)
+        rows = (json_form.event(event, now()) for event in events)
+        print_answer(json, csv, lambda: list(rows), json_form.EVENT, lambda: rows, lambda: _print(rows))
         refuse_never_collected(opened, window.mailbox)
 
 
@@ -66,45 +58,15 @@ def _texts_about(text: str) -> tuple[str, ...]:
     return (*senders.covering(found), text.strip())
 
 
-def _row(event: Event) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {
-        "at": event.at.isoformat(), "what": str(event.kind), "by": event.actor or None, "run": event.run,
-        "mailbox": event.mailbox, "detail": event.problem,
-    }  # fmt: skip
-    if event.entry is not None:
-        row |= {"list": list_name(event.entry.list), "sender": event.entry.pattern.text}
-        row["detail"] = AT_FIRST if event.at_first else None
-    if event.override is not None:
-        row |= {"override": event.override.id, "sender": event.override.terms.pattern.text}
-        row["detail"] = _told(event.override, event.kind)
-    if event.publication is not None:
-        published = event.publication
-        row["detail"] = (
-            f"{published.target} {published.path}: {published.entries} entries, {published.added} new, "
-            f"{published.removed} gone, sha256 {published.file_digest}"
-        )
-    if event.at > now():
-        row["detail"] = "; ".join(filter(None, (row["detail"], AHEAD)))
-    return row
-
-
-def _told(override: Override, kind: EventKind) -> str:
-    terms = override.terms
-    if kind is EventKind.OVERRIDE_REVOKED:
-        return str(override.revoked_why)
-    ticket = f", ticket {terms.ticket}" if terms.ticket else ""
-    return f"{sentence(terms)}: {terms.reason}{ticket}"
-
-
 def _print(rows: Iterable[dict[str, Any]]) -> None:
     texts = list(_texts(rows))
     if not texts:
         complain("nothing of that kind happened in that time")
-    print_table(("at (UTC)", *COLUMNS[1:]), texts)
+    print_table(("at (UTC)", *json_form.EVENT[1:]), texts)
 
 
 def _texts(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     for row in rows:
         texts = {name: "" if value is None else str(value) for name, value in row.items()}
         texts["at"] = texts["at"][:19].replace("T", " ")
-        yield tuple(texts[name] for name in COLUMNS)
+        yield tuple(texts[name] for name in json_form.EVENT)

@@ -1,19 +1,19 @@
 """``safelist audit mailbox``: one mailbox's lists, what counts of them, and what Outlook does not warn of."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from safelist import audit, store
-from safelist.cli.audit.options import HOLDING, AtOption, holding_row, moment_of, never_collected, print_answer, remarks
+from safelist.audit import json_form
+from safelist.cli.audit.options import AtOption, moment_of, never_collected, print_answer, remarks
 from safelist.cli.configuration import load_config
 from safelist.cli.table import print_table
 from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, day, now, print_json
 from safelist.entry import Holding
 from safelist.errors import UsageError
 from safelist.policy import Reason
-from safelist.store import MailboxState
 
 
 def mailbox(
@@ -32,9 +32,10 @@ def mailbox(
         if json:
             print_json(None)
         raise UsageError(never_collected(address))
-    rows = [holding_row(holding) | {"uncounted": reason} for holding, reason in answer.holdings]
-    columns = (*HOLDING, "uncounted")
-    print_answer(json, csv, lambda: _as_json(answer, rows), columns, lambda: rows, lambda: _print(answer, at))
+    print_answer(
+        json, csv, lambda: json_form.mailbox_answer(answer), json_form.MAILBOX_HOLDING,
+        lambda: json_form.mailbox_holdings(answer), lambda: _print(answer, at),
+    )  # fmt: skip
 
 
 def _print(answer: audit.MailboxAnswer, at: str | None) -> None:
@@ -46,7 +47,7 @@ def _print(answer: audit.MailboxAnswer, at: str | None) -> None:
         ("last asked", f"{state.checked:%Y-%m-%d %H:%M} UTC: {state.outcome}"),
         ("last answer believed", f"{state.answered:%Y-%m-%d %H:%M} UTC" if state.answered else "never"),
         ("problem", state.problem or ""),
-        ("Junk E-mail Rule", _rule_state(state)),
+        ("Junk E-mail Rule", json_form.rule_state(state)),
         ("entries", f"{state.entries}" + (f", of which {state.refused} cannot be senders" if state.refused else "")),
         *(("warning", warning) for warning in answer.warnings),
     ]
@@ -64,29 +65,3 @@ def _remarks(holding: Holding, reason: Reason | None) -> Iterator[str]:
     yield from remarks(holding)
     if reason is not None and reason is not Reason.NOT_A_SENDER:
         yield f"does not count: {reason}"
-
-
-def _rule_state(state: MailboxState) -> str:
-    if state.rule.rule_id is None:
-        return "none"
-    if state.rule.state is None:
-        return "there; whether it is on is unknown"
-    return "on" if state.rule.state & 1 else "switched off"
-
-
-def _as_json(answer: audit.MailboxAnswer, rows: list[dict[str, Any]]) -> dict[str, object]:
-    state = answer.state
-    return {
-        "mailbox": state.address,
-        "asked": state.checked.isoformat(),
-        "answered": state.answered.isoformat() if state.answered else None,
-        "outcome": state.outcome,
-        "reason": state.reason,
-        "problem": state.problem,
-        "rule": _rule_state(state),
-        "rule_bytes": state.rule.size,
-        "entries_open": state.entries,
-        "entries_refused": state.refused,
-        "warnings": list(answer.warnings),
-        "entries": rows,
-    }

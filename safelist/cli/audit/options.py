@@ -1,16 +1,16 @@
-"""What the questions share: as of when, and what the answers look like as rows."""
+"""What the questions share: as of when, in which form, and words that several answers have."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from safelist.audit.json_form import AHEAD, AT_FIRST
 from safelist.cli.terminal import now, print_csv, print_json
-from safelist.entry import Holding, UserList
+from safelist.entry import Holding
 from safelist.errors import UsageError
-from safelist.override import Effect, Override
 from safelist.policy import Decision
 from safelist.store import Moment, Store
 
@@ -73,68 +73,12 @@ def print_answer(
         for_people()
 
 
-def list_name(list_: UserList) -> str:
-    """A list's name in JSON and CSV, such as ``safe-senders``."""
-    return list_.code
-
-
-HOLDING = ("mailbox", "list", "entry", "refused", "since", "until", "at_first_collection")
-
-
-def holding_row(holding: Holding) -> dict[str, Any]:
-    """An entry of a mailbox."""
-    return {
-        "mailbox": holding.mailbox,
-        "list": list_name(holding.list),
-        "entry": holding.pattern.text,
-        "refused": holding.pattern.refusal,
-        "since": holding.since.isoformat(),
-        "until": holding.until.isoformat() if holding.until else None,
-        "at_first_collection": holding.at_first,
-    }
-
-
-def decision_row(decision: Decision) -> dict[str, Any]:
-    """A decision; ``authentication`` only where it is safe."""
-    return {
-        "safe": decision.safe,
-        "reason": str(decision.reason),
-        "authentication": str(decision.authentication) if decision.safe else None,
-        "why": decision.sentence,
-    }
-
-
-def override_row(override: Override) -> dict[str, Any]:
-    """An override, short."""
-    terms = override.terms
-    return {
-        "override": override.id,
-        "effect": str(terms.effect),
-        "level": str(terms.level),
-        "sender": terms.pattern.text,
-        "for": terms.scope.text if terms.scope else None,
-        "authentication": str(terms.authentication) if terms.effect is Effect.ALLOW else None,
-        "made": override.made.isoformat(),
-        "by": override.actor,
-        "reason": terms.reason,
-        "ticket": terms.ticket,
-        "expires": terms.expires.isoformat() if terms.expires else None,
-        "revoked": override.revoked.isoformat() if override.revoked else None,
-        "revoked_by": override.revoked_by,
-        "revoked_why": override.revoked_why,
-    }
-
-
 def said(decision: Decision) -> str:
     """A decision in words."""
     if not decision.safe:
         return f"not safe ({decision.reason}): {decision.sentence}"
     needs = "" if decision.authentication == "none" else f" if {decision.authentication} holds"
     return f"safe{needs} ({decision.reason}): {decision.sentence}"
-
-
-AT_FIRST = "already there at the first collection"
-AHEAD = "dated ahead: the clock was wrong when it was recorded"
 
 
 def remarks(holding: Holding) -> Iterator[str]:

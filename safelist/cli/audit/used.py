@@ -1,12 +1,13 @@
 """``safelist audit used``: which safe entries the filter let mail through by, and which nobody needed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from safelist import policy, store, used
+from safelist import audit, store, used
+from safelist.audit import json_form
 from safelist.cli.audit.options import print_answer
 from safelist.cli.configuration import load_config
 from safelist.cli.table import print_table
@@ -14,10 +15,7 @@ from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain,
 from safelist.config import Config
 from safelist.errors import ConfigError
 from safelist.publisher.targets import filter_snapshot
-from safelist.store import Store
 from safelist.used import Use
-
-COLUMNS = ("sender", "mailbox", "reason", "first", "last", "times")
 
 
 def used_(
@@ -31,12 +29,13 @@ def used_(
     """Which safe entries the filter let a listed client's mail through by, how often and when last."""
     config = load_config(config_file)
     uses = used.read(_path(config))
-    if never:
-        with store.open_store(config.database.url) as opened:
-            rows = list(_never(opened, config, uses))
-    else:
-        rows = [_row(use) for use in uses]
-    print_answer(json, csv, lambda: rows, COLUMNS, lambda: rows, lambda: _print(rows))
+    rows = json_form.uses(_never_used(config, uses) if never else uses)
+    print_answer(json, csv, lambda: rows, json_form.USE, lambda: rows, lambda: _print(rows))
+
+
+def _never_used(config: Config, uses: Sequence[Use]) -> list[audit.NeverUsed]:
+    with store.open_store(config.database.url) as opened:
+        return list(audit.never_used(opened, config.policy.settings(opened.own_domains()), now(), uses))
 
 
 def _path(config: Config) -> Path:
@@ -46,29 +45,11 @@ def _path(config: Config) -> Path:
     return Path(chosen.used)
 
 
-def _row(use: Use) -> dict[str, Any]:
-    key = use.key
-    return {
-        "sender": key.sender, "mailbox": key.mailbox or None, "reason": key.kind, "first": use.first.isoformat(),
-        "last": use.last.isoformat(), "times": use.times,
-    }  # fmt: skip
-
-
-def _never(opened: Store, config: Config, uses: Iterable[Use]) -> Iterator[dict[str, Any]]:
-    """Senders that are safe for the whole organisation and by which no mail was let through."""
-    seen = {use.key.sender for use in uses}
-    settings, at = config.policy.settings(opened.own_domains()), now()
-    for candidate in opened.candidates(settings, at, settings.quorum):
-        verdict = policy.judge(candidate, settings, at)
-        if verdict.safe and candidate.sender.text not in seen:
-            yield dict.fromkeys(COLUMNS) | {"sender": candidate.sender.text, "reason": verdict.reason, "times": 0}
-
-
 def _print(rows: list[dict[str, Any]]) -> None:
     if not rows:
         complain("there is none")
-    texts = ([*(str(row[name] or "") for name in COLUMNS[:3]), *_when(row), str(row["times"])] for row in rows)
-    print_table(COLUMNS, texts)
+    texts = ([*(str(row[name] or "") for name in json_form.USE[:3]), *_when(row), str(row["times"])] for row in rows)
+    print_table(json_form.USE, texts)
 
 
 def _when(row: dict[str, Any]) -> tuple[str, str]:

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from safelist import store
+from safelist import audit, store
+from safelist.audit import json_form
 from safelist.cli.configuration import load_config
 from safelist.cli.terminal import ConfigOption, JsonOption, print_json
 from safelist.errors import TamperedError, UsageError
@@ -21,17 +22,12 @@ def verify(
     """Recompute every digest from the rows, walk the chain, recount the votes; name the first thing that is wrong."""
     wanted = None if contains is None else _digest(contains)
     with store.open_store(load_config(config_file).database.url) as opened:
-        found = opened.verify_chain(wanted)
-        miscounts = [] if found.problem else opened.recount()
-    problem = found.problem
-    if miscounts:
-        first = miscounts[0]
-        problem = f"{len(miscounts)} counts of voters, first of {first.text}: {first.maintained}, not {first.counted}"
+        found = audit.verify(opened, wanted)
     if json:
-        print_json({"change_sets": found.change_sets, "head": found.head, "problem": problem})
-    if problem:
+        print_json(json_form.verification(found))
+    if found.problem:
         raise TamperedError(
-            f"the record was changed by something else than safelist: {problem}; "
+            f"the record was changed by something else than safelist: {found.problem}; "
             f"the {found.change_sets} change sets before it hold; do not publish; compare with a backup"
         )
     if not json:

@@ -5,17 +5,8 @@ from typing import Annotated
 import typer
 
 from safelist import audit, store
-from safelist.cli.audit.options import (
-    HOLDING,
-    AtOption,
-    decision_row,
-    holding_row,
-    moment_of,
-    override_row,
-    print_answer,
-    remarks,
-    said,
-)
+from safelist.audit import json_form
+from safelist.cli.audit.options import AtOption, moment_of, print_answer, remarks, said
 from safelist.cli.configuration import load_config
 from safelist.cli.table import print_table
 from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, day, now, shown
@@ -38,8 +29,10 @@ def who(
     refusal = answer.sender.refusal
     if refusal is not None and not answer.holdings:
         raise UsageError(f"{sender!r} is not an address or a domain: {refusal.sentence}")
-    rows = [holding_row(holding) for holding in answer.holdings]
-    print_answer(json, csv, lambda: _as_json(answer, rows), HOLDING, lambda: rows, lambda: print_sender(answer))
+    print_answer(
+        json, csv, lambda: json_form.sender_answer(answer), json_form.HOLDING,
+        lambda: map(json_form.holding, answer.holdings), lambda: print_sender(answer),
+    )  # fmt: skip
 
 
 def print_sender(answer: audit.SenderAnswer) -> None:
@@ -57,14 +50,3 @@ def print_sender(answer: audit.SenderAnswer) -> None:
         print(shown(f"{pattern.text}: {said(decision)}"))
     for advice in answer.advice:
         print(shown(advice))
-
-
-def _as_json(answer: audit.SenderAnswer, rows: list[dict[str, object]]) -> dict[str, object]:
-    decisions = [{"entry": pattern.text} | decision_row(decision) for pattern, decision in answer.decisions]
-    return {
-        "sender": answer.sender.text,
-        "decisions": decisions,
-        "advice": list(answer.advice),
-        "entries": rows,
-        "overrides": [override_row(o) for o in answer.overrides],
-    }

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from safelist import override_file, store
-from safelist.cli.audit.options import override_row
+from safelist.audit import json_form
 from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.override.notes import Context, notes
 from safelist.cli.override.options import (
@@ -145,4 +145,4 @@ def _told(made: Made) -> str:
 
 def _made_as_json(made: Made) -> dict[str, Any]:
     replaced = made.replaced.id if made.replaced else None
-    return {"is_new": made.is_new, "replaced": replaced} | override_row(made.override)
+    return {"is_new": made.is_new, "replaced": replaced} | json_form.override(made.override)

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from safelist import store
-from safelist.cli.audit.options import AHEAD, override_row, print_answer
+from safelist.audit import json_form
+from safelist.cli.audit.options import print_answer
 from safelist.cli.configuration import load_config
 from safelist.cli.override.options import minute
 from safelist.cli.table import print_table
@@ -26,18 +27,8 @@ def list_(
     at = now()
     with store.open_store(load_config(config_file).database.url) as opened:
         found = [override for override in opened.overrides() if every or override.in_force(at)]
-    rows = [row(override, at) for override in found]
-    print_answer(json, csv, lambda: rows, COLUMNS, lambda: rows, lambda: _print(found, at))
-
-
-COLUMNS = (
-    "override", "effect", "level", "sender", "for", "authentication", "made", "by", "reason", "ticket", "expires",
-    "revoked", "revoked_by", "revoked_why", "state",
-)  # fmt: skip
-
-
-def row(override: Override, at: datetime) -> dict[str, Any]:
-    return override_row(override) | {"state": str(override.state(at))}
+    rows = [json_form.override_at(override, at) for override in found]
+    print_answer(json, csv, lambda: rows, json_form.OVERRIDE, lambda: rows, lambda: _print(found, at))
 
 
 def _print(found: Sequence[Override], at: datetime) -> None:
@@ -74,7 +65,7 @@ def show(
     if found is None:
         raise UsageError(f"show: {unknown(number)}")
     if json:
-        print_json(row(found, at))
+        print_json(json_form.override_at(found, at))
         return
     terms = found.terms
     revoked = f"{_dated(found.revoked, at)} by {found.revoked_by}: {found.revoked_why}" if found.revoked else ""
@@ -89,7 +80,7 @@ def show(
 
 
 def _dated(moment: datetime, at: datetime) -> str:
-    return f"{minute(moment)} UTC ({AHEAD})" if moment > at else f"{minute(moment)} UTC"
+    return f"{minute(moment)} UTC ({json_form.AHEAD})" if moment > at else f"{minute(moment)} UTC"
 
 
 def unknown(number: int) -> str:
