@@ -49,7 +49,7 @@ _BLOCKED = {
 _BLOCKED_DOMAINS = {"@lottery.example": ("sales1", "support5"), "@yahoo.com": ("it3",)}
 _CONTACTS = ("desk@neighbour.example", "orders.north@yahoo.com")
 _ODD = (
-    "/o=Corp/ou=Exchange Administrative DistributionGroup (FYDIBOHF23SPDLT)/cn=Recipients/cn=old-entry",
+    "/o=Corp/ou=Exchange Administrative Group (FYDIBOHF23SPDLT)/cn=Recipients/cn=old-entry",
     " sales@spaces.example ",
     "INVOICES@SUPPLIER.EXAMPLE",
     "bestellung@bücher.example",
