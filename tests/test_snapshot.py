@@ -17,6 +17,7 @@ from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.errors import ConfigError, TemporaryError
 from safelist.override import Effect, Level, Terms
 from safelist.policy import Settings, decide
+from safelist.publisher.target import Published
 from safelist.publisher.targets import filter_snapshot as target
 from safelist.snapshot import Contents, Snapshot, SnapshotError
 from safelist.store import Store
@@ -41,7 +42,7 @@ def opened(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def publish(opened: Store, settings: Settings, path: Path, **options: bool):  # type: ignore[no-untyped-def]
+def publish(opened: Store, settings: Settings, path: Path, **options: bool) -> Published:
     chosen = target.FilterSettings(path=path)
     return target.publish(opened, settings, chosen, TODAY, **{"dry_run": False, "allow_shrink": False} | options)
 

@@ -1,6 +1,6 @@
 """Who, what a mailbox holds, and why: the answers as values."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -16,7 +16,7 @@ DESK, OTHER, THIRD = (f"{name}@corp.example" for name in ("desk", "other", "thir
 OWN = Settings(own_domains=frozenset({"corp.example"}))
 
 
-def trust(opened: Store, mailbox: str, *texts: str, now=NOW) -> None:  # type: ignore[no-untyped-def]
+def trust(opened: Store, mailbox: str, *texts: str, now: datetime = NOW) -> None:
     run = opened.begin_run(now, "sync", "root")
     opened.record(run, mailbox, SEEN._replace(owner=mailbox), entries(*texts), SAFE, now)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from safelist.config import toml
+from safelist.demo import DemoServer
 from tests.cli import in_process
-from tests.exchange import DemoServer
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -356,7 +356,8 @@ def test_a_rule_made_anew_is_no_other_mailbox_where_ids_name_no_owner(site: Site
 
 def test_a_server_that_begins_or_ceases_to_name_owners_is_believed(site: Site) -> None:
     box = site.organisation.mailboxes[address(0)]
-    for number, run in enumerate((sync_without_owners, Site.sync, sync_without_owners)):
+    runs: tuple[Callable[..., object], ...] = (sync_without_owners, Site.sync, sync_without_owners)
+    for number, run in enumerate(runs):
         box.set_rule(JunkRule(safe_senders=(f"n{number}@partner.example",)))
         run(site, address(0))
         assert site.outcomes() == {address(0): "collected"}
@@ -470,9 +471,11 @@ def test_an_endpoint_that_is_gone_ends_the_run(site: Site) -> None:
 
 def many(site: Site, fault: Fault | None, *, well: int = 0, **options: Any) -> Summary:
     """A run over 120 mailboxes that meet ``fault``, but for every ``well``-th of them."""
+    boxes = site.organisation.mailboxes
+    assert isinstance(boxes, dict)
     for n in range(120):
         box = Mailbox(f"m{n:03}@corp.example", JunkRule(safe_senders=(AOL,)))
-        site.organisation.mailboxes[box.address] = box
+        boxes[box.address] = box
         if fault is not None and (not well or n % well):
             box.faults.append(fault)
     asked = [name for name in site.organisation.mailboxes if name.startswith("m")]

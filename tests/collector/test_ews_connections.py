@@ -135,8 +135,8 @@ def signed(
     name: str, key: ec.EllipticCurvePrivateKey, ca_key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
 ) -> bytes:
     """A certificate in PEM form without key identifiers, its one extension not critical."""
-    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in (name, "A CA of one's own")]
-    built = x509.CertificateBuilder(*reversed(names), key.public_key(), x509.random_serial_number())
+    subject, issuer = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in (name, "A CA of one's own"))
+    built = x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
     dated = built.not_valid_before(datetime(2025, 1, 1, tzinfo=UTC)).not_valid_after(datetime(2125, 1, 1, tzinfo=UTC))
     return dated.add_extension(extension, critical=False).sign(ca_key, hashes.SHA256()).public_bytes(Encoding.PEM)
 

@@ -146,7 +146,7 @@ def test_a_proxy_whose_answer_to_connect_trickles(monkeypatch: pytest.MonkeyPatc
     assert error.reason in (FailureReason.TIMEOUT, FailureReason.UNREACHABLE)
 
 
-OAUTH = {"authentication": "oauth", "username": None, "client_id": "c", "tenant_id": "t"}
+OAUTH: dict[str, Any] = {"authentication": "oauth", "username": None, "client_id": "c", "tenant_id": "t"}
 
 
 @pytest.mark.parametrize("where", ["header", "100 Continue", "body", "empty gzip members", "302", "500"])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from safelist.collector.failure import FailureReason, FetchError
 from safelist.collector.sources.ews import mailboxes
@@ -43,7 +44,7 @@ def server() -> Iterator[DemoServer]:
 @pytest.fixture
 def exchange(server: DemoServer) -> Iterator[ExchangeServer]:
     account = server.organisation.account
-    settings = Settings(endpoint=server.url, authentication="basic", username=account.principal, secret="x")
+    settings = Settings(endpoint=server.url, authentication="basic", username=account.principal, secret=SecretStr("x"))
     with ExchangeServer(settings, account.password) as opened:
         yield opened
 
@@ -119,7 +120,7 @@ def test_members_can_be_excluded(exchange: ExchangeServer) -> None:
 
 def test_a_rejected_log_in_is_tried_once_however_many_groups(server: DemoServer) -> None:
     account = server.organisation.account
-    settings = Settings(endpoint=server.url, authentication="basic", username=account.principal, secret="x")
+    settings = Settings(endpoint=server.url, authentication="basic", username=account.principal, secret=SecretStr("x"))
     groups = Mailboxes(groups=tuple(group.address for group in GROUPS))
     with (
         ExchangeServer(settings, "pässwörd €") as opened,

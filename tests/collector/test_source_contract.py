@@ -69,7 +69,9 @@ class EwsSite:
         faults.append(Fault(Trouble.LOGIN_PAGE, None)) if is_failing else faults.clear()
 
     def alias(self, address: str) -> str:
-        del self._server.organisation.mailboxes[address]
+        boxes = self._server.organisation.mailboxes
+        assert isinstance(boxes, dict)
+        del boxes[address]
         self._server.organisation.add(Mailbox(address, JunkRule(safe_senders=(AOL,)), aliases=[ALIAS]))
         return ALIAS
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,6 +95,9 @@ class Filter:
         """What it said, in whole lines; it writes them after it has answered."""
         return self.log.read_text().rpartition("\n")[0].splitlines()
 
+    def has_said(self, words: str) -> bool:
+        return any(words in line for line in self.lines())
+
     def verdicts(self, **keys: str) -> list[dict[str, Any]]:
         """Every verdict that has these values."""
         found = [json.loads(line) for line in self.lines() if line.startswith("{")]
@@ -126,7 +130,7 @@ def running(
 
 
 def _configure(path: Path, keys: Mapping[str, Any]) -> None:
-    general = {"listen": ["inet:127.0.0.1:0"], "trusted_networks": ["192.0.2.0/24"]} | keys
+    general = {"listen": ["inet:127.0.0.1:0"], "trusted_networks": ["192.0.2.0/24"], **keys}
     provider = {
         "name": PROVIDER, "lookup_domain": DNSBL, "ip_address_match": [LISTED],
         "rejection_response": "{0} is listed by {1}, see https://{2}/",
@@ -194,7 +198,7 @@ def site(directory: Path) -> Iterator[Site]:
         } | {name: running(directory, name, path, dns.address) for name, path in own.items()}
         started = {name: stack.enter_context(each) for name, each in filters.items()}
         for each in started.values():
-            assert until(lambda each=each: any("listening on" in line for line in each.lines())), each.log.read_text()
+            assert until(partial(each.has_said, "listening on")), each.log.read_text()
         inboxes = stack.enter_context(mailboxes())
         mail = f"transport_maps = inline:{{ {{ corp.example = lmtp:inet:127.0.0.1:{inboxes.port} }} }}\n"
         mail += "lmtp_connection_cache_on_demand = no\n"  # there is no scache

@@ -5,8 +5,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from safelist.filter.authentication import Authenticator, SenderAuthentication
-from safelist.filter.decision import AuthenticationResult
+from safelist.filter.authentication import Authenticator
+from safelist.filter.decision import AuthenticationResult, SenderAuthentication
 from safelist.filter.resolver import Resolver
 from tests.filter.dns_server import Zone, nameserver, servfail
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def filters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Filt
     ):
         found = {"enforce": enforcing, "observe": observing}
         for each in found.values():
-            assert until(lambda each=each: any("listening on" in line for line in each.lines())), each.log.read_text()
+            assert until(partial(each.has_said, "listening on")), each.log.read_text()
         observing.configuration.write_text('mode = "observe"\n' + observing.configuration.read_text())
         yield found
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
@@ -341,7 +342,7 @@ def test_a_broken_snapshot_changes_nothing_and_is_said_once(running: Site) -> No
         for content in contents[:1] * 10 + contents:
             swap_in(filter_, content)
             assert serve(running, CASES["safe"], "broken")["reason"] == "lifted"
-        assert until(lambda trouble=trouble: any(trouble in line for line in filter_.lines()))
+        assert until(partial(filter_.has_said, trouble))
     time.sleep(LOOK_EVERY + 0.5)
     errors = [line for line in filter_.lines() if "stays in use" in line]
     assert [trouble in line for trouble, line in zip(broken, errors, strict=True)] == [True, True]

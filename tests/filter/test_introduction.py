@@ -108,8 +108,8 @@ class Way:
     def check(self) -> list[str]:
         """The faults that `safelist filter check` finds."""
         configuration = str(self.directory / "filter.toml")
-        environment = {"MAIL_CONFIG": str(self.server.configuration)}
-        done = self.safelist("filter", "check", "--config", configuration, "--json", **environment)
+        directory = str(self.server.configuration)
+        done = self.safelist("filter", "check", "--config", configuration, "--json", MAIL_CONFIG=directory)
         faults = [row["text"] for row in done.json if row["fault"]]
         assert done.code == (78 if faults else 0), done
         return faults

@@ -563,7 +563,8 @@ HOSTILE = [
 )
 def test_hostile_attributes(dns: Nameserver, path: Path, name: str) -> None:
     plain = mail(sender=BOB)
-    served = serve(dns, path, *({**plain, name: value} for value in HOSTILE), *({} for _ in range(2)))
+    hostile: list[dict[str, str | bytes]] = [{**plain, name: value} for value in HOSTILE]
+    served = serve(dns, path, *hostile, {}, {})
     assert all(map(is_action, served.actions)), served.actions
     assert all(len(json.dumps(verdict)) < 4000 for verdict in served.verdicts)
 

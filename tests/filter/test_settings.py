@@ -27,6 +27,10 @@ def loaded(directory: Path, tables: str = PROVIDER, **keys: Any) -> Filter:
     return load(write(directory, "".join(lines) + tables))
 
 
+def keyed(key: str, value: object) -> dict[str, Any]:
+    return {key: value}
+
+
 def faults(directory: Path, tables: str = PROVIDER, **keys: Any) -> list[str]:
     """What is wrong, each line without the file's name."""
     with pytest.raises(ConfigError) as caught:
@@ -141,7 +145,7 @@ def test_somebody_has_to_be_asked(tmp_path: Path, tables: str) -> None:
     ids=lambda value: repr(value)[:40].encode("ascii", "backslashreplace").decode(),
 )  # fmt: skip
 def test_hostile_values_are_faults_of_their_key(tmp_path: Path, key: str, value: object) -> None:
-    (fault,) = faults(tmp_path, **{key: value})
+    (fault,) = faults(tmp_path, **keyed(key, value))
     assert fault.startswith(f"{key}: ")
     assert len(fault) < 400
     assert "\n" not in fault
@@ -166,7 +170,7 @@ def test_hostile_values_are_faults_of_their_key(tmp_path: Path, key: str, value:
     ],
 )
 def test_what_may_be_written(tmp_path: Path, key: str, value: object) -> None:
-    found = getattr(loaded(tmp_path, **{key: value}), key)
+    found = getattr(loaded(tmp_path, **keyed(key, value)), key)
     assert (list(found) if isinstance(value, list) else found) == value
 
 
@@ -245,7 +249,7 @@ def test_a_key_in_the_wrong_field_is_refused_and_not_repeated(tmp_path: Path, li
 @pytest.mark.parametrize("top", ["listen", "resolvers", "trusted_networks", "allow_list", "bypassed_recipients"])
 def test_a_key_in_the_wrong_field_at_the_top_is_not_repeated(tmp_path: Path, key: str, top: str) -> None:
     value = f"-{KEY}" if key == "header" else KEY
-    assert KEY not in "\n".join(faults(tmp_path, **{key: value + "\n", top: [KEY]}))
+    assert KEY not in "\n".join(faults(tmp_path, **keyed(key, value + "\n"), **keyed(top, [KEY])))
 
 
 def test_a_list_that_blocks_and_allows_is_a_fault_of_the_file(tmp_path: Path) -> None:

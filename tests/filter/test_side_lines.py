@@ -109,7 +109,7 @@ def test_the_log_says_how_many_lines_it_lost(tmp_path: Path) -> None:
             pass  # its list has no server: the last line that is not an answer's
         count = log.MOST + 4000
         send(filter_, count)
-        lines = []
+        lines: list[bytes] = []
         while not lines or b"were not logged" not in lines[-1]:
             lines.append(reader.readline())
         filter_.process.send_signal(signal.SIGTERM)

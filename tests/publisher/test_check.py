@@ -83,7 +83,8 @@ def test_a_wrong_place_is_a_fault(tmp_path: Path, restrictions: str, more: dict[
 
 @pytest.mark.parametrize("published", [True, False])
 def test_where_no_list_is_left_the_section_can_go(tmp_path: Path, published: bool) -> None:
-    (row,) = run(site(tmp_path, "reject_unauth_destination", published=published), "--json").json
+    made = site if published else unpublished
+    (row,) = run(made(tmp_path, "reject_unauth_destination"), "--json").json
     assert not row["fault"]
     assert "nothing to lift: [publish.postfix] can go" in row["text"]
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -149,7 +149,7 @@ def spoil_other(index: Path) -> None:
 
 @needs_postmap
 @pytest.mark.parametrize("spoil", [spoil_remove, spoil_age, spoil_content, spoil_truncate, spoil_other])
-def test_an_index_that_is_missing_old_or_wrong_is_made_anew(tmp_path: Path, spoil) -> None:  # type: ignore[no-untyped-def]
+def test_an_index_that_is_missing_old_or_wrong_is_made_anew(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     path = tmp_path / "safelist"
     write(path, CANDIDATES, "hash")
     spoil(tmp_path / "safelist.db")

@@ -44,7 +44,7 @@ def pooler(home: Path, mode: str, *settings: str) -> Iterator[Path]:
         (directory / "pgbouncer.ini").write_text(written)
         (directory / "users").write_text('"safelist" ""\n')
         with (directory / "log").open("wb") as log:
-            command = [*as_user(user), program, directory / "pgbouncer.ini"]
+            command = [*as_user(user), program, str(directory / "pgbouncer.ini")]
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
         try:
             _wait_until_ready(process, directory)

@@ -60,7 +60,7 @@ class Aggregate(RuleBasedStateMachine):
         expected = self.opened.compare(mailbox, wanted, lists)
         change = self.opened.record(self.run, mailbox, SEEN, wanted, lists, self.now)
         assert change == expected
-        assert (set(change.added), set(change.removed)) == (wanted - before, before - wanted)
+        assert (set(change.added), set(change.removed)) == (set(wanted - before), before - wanted)
         self.history = [
             i._replace(until=self.now) if i.mailbox == mailbox and i.until is None and i.entry in change.removed else i
             for i in self.history
@@ -112,13 +112,14 @@ def explore(make: Callable[[], Store]) -> int:
     """Run the machine on what ``make`` makes; how often it did."""
     made = 0
 
-    def machine() -> Aggregate:
-        nonlocal made
-        made += 1
-        return Aggregate(make())
+    class Made(Aggregate):
+        def __init__(self) -> None:
+            nonlocal made
+            made += 1
+            super().__init__(make())
 
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=EXAMPLES, stateful_step_count=12, deadline=None, database=None)
+        Made, settings=settings(max_examples=EXAMPLES, stateful_step_count=12, deadline=None, database=None)
     )
     return made
 

@@ -1,6 +1,7 @@
 """Overrides in the database: made, repeated, contradicted, replaced, revoked."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_a_contradiction_is_refused_whole_and_names_what_is_there(opened: Store)
         {"pattern": sender.parse(".aol.com")},
     ],
 )
-def test_another_subject_is_no_contradiction(opened: Store, change: dict[str, object]) -> None:
+def test_another_subject_is_no_contradiction(opened: Store, change: dict[str, Any]) -> None:
     opened.make_overrides([ALLOW], NOW, "alice")
     (made,) = opened.make_overrides([BLOCK._replace(**change)], NOW, "bob")
     assert made.is_new

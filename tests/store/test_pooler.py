@@ -89,9 +89,9 @@ def test_nothing_stays_behind_on_the_pool(pooled: str, direct: str) -> None:
     with psycopg.connect(pooled.replace("+psycopg", ""), prepare_threshold=None) as connection:
         for name, expected in (("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", "0")):
             assert connection.execute(f"SHOW {name}").fetchone() == (expected,)
-        name = connection.execute("SHOW application_name").fetchone()
-        assert name is not None
-        assert "sync by" not in name[0]
+        shown = connection.execute("SHOW application_name").fetchone()
+        assert shown is not None
+        assert "sync by" not in shown[0]
 
 
 def test_lock_of_a_killed_holder_is_free_again(pooled: str) -> None:
