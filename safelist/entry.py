@@ -48,6 +48,9 @@ SENDER_LISTS = TRUSTING_LISTS | BLOCKING_LISTS | {UserList.TRUSTED_CONTACTS}
 
 ALL_LISTS = frozenset(UserList)
 
+FIRST_SOURCE = "exchange"
+"""The name of the source in ``[exchange]`` and ``[mailboxes]``, and of all that was recorded before sources had one."""
+
 
 class Entry(NamedTuple):
     """``pattern`` stands in ``list`` of some mailbox."""

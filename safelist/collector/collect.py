@@ -123,10 +123,12 @@ def collect(
     The summary's ``problem`` is set, not raised, so that a caller can still publish what was recorded.
     """
     summary = Summary()
-    run = 0 if options.dry_run else store.begin_run(now(), "sync", actor)
+    run = 0 if options.dry_run else store.begin_run(now(), "sync", actor, source.name)
     recorder = _Recorder(store, run, source, options, now)
-    waiting = dict.fromkeys(_longest_not_asked_first(store, addresses))
+    others, waiting = _whose(store, source, addresses)
     tasks = (_Task(address, store.mailbox(address)) for address in list(waiting))
+    for address, other in others:
+        report(summary.count(_of_another_source(address, other)))
     try:
         for answer in _answers(source, tasks, options):
             waiting.pop(answer.task.address)
@@ -145,10 +147,35 @@ def collect(
     return summary
 
 
-def _longest_not_asked_first(store: Store, addresses: Iterable[str]) -> list[str]:
-    asked = {state.address: state.checked for state in store.mailboxes()}
+def _whose(
+    store: Store, source: Source, addresses: Iterable[str]
+) -> tuple[list[tuple[str, str]], dict[str, None]]:  # fmt: skip
+    """The mailboxes that another source recorded first, with its name; and the others, the longest not asked first.
+
+    One that was forgotten is nobody's.
+    """
+    addresses = list(dict.fromkeys(addresses))
+    states = {state.address: state for state in store.mailboxes()}
     never = datetime.min.replace(tzinfo=UTC)
-    return sorted(addresses, key=lambda address: asked.get(address, never))
+    others = {
+        address: state.source
+        for address in addresses
+        if (state := states.get(address)) is not None
+        and state.source != source.name
+        and state.outcome != Outcome.FORGOTTEN
+    }
+    mine = (address for address in addresses if address not in others)
+    return list(others.items()), dict.fromkeys(
+        sorted(mine, key=lambda address: states[address].checked if address in states else never)
+    )
+
+
+def _of_another_source(address: str, other: str) -> MailboxResult:
+    message = (
+        f"it is recorded from the source {other}, and counts once: name it in one source only, or, where it moved, end "
+        f"its entries first: safelist forget {address}; a source that only got another name needs its old one back"
+    )
+    return MailboxResult(address, Outcome.FAILED, FailureReason.OTHER_SOURCE, message)
 
 
 def _time_is_up(not_reached: list[str]) -> TemporaryError | None:

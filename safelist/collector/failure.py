@@ -19,6 +19,7 @@ class FailureReason(StrEnum):
     WRONG_MAILBOX = "wrong-mailbox"
     REDIRECT = "redirect"
     SERVER_ERROR = "server-error"
+    OTHER_SOURCE = "other-source"
 
 
 HOPELESS = frozenset({FailureReason.CREDENTIALS, FailureReason.UNREACHABLE, FailureReason.REDIRECT})

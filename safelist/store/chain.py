@@ -1,8 +1,9 @@
 """The chain of change sets: what is recorded cannot be edited or taken out of the middle without being noticed.
 
 The digest of a change set is SHA-256 over a JSON array in ASCII without white space: the digest of the one before it
-(hexadecimal), its kind, its second, its run as [number, second of the start, command, actor], and its content: an
-object with whatever the change set recorded and no other keys:
+(hexadecimal), its kind, its second, its run as [number, second of the start, command, actor] and, as a
+fifth, the source that the run collected from unless that is ``exchange``, and its content: an object with whatever the
+change set recorded and no other keys:
 
 - ``mailbox``: its address; ``added``, ``removed``: entries as [list, form, text], sorted;
 - ``made``: overrides as in :data:`MADE`; ``revoked``: overrides as [number, why];
@@ -11,7 +12,7 @@ object with whatever the change set recorded and no other keys:
 
 The first one follows 32 zero bytes. There is no key: whoever rewrites rows *and* computes every later digest anew, or
 cuts the newest ones off, is found out only by a digest that somebody noted elsewhere (``audit verify --contains``).
-Not covered is what a mailbox answered last (its outcome, problem, times, sizes), and why a text is refused.
+Not covered is what a mailbox answered last (its outcome, problem, times, sizes, source), and why a text is refused.
 """
 
 import hashlib
@@ -22,8 +23,22 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    bindparam,
+    exists,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 
+from safelist.entry import FIRST_SOURCE
 from safelist.errors import TamperedError
 from safelist.store.reading import stream
 from safelist.store.schema import chain, change_set, entry, mailbox, override, pattern, publication, run
@@ -52,24 +67,34 @@ _SET_HEAD = (
     .values(change_set_id=bindparam("newest"), digest=bindparam("new"))
 )  # fmt: skip
 _NEW_CHANGE_SET = insert(change_set)
-_RUN = select(run.c.id, run.c.started, run.c.what, run.c.actor).where(run.c.id == bindparam("of"))
-_EVERYTHING = (
-    select(
-        change_set.c.id, change_set.c.kind, change_set.c.at, change_set.c.digest, change_set.c.run_id,
-        run.c.started, run.c.what, run.c.actor, run.c.finished, run.c.counts, run.c.problem, mailbox.c.address,
-        entry.c.list, pattern.c.form, pattern.c.text,
-        (entry.c.added == change_set.c.id).label("is_added"), (entry.c.removed == change_set.c.id).label("is_removed"),
-    )
-    .outerjoin_from(change_set, run, change_set.c.run_id == run.c.id)
-    .outerjoin(mailbox, change_set.c.mailbox_id == mailbox.c.id)
-    .outerjoin(
-        entry,
-        (entry.c.mailbox_id == change_set.c.mailbox_id)
-        & or_(entry.c.added == change_set.c.id, entry.c.removed == change_set.c.id),
-    )
-    .outerjoin(pattern, entry.c.pattern_id == pattern.c.id)
-    .order_by(change_set.c.id)
-)  # fmt: skip
+_RUN = select(run.c.id, run.c.started, run.c.what, run.c.actor, run.c.source).where(run.c.id == bindparam("of"))
+
+
+def _everything(source: ColumnElement[Any]) -> Select[Any]:
+    """Every change set with its run, its mailbox and a row for each of its entries, oldest first."""
+    return (
+        select(
+            change_set.c.id, change_set.c.kind, change_set.c.at, change_set.c.digest, change_set.c.run_id,
+            run.c.started, run.c.what, run.c.actor, source.label("source"), run.c.finished, run.c.counts,
+            run.c.problem, mailbox.c.address, entry.c.list, pattern.c.form, pattern.c.text,
+            (entry.c.added == change_set.c.id).label("is_added"),
+            (entry.c.removed == change_set.c.id).label("is_removed"),
+        )
+        .outerjoin_from(change_set, run, change_set.c.run_id == run.c.id)
+        .outerjoin(mailbox, change_set.c.mailbox_id == mailbox.c.id)
+        .outerjoin(
+            entry,
+            (entry.c.mailbox_id == change_set.c.mailbox_id)
+            & or_(entry.c.added == change_set.c.id, entry.c.removed == change_set.c.id),
+        )
+        .outerjoin(pattern, entry.c.pattern_id == pattern.c.id)
+        .order_by(change_set.c.id)
+    )  # fmt: skip
+
+
+_EVERYTHING = _everything(run.c.source)
+_BEFORE_SOURCES = _everything(null())
+"""The same of a database whose runs have no source yet."""
 _REVOKED = select(override.c.revoked, override.c.id, override.c.revoked_why).where(override.c.revoked.is_not(None))
 
 
@@ -89,7 +114,7 @@ def append(
     """
     before = lock(connection)
     of_run = connection.execute(_RUN, {"of": run_id}).one()
-    new = digest(before, kind, at, of_run, content)
+    new = digest(before, kind, at, _named(*of_run), content)
     row = {"run_id": run_id, "mailbox_id": mailbox_id, "at": at, "kind": kind, "digest": new}
     key: Any = connection.execute(_NEW_CHANGE_SET, row).inserted_primary_key
     connection.execute(_SET_HEAD, {"newest": key[0], "new": new})
@@ -131,7 +156,7 @@ def verify(connection: Connection, contains: bytes | None = None) -> Verified:
 def seal(connection: Connection) -> None:
     """Give every change set its digest: once, when a database from before the chain is upgraded."""
     before, last, rows = START, None, []
-    for row, content in _contents(connection):
+    for row, content in _contents(connection, _BEFORE_SOURCES):
         before, last = _digest_of(before, row, content), row.id
         rows.append({"of": row.id, "new": before})
     if rows:
@@ -142,7 +167,12 @@ def seal(connection: Connection) -> None:
 
 
 def _digest_of(before: bytes, row: Any, content: Mapping[str, Any]) -> bytes:
-    return digest(before, row.kind, row.at, (row.run_id, row.started, row.what, row.actor), content)
+    return digest(before, row.kind, row.at, _named(row.run_id, row.started, row.what, row.actor, row.source), content)
+
+
+def _named(number: int, started: int, what: str, actor: str, source: str | None) -> tuple[Any, ...]:
+    """The run as the digest has it. What was sealed before sources had names came from the first of them."""
+    return (number, started, what, actor, *(() if source in (None, FIRST_SOURCE) else (source,)))
 
 
 def _told(row: Any) -> str:
@@ -162,10 +192,10 @@ def _problem(connection: Connection, last: bytes, *, found: bool) -> str | None:
     return None if found else "the digest that was asked for is not in the chain: change sets are missing"
 
 
-def _contents(connection: Connection) -> Iterator[tuple[Any, dict[str, Any]]]:
+def _contents(connection: Connection, everything: Select[Any] = _EVERYTHING) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Every change set, oldest first, with its content as the rows have it now."""
     attached = _attached(connection)
-    with stream(connection, _EVERYTHING) as rows:
+    with stream(connection, everything) as rows:
         for id_, group in groupby(rows, key=lambda row: row.id):
             first = next(group)
             content: dict[str, Any] = dict(attached.get(id_, ()))

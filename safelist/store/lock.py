@@ -1,17 +1,18 @@
-"""One writer at a time: who holds the lock is said to the one who comes second."""
+"""Who may write: one for the whole database, or one for each source; who it is, is said to the one who comes second."""
 
 import getpass
+import hashlib
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import NamedTuple
 
-from sqlalchemy import URL, BindParameter, Connection, bindparam, text
+from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableError
@@ -27,6 +28,12 @@ _NO_TIMEOUTS = text(
     "SELECT set_config(name, '0', true) FROM pg_settings "
     "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
 )
+_WHO_HOLDS = text(
+    "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
+    "WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database "
+    "WHERE datname = current_database()) AND (CAST(l.classid AS bigint) << 32) + CAST(l.objid AS bigint) = :key "
+    "AND l.pid <> pg_backend_pid()"
+)
 
 
 class _LockHolder(NamedTuple):
@@ -38,15 +45,16 @@ class _LockHolder(NamedTuple):
 
 
 @contextmanager
-def hold(url: str, what: str, now: datetime) -> Iterator[None]:
-    """Be the only one who writes to the database of ``url``. Raises TemporaryError that says who is, if it is taken.
+def hold(url: str, what: str, now: datetime, source: str | None = None) -> Iterator[None]:
+    """Be the only one who writes to the database of ``url``, or with a ``source`` the only one who collects from it.
 
-    A holder that dies, however it dies, leaves the lock free.
+    Those who collect from other sources then work side by side, and nobody holds the whole. Raises TemporaryError that
+    says who is there, if it is taken. A holder that dies, however it dies, leaves the lock free.
     """
     parsed = parse_url(url)
     me = _LockHolder(what, _user(), socket.gethostname(), os.getpid(), f"{now:%Y-%m-%d %H:%M} UTC")
     path = file_of(parsed)
-    with _hold_advisory(parsed, me) if path is None else _hold_file(_lock_path(path), me):
+    with _hold_advisory(parsed, me, source) if path is None else _hold_files(path, me, source):
         yield
 
 
@@ -57,15 +65,28 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _lock_path(path: Path) -> Path:
+@contextmanager
+def _hold_files(path: Path, me: _LockHolder, source: str | None) -> Iterator[None]:
+    """The whole database's lock file; for a source a share of it, and the source's own."""
     real = path.resolve()
-    return real.with_name(f"{real.name}.lock")
+    whole = real.with_name(f"{real.name}.lock")
+    of_sources = f"{real.name}.*.lock"
+    if source is None:
+        with _hold_file(whole, me, lambda: _first_told(real.parent.glob(of_sources))):
+            yield
+        return
+    handle = _take(whole, is_shared=True)
+    try:
+        with _hold_file(real.with_name(of_sources.replace("*", source)), me):
+            yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
-def _hold_file(path: Path, me: _LockHolder) -> Iterator[None]:
-    """flock(2) is the truth; the text in the file only tells the next one whom to ask."""
-    handle = _take(path)
+def _hold_file(path: Path, me: _LockHolder, otherwise: Callable[[], str | None] = lambda: None) -> Iterator[None]:
+    """flock(2) is the truth; the text in the file only tells the next one whom to ask, or ``otherwise`` does."""
+    handle = _take(path, otherwise)
     try:
         lockfile.tell(handle, json.dumps(me._asdict()).encode())
         yield
@@ -74,12 +95,17 @@ def _hold_file(path: Path, me: _LockHolder) -> Iterator[None]:
         os.close(handle)
 
 
-def _take(path: Path) -> int:
+def _first_told(paths: Iterable[Path]) -> str | None:
+    """Who holds the first of those lock files that somebody holds."""
+    return next((told for path in sorted(paths) if (told := _holder(lockfile.held_by(path)))), None)
+
+
+def _take(path: Path, otherwise: Callable[[], str | None] = lambda: None, *, is_shared: bool = False) -> int:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return lockfile.take(path)
+        return lockfile.take(path, is_shared=is_shared)
     except lockfile.HeldError as held:
-        raise _taken(_holder(held.text)) from None
+        raise _taken(_holder(held.text) or otherwise()) from None
     except PermissionError as error:
         raise PermissionDeniedError(f"{error.filename}: may not be written by this user") from None
     except OSError as error:
@@ -98,7 +124,7 @@ def _told(holder: _LockHolder) -> str:
 
 
 @contextmanager
-def _hold_advisory(url: URL, me: _LockHolder) -> Iterator[None]:
+def _hold_advisory(url: URL, me: _LockHolder, source: str | None) -> Iterator[None]:
     """A lock of a transaction that stays open, which PostgreSQL ends with the connection.
 
     A lock of a session would stay behind on a connection that a pooler such as pgbouncer hands to the next transaction;
@@ -111,7 +137,7 @@ def _hold_advisory(url: URL, me: _LockHolder) -> Iterator[None]:
             connection = engine.connect().execution_options(isolation_level="READ COMMITTED")
         with connection:
             with failures(url):
-                _take_advisory(connection, me)
+                _take_advisory(connection, me, source)
             with _kept_alive(connection):
                 yield
             _check_still_held(connection, url)
@@ -119,21 +145,27 @@ def _hold_advisory(url: URL, me: _LockHolder) -> Iterator[None]:
         engine.dispose()
 
 
-def _take_advisory(connection: Connection, me: _LockHolder) -> None:
-    key: BindParameter[int] = bindparam("key", _KEY)
-    if connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)").bindparams(key)).scalar():
+def _take_advisory(connection: Connection, me: _LockHolder, source: str | None) -> None:
+    """Take the whole's lock; for a source a share of it, and the source's own."""
+    taken = [(_KEY, "")] if source is None else [(_KEY, "_shared"), (_key_of(source), "")]
+    busy = next((key for key, how in taken if not _try_advisory(connection, key, how)), None)
+    if busy is None:
         # PostgreSQL keeps 63 bytes of it, and every user may read it.
         name = f"{me.what} by {me.user} on {me.host[:20]} ({me.pid}) since {me.since}"
         connection.execute(text("SELECT set_config('application_name', :name, true)"), {"name": f"safelist {name}"})
         connection.execute(_NO_TIMEOUTS)
         return
-    asked = text(
-        "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
-        "WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database "
-        "WHERE datname = current_database()) AND (CAST(l.classid AS bigint) << 32) + CAST(l.objid AS bigint) = :key"
-    ).bindparams(key)
-    holder = connection.execute(asked).scalar()
+    holder = connection.execute(_WHO_HOLDS, {"key": busy}).scalar()
     raise _taken(holder.removeprefix("safelist ") if holder else None)
+
+
+def _try_advisory(connection: Connection, key: int, how: str) -> bool:
+    return bool(connection.execute(text(f"SELECT pg_try_advisory_xact_lock{how}(:key)"), {"key": key}).scalar())
+
+
+def _key_of(source: str) -> int:
+    """A number of 63 bits for the source's lock."""
+    return int.from_bytes(hashlib.blake2b(f"safelist {source}".encode(), digest_size=8).digest(), "big") >> 1
 
 
 @contextmanager

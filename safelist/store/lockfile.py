@@ -26,8 +26,10 @@ class HeldError(Exception):
         self.text = text
 
 
-def take(path: Path, seconds: float = 0.0) -> int:
-    """The open and locked file ``path``, mode 600, made where there is none; wait for it ``seconds`` at most.
+def take(path: Path, seconds: float = 0.0, *, is_shared: bool = False) -> int:
+    """Open and lock the file ``path``, mode 600, made where there is none; wait for it ``seconds`` at most.
+
+    A lock that ``is_shared`` keeps only those out who want it for themselves.
 
     Raises HeldError, OSError, or PermissionDeniedError for a file that somebody else put there.
     """
@@ -35,7 +37,7 @@ def take(path: Path, seconds: float = 0.0) -> int:
     while True:
         handle = _open(path)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             if _is_named(path, handle):
                 return handle
         except BlockingIOError:
@@ -48,6 +50,19 @@ def take(path: Path, seconds: float = 0.0) -> int:
             os.close(handle)
             raise
         os.close(handle)
+
+
+def held_by(path: Path) -> bytes:
+    """What the holder of that lock file wrote into it; nothing where nobody holds it, or it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read(_MAX_TEXT)
+    except OSError:
+        pass
+    return b""
 
 
 def tell(handle: int, text: bytes) -> None:

@@ -25,6 +25,8 @@ _STATE = select(*(mailbox.c[name] for name in (*RuleVersion._fields, *MailboxSta
 _STATE_OF = _STATE.where(mailbox.c.address == bindparam("of"))
 _ADDRESS_OF_OWNER = select(mailbox.c.address).where(mailbox.c.owner == bindparam("of")).order_by(mailbox.c.id).limit(1)
 _RUN_OF = select(run).where(run.c.what == bindparam("what")).order_by(run.c.id.desc()).limit(1)
+_RUN_OF_SOURCE = _RUN_OF.where(run.c.source == bindparam("source"))
+_SOURCE_OF_RUN = select(run.c.source).where(run.c.id == bindparam("of"))
 _RUNS = select(run).order_by(run.c.id.desc()).limit(bindparam("count"))
 
 
@@ -216,9 +218,15 @@ def own_domains(connection: Connection) -> Iterator[str]:
         last = found
 
 
-def last_run(connection: Connection, what: str) -> Run | None:
-    """The newest run of that command."""
-    row = connection.execute(_RUN_OF, {"what": what}).one_or_none()
+def source_of_run(connection: Connection, run_id: int) -> str | None:
+    """The source that the run collects from."""
+    return connection.execute(_SOURCE_OF_RUN, {"of": run_id}).scalar()
+
+
+def last_run(connection: Connection, what: str, source: str | None = None) -> Run | None:
+    """The newest run of that command, on that source."""
+    statement = _RUN_OF if source is None else _RUN_OF_SOURCE
+    row = connection.execute(statement, {"what": what, "source": source}).one_or_none()
     return None if row is None else _run(row)
 
 
@@ -229,7 +237,7 @@ def last_runs(connection: Connection, count: int) -> list[Run]:
 
 def _run(row: Any) -> Run:
     started, finished = datetime.fromtimestamp(row.started, UTC), _moment(row.finished)
-    return Run(row.id, started, finished, row.what, row.actor, json.loads(row.counts or "{}"), row.problem)
+    return Run(row.id, started, finished, row.what, row.actor, json.loads(row.counts or "{}"), row.problem, row.source)
 
 
 def totals(connection: Connection) -> Totals:

@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision of the schema, oldest first; the last one is what this version reads and writes."""
 
 VERSION_TABLE = "safelist_revision"
@@ -48,6 +48,7 @@ run = Table(
     Column("actor", String(200), nullable=False),
     Column("counts", Text),
     Column("problem", Text),
+    Column("source", String(50)),
 )
 
 mailbox = Table(
@@ -75,6 +76,7 @@ mailbox = Table(
     Column("changed", BigInteger),
     Column("doubt", Text),
     Column("doubt_runs", Integer, nullable=False),
+    Column("source", String(50), nullable=False),
 )
 
 # Byte order on every database, so that what is published does not depend on a locale.

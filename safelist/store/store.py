@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self, overload
 
 from sqlalchemy import URL, Connection, Engine, Update, bindparam, insert, update
 
-from safelist.entry import Entry, Holding, UserList
+from safelist.entry import FIRST_SOURCE, Entry, Holding, UserList
 from safelist.override import Override, Terms
 from safelist.policy import Candidate, Settings
 from safelist.sender import Pattern, Refusal
@@ -22,6 +22,7 @@ from safelist.store.reading import list_mask, seconds
 from safelist.store.recording import Difference, Recording, storable
 from safelist.store.schema import mailbox, publication, run
 from safelist.store.values import (
+    NO_RULE,
     Change,
     Event,
     Made,
@@ -44,7 +45,7 @@ _END_RUN = (
 )
 _NEW_MAILBOX = insert(mailbox)
 _NEW_PUBLICATION = insert(publication)
-_UNSEEN: dict[str, Any] = dict.fromkeys(RuleVersion._fields) | {"lists": 0, "entries": 0, "refused": 0}
+_UNSEEN: dict[str, Any] = NO_RULE._asdict() | {"lists": 0, "entries": 0, "refused": 0, "source": FIRST_SOURCE}
 
 
 def open_store(url: str) -> "Store":
@@ -70,6 +71,7 @@ class Store:
         self._writer = engine.execution_options(writes=True)
         self._url = url
         self._among = among_for(engine.dialect.name)
+        self._sources: dict[int, str | None] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +83,13 @@ class Store:
         """Close every connection."""
         self._engine.dispose()
 
+    def _source_of(self, connection: Connection, run: int) -> dict[str, str]:
+        """The column that says whose the mailbox is that the run asks; none for a run that asks no source."""
+        if run not in self._sources:
+            self._sources[run] = reading.source_of_run(connection, run)
+        source = self._sources[run]
+        return {} if source is None else {"source": source}
+
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with failures(self._url), self._engine.connect() as connection:
@@ -91,10 +100,13 @@ class Store:
         with failures(self._url), self._writer.begin() as connection:
             yield connection
 
-    def begin_run(self, now: datetime, what: str, actor: str) -> int:
-        """Note that a command which writes has begun; its number goes to :meth:`record` and :meth:`note`."""
+    def begin_run(self, now: datetime, what: str, actor: str, source: str | None = None) -> int:
+        """Note that a command which writes has begun; its number goes to :meth:`record` and :meth:`note`.
+
+        With a ``source``, the mailboxes that the run asks are that source's from then on.
+        """
         with self._writing() as connection:
-            return _begin(connection, now, what, actor)
+            return _begin(connection, now, what, actor, source)
 
     def end_run(self, run: int, now: datetime, counts: Mapping[str, int], problem: str | None) -> None:
         """Note that it ended, with its figures and, when it ended early or held something back, why."""
@@ -154,7 +166,7 @@ class Store:
     def _record(
         self, connection: Connection, of: "_Answered", is_doubtful: Callable[[Change], bool] | None = None
     ) -> Difference | None:
-        values, at = of.values(), seconds(of.now)
+        values, at = of.values() | self._source_of(connection, of.run), seconds(of.now)
         mailbox_id = recording.mailbox_id(connection, of.address)
         difference = recording.compare(connection, mailbox_id, of.entries, of.lists)
         if is_doubtful is not None and is_doubtful(difference.change()):
@@ -188,6 +200,7 @@ class Store:
             values |= rule._asdict()
         with self._writing() as connection:
             address = _address(address)
+            values |= self._source_of(connection, run)
             if not _update_mailbox(connection, address, values):
                 _insert_mailbox(connection, address, values)
 
@@ -312,10 +325,10 @@ class Store:
         with self._reading() as connection:
             return chain.verify(connection, contains)
 
-    def last_run(self, what: str) -> Run | None:
-        """The newest run of that command; None when there was none."""
+    def last_run(self, what: str, source: str | None = None) -> Run | None:
+        """The newest run of that command, on that ``source`` or any; None when there was none."""
         with self._reading() as connection:
-            return reading.last_run(connection, what)
+            return reading.last_run(connection, what, source)
 
     def last_runs(self, count: int) -> list[Run]:
         """The newest runs, newest first."""
@@ -357,8 +370,8 @@ class _Answered(NamedTuple):
         }  # fmt: skip
 
 
-def _begin(connection: Connection, now: datetime, what: str, actor: str) -> int:
-    row = {"started": seconds(now), "what": what[:100], "actor": storable(actor)[:200]}
+def _begin(connection: Connection, now: datetime, what: str, actor: str, source: str | None = None) -> int:
+    row = {"started": seconds(now), "what": what[:100], "actor": storable(actor)[:200], "source": source}
     return recording.new_row(connection, _NEW_RUN, row)
 
 

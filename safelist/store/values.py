@@ -53,7 +53,8 @@ class MailboxState(NamedTuple):
     """A mailbox as it was last seen.
 
     ``lists`` were covered by the last recording; ``entries`` are open, ``refused`` of them cannot be senders;
-    ``checked`` is the last try, ``answered`` the last answer that was believed, ``changed`` the last change of a list.
+    ``checked`` is the last try, ``answered`` the last answer that was believed, ``changed`` the last change of a list;
+    ``source`` is whose mailbox it is: the one that asked last.
     """
 
     address: str
@@ -69,10 +70,14 @@ class MailboxState(NamedTuple):
     changed: datetime | None
     doubt: str | None
     doubt_runs: int
+    source: str
 
 
 class Run(NamedTuple):
-    """One run of a command that writes; ``finished`` is None while it runs, and for ever if it was killed."""
+    """One run of a command that writes; ``finished`` is None while it runs, and for ever if it was killed.
+
+    ``source`` is the one that it collected from.
+    """
 
     id: int
     started: datetime
@@ -81,6 +86,7 @@ class Run(NamedTuple):
     actor: str
     counts: Mapping[str, int]
     problem: str | None
+    source: str | None = None
 
 
 class Totals(NamedTuple):

@@ -22,7 +22,7 @@ from tests.store.samples import GONE, LATER, NOW, SAFE, SEEN, entries, refused
 
 
 def fill(opened: Store) -> None:
-    """Three mailboxes, an override that is replaced and one that is revoked, two publications."""
+    """Four mailboxes, one of another source, an override that is replaced and one that is revoked, two publications."""
     run = opened.begin_run(NOW, "sync", "root")
     opened.record(run, "a@corp.example", SEEN, entries("x@aol.com", "y@aol.com"), SAFE, NOW)
     opened.record(run, "b@corp.example", SEEN._replace(owner="b"), entries("x@aol.com"), SAFE, NOW)
@@ -35,6 +35,7 @@ def fill(opened: Store) -> None:
     opened.note_publication(run, LATER, Publication("postfix", "/map", 1, 1, 0, "ab" * 32, "{}"))
     opened.record(run, "c@corp.example", SEEN._replace(owner="c"), entries("x@aol.com"), SAFE, LATER)
     opened.record(run, "c@corp.example", GONE, frozenset(), ALL_LISTS, LATER)
+    opened.note(opened.begin_run(LATER, "sync", "root", "subsidiary"), "d@corp.example", LATER, "no-rule")
 
 
 @pytest.fixture
@@ -61,11 +62,11 @@ def tamper(url: str, statement: str) -> None:
 def test_an_untouched_chain_holds_and_its_head_is_the_last_digest(filled: str) -> None:
     with store.open_store(filled) as opened:
         found = opened.verify_chain()
-        assert (found.problem, found.change_sets) == (None, 16)
+        assert (found.problem, found.change_sets) == (None, 17)
         before = bytes.fromhex(found.head)
         opened.end_run(opened.begin_run(LATER, "sync", "root"), LATER, {}, None)
         later = opened.verify_chain(before)
-        assert (later.problem, later.change_sets) == (None, 17)
+        assert (later.problem, later.change_sets) == (None, 18)
         assert later.head != found.head
 
 
@@ -116,6 +117,9 @@ SLIP_IN = (
         "DELETE FROM change_set WHERE id = 1",
         "DELETE FROM change_set WHERE id = (SELECT max(id) FROM change_set)",
         "UPDATE run SET actor = 'nobody' WHERE id = 1",
+        "UPDATE run SET source = 'elsewhere' WHERE id = 1",
+        "UPDATE run SET source = NULL WHERE source = 'subsidiary'",
+        "UPDATE run SET source = 'exchange' WHERE source = 'subsidiary'",
         "UPDATE run SET counts = '{}' WHERE id = 1",
         "UPDATE run SET finished = finished + 1 WHERE id = 1",
         "DELETE FROM run WHERE id = 1",
@@ -153,8 +157,8 @@ def test_cutting_off_the_newest_is_found_by_a_noted_digest_only(filled: str) -> 
     with store.open_store(filled) as opened:
         noted = bytes.fromhex(opened.verify_chain().head)
     tamper(filled, "DELETE FROM entry WHERE mailbox_id = 3")
-    tamper(filled, "DELETE FROM mailbox WHERE id = 3")
-    tamper(filled, "DELETE FROM change_set WHERE id IN (14, 15, 16)")
+    tamper(filled, "DELETE FROM mailbox WHERE id IN (3, 4)")
+    tamper(filled, "DELETE FROM change_set WHERE id IN (14, 15, 16, 17)")
     tamper(filled, "UPDATE chain SET digest = (SELECT digest FROM change_set WHERE id = 13)")
     assert problem(filled) is None
     assert "not in the chain" in str(problem(filled, noted))
@@ -194,13 +198,17 @@ def test_the_format_of_a_digest_is_the_documented_one(sqlite_url: str) -> None:
     with store.open_store(sqlite_url) as opened:
         run = opened.begin_run(NOW, "sync", "root")
         opened.record(run, "a@corp.example", SEEN, entries("b@aol.com", "ä@aol.com"), SAFE, NOW)
+        opened.note(opened.begin_run(NOW, "sync", "root", "subsidiary"), "b@x.example", NOW, "no-rule")
     at = int(NOW.timestamp())
     of_run, mailbox = [run, at, "sync", "root"], {"mailbox": "a@corp.example"}
     added = {"added": [[3, 1, "b@aol.com"], [3, 1, "ä@aol.com"]]}
     first = digest(["00" * 32, "mailbox", at, of_run, mailbox])
     second = digest([first.hex(), "entries", at, of_run, added | mailbox])
+    third = digest(
+        [second.hex(), "mailbox", at, [run + 1, at, "sync", "root", "subsidiary"], {"mailbox": "b@x.example"}]
+    )
     with closing(sqlite3.connect(parse_url(sqlite_url).database or "")) as connection:
-        assert connection.execute("SELECT digest FROM change_set").fetchall() == [(first,), (second,)]
+        assert connection.execute("SELECT digest FROM change_set").fetchall() == [(first,), (second,), (third,)]
 
 
 def test_text_of_every_kind_is_sealed(opened: Store) -> None:

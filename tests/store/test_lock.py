@@ -95,6 +95,36 @@ def test_readers_need_no_lock(url: str) -> None:
         assert list(opened.candidates(Settings(), NOW)) == []
 
 
+def test_sources_are_collected_side_by_side_and_each_by_one(url: str) -> None:
+    with store.hold(url, "sync", NOW, "exchange"):
+        with store.hold(url, "sync", NOW, "subsidiary"):
+            pass
+        with (
+            pytest.raises(TemporaryError, match=f"sync by .*{os.getpid()}"),
+            store.hold(url, "sync", NOW, "exchange"),
+        ):
+            pass
+    with store.hold(url, "sync", NOW, "exchange"):
+        assert True
+
+
+def test_who_changes_the_whole_waits_for_no_source_and_no_source_for_him(url: str) -> None:
+    told = f"another safelist is at work: {{}} by .*{os.getpid()}.* since 2026-11-23 12:00 UTC"
+    with store.hold(url, "sync", NOW, "subsidiary"):
+        with pytest.raises(TemporaryError, match=told.format("sync")), store.hold(url, "db upgrade", NOW):
+            pass
+        with store.hold(url, "sync", NOW, "exchange"):
+            assert True
+    with (
+        store.hold(url, "forget", NOW),
+        pytest.raises(TemporaryError, match=told.format("forget")),
+        store.hold(url, "sync", NOW, "exchange"),
+    ):
+        pass
+    with store.hold(url, "db upgrade", NOW):
+        assert True
+
+
 def lock_file(url: str) -> Path:
     return Path(f"{parse_url(url).database}.lock")
 

@@ -193,14 +193,43 @@ def test_the_first_versions_aggregate_is_brought_over_whole(empty_url: str) -> N
     engine.dispose()
 
 
+def take_back(url: str, revision: str) -> None:
+    """Make this version's database one of an earlier: 0004 added two columns, 0003 nothing."""
+    for table in ("mailbox", "run"):
+        execute(url, f"ALTER TABLE {table} DROP COLUMN source")
+    execute(url, f"UPDATE {VERSION_TABLE} SET version_num = '{revision}'")
+
+
+@pytest.mark.parametrize("revision", ["0002", "0003"])
+def test_what_was_recorded_before_sources_had_names_is_the_first_ones(empty_url: str, revision: str) -> None:
+    store.upgrade(empty_url)
+    with store.open_store(empty_url) as opened:
+        run = opened.begin_run(NOW, "sync", "root")
+        opened.record(run, "u@corp.example", SEEN, entries("a@x.example"), SAFE, NOW)
+        opened.end_run(run, NOW, {"collected": 1}, None)
+        opened.end_run(opened.begin_run(NOW, "publish postfix", "root"), NOW, {}, None)
+        before = opened.verify_chain()
+    take_back(empty_url, revision)
+    assert store.upgrade(empty_url) == (revision, REVISIONS[-1])
+    with store.open_store(empty_url) as opened:
+        assert opened.verify_chain() == before
+        assert [state.source for state in opened.mailboxes()] == ["exchange"]
+        assert [run.source for run in opened.last_runs(5)] == [None, "exchange"]
+        run = opened.begin_run(LATER, "sync", "root", "exchange")
+        opened.record(run, "u@corp.example", SEEN, entries("b@x.example"), SAFE, LATER)
+        run = opened.begin_run(LATER, "sync", "root", "subsidiary")
+        opened.record(run, "v@sub.example", SEEN._replace(owner="v"), entries("b@x.example"), SAFE, LATER)
+        after = opened.verify_chain(bytes.fromhex(before.head))
+        assert (after.problem, after.change_sets) == (None, before.change_sets + 3)
+
+
 def test_what_an_earlier_version_refused_is_read_anew_after_the_upgrade(empty_url: str) -> None:
-    """The third revision changes no table, so that the second's databases are this version's with another number."""
     store.upgrade(empty_url)
     was = frozenset({Entry(UserList.SAFE_SENDERS, refused("a..b@x.example", Refusal.BAD_LOCAL_PART))})
     with store.open_store(empty_url) as opened:
         opened.record(opened.begin_run(NOW, "sync", "root"), "u@corp.example", SEEN, was, SAFE, NOW)
         before = opened.verify_chain()
-    execute(empty_url, f"UPDATE {VERSION_TABLE} SET version_num = '0002'")
+    take_back(empty_url, "0002")
     with pytest.raises(ConfigError, match="safelist db upgrade"):
         store.open_store(empty_url)
     assert store.upgrade(empty_url) == ("0002", REVISIONS[-1])
