@@ -10,6 +10,7 @@ from safelist import config, store
 from safelist.cli.configuration import load_config
 from safelist.cli.terminal import ConfigOption, JsonOption, complain, now, print_json, say, shown
 from safelist.collector import sources
+from safelist.collector.sources import ews
 from safelist.config import Config
 from safelist.errors import EX_CONFIG, ConfigError, SafelistError
 from safelist.policy import Settings
@@ -42,10 +43,12 @@ def check(config_file: ConfigOption = None, json: JsonOption = False) -> None:
 
 def _faults_around(loaded: Config) -> Iterator[str]:
     """What each command would stumble over: secrets, files, the database, the targets' directories."""
-    if loaded.exchange is None:
+    if not sources.configured(loaded):
         yield "exchange: is missing or empty: `safelist sync` cannot run with this file, the other commands can"
-    for source in sources.configured(loaded):
-        yield from sources.KINDS[source.kind].faults(source.settings)
+        yield from ews.mailbox_faults(loaded.mailboxes)
+    for source in (named := sources.configured(loaded)):
+        faults = sources.KINDS[source.kind].faults(source.settings)
+        yield from (f"sources.{source.name}: {fault}" if len(named) > 1 else fault for fault in faults)
     yield from _fault(lambda: store.open_store(loaded.database.url).close())
     for name, settings in loaded.publish.items():
         yield from _fault(lambda n=name, s=settings: _try_target(n, s, loaded.policy.settings()))  # type: ignore[misc]

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from safelist import config, sender
+from safelist.collector import sources
 from safelist.errors import UsageError
 from safelist.publisher.targets import NAMES
 
@@ -17,7 +18,7 @@ def target_sections() -> dict[str, type[BaseModel]]:
 
 def load_config(path: Path | None) -> config.Config:
     """The configuration that ``--config`` names, or the default one."""
-    return config.load(path or config.default_path(), target_sections())
+    return config.load(path or config.default_path(), target_sections(), sources.sections())
 
 
 def addresses_in(texts: Iterable[str], option: str) -> list[str]:

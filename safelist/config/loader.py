@@ -5,7 +5,7 @@ import os
 import re
 import shlex
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 from urllib.parse import urlsplit
@@ -14,7 +14,8 @@ import platformdirs
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from safelist.config.model import Config
+from safelist.config.model import Config, NamedSource
+from safelist.entry import FIRST_SOURCE
 from safelist.errors import ConfigError, PermissionDeniedError
 
 MAX_BYTES = 1 << 20
@@ -46,8 +47,12 @@ def _own(directory: Callable[[str], Path]) -> Path:
         raise ConfigError("this user has no home directory; name the configuration with --config") from None
 
 
-def load(path: Path, targets: Mapping[str, type[BaseModel]]) -> Config:
-    """Read and check the file; ``targets`` maps each target's name to the model of its section.
+def load(
+    path: Path, targets: Mapping[str, type[BaseModel]], kinds: Mapping[str, type[BaseModel]] | None = None
+) -> Config:
+    """Read and check the file.
+
+    ``targets`` maps each target's name to the model of its section, ``kinds`` each kind of source to that of its own.
 
     Raises ConfigError with every fault at once, PermissionDeniedError where the file may not be read.
     """
@@ -60,6 +65,7 @@ def load(path: Path, targets: Mapping[str, type[BaseModel]]) -> Config:
     if faults:
         raise ConfigError(*(f"{path}: {fault}" for fault in faults))
     targets_read = _read_targets(table.get("publish", {}), targets, faults)
+    sources_read = _read_sources(table, kinds or {}, path.parent.absolute(), faults)
     try:
         config = Config.model_validate(_with_absolute_paths(table, path.parent))
     except ValidationError as error:
@@ -68,7 +74,7 @@ def load(path: Path, targets: Mapping[str, type[BaseModel]]) -> Config:
     faults.extend(_open_secret(path, table))
     if faults or config is None:
         raise ConfigError(*(f"{path}: {fault}" for fault in faults))
-    return config.model_copy(update={"publish": targets_read})
+    return config.model_copy(update={"publish": targets_read, "sources": sources_read})
 
 
 def read_text(path: Path, write_one: str) -> str:
@@ -106,15 +112,74 @@ def _read_targets(sections: object, models: Mapping[str, type[BaseModel]], fault
     return read
 
 
+_SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
+
+
+def _read_sources(
+    table: Mapping[str, Any], models: Mapping[str, type[BaseModel]], base: Path, faults: list[str]
+) -> tuple[NamedSource, ...]:
+    """The sources in ``[[sources]]``, in their order; those that cannot be are faults."""
+    sections, has_first = table.get("sources", []), bool(table.get("exchange"))
+    if not isinstance(sections, list) or not all(isinstance(section, dict) for section in sections):
+        faults.append("sources: must be sections of their own, write [[sources]] before each")
+        return ()
+    if sections and "mailboxes" in table and not has_first:
+        faults.append("mailboxes: is about [exchange], which is not there; write [sources.mailboxes] below the source")
+    read: dict[str, NamedSource] = {}
+    taken = {FIRST_SOURCE} if has_first else set[str]()
+    for number, section in enumerate(sections, start=1):
+        name = section.get("name")
+        if not isinstance(name, str) or not _SOURCE_NAME.fullmatch(name):
+            faults.append(f"sources.{number}.name: write a name: small letters, digits, - and _, no more than 50")
+        elif name in taken:
+            faults.append(f"sources.{name}: two sources have that name; rename one (a name stays with its mailboxes)")
+        else:
+            taken.add(name)
+            read |= {source.name: source for source in _read_source(name, section, models, base, faults)}
+    return tuple(read.values())
+
+
+def _read_source(
+    name: str, section: Mapping[str, Any], models: Mapping[str, type[BaseModel]], base: Path, faults: list[str]
+) -> Iterator[NamedSource]:
+    kind, settings = section.get("kind"), {key: value for key, value in section.items() if key not in ("name", "kind")}
+    if not isinstance(kind, str) or kind not in models:
+        suggested = _suggest(kind, models) if isinstance(kind, str) else ""
+        faults.append(f"sources.{name}.kind: no such kind of source{suggested}; there are: {', '.join(models)}")
+        return
+    try:
+        yield NamedSource(name, kind, models[kind].model_validate(_absolute(settings, models[kind], base)))
+    except ValidationError as error:
+        details = error.errors(include_input=False)
+        faults.extend(f for detail in details for f in faults_of(detail, models[kind], f"sources.{name}"))
+
+
+def _absolute(section: Any, model: type[BaseModel], base: Path) -> Any:
+    """The section with its relative paths below ``base``; what is no section stays as it is."""
+    if not isinstance(section, dict):
+        return section
+    changed = dict(section)
+    for key, value in section.items():
+        if key in model.model_fields and isinstance(value, str) and _is_path(model.model_fields[key].annotation):
+            changed[key] = str(base / value)
+        elif key in model.model_fields and isinstance(value, dict):
+            changed[key] = _absolute(value, _model_at(model, [key]), base)
+    return changed
+
+
+def _is_path(annotation: Any) -> bool:
+    """Whether a field of that type is a path, or may be one."""
+    return annotation is Path or any(map(_is_path, get_args(annotation)))
+
+
 def _with_absolute_paths(table: dict[str, Any], base: Path) -> dict[str, Any]:
     """Relative paths in the file are relative to its directory, wherever cron starts."""
     base = base.absolute()
-    if table.get("exchange") == {}:  # as `safelist init` writes it, before anybody has filled it in
-        table = {name: section for name, section in table.items() if name != "exchange"}
-    for section, key in (("exchange", "secret_file"), ("exchange", "ca_file"), ("mailboxes", "file")):
-        found = table.get(section)
-        if isinstance(found, dict) and isinstance(value := found.get(key), str):
-            table = table | {section: table[section] | {key: str(base / value)}}
+    apart = {"sources"} | ({"exchange"} if table.get("exchange") == {} else set())  # as `safelist init` writes it
+    table = {name: section for name, section in table.items() if name not in apart}
+    for name in ("exchange", "mailboxes"):
+        if name in table:
+            table = table | {name: _absolute(table[name], _model_at(Config, [name]), base)}
     database = table.get("database")
     if isinstance(database, dict) and isinstance(url := database.get("url"), str):
         scheme, slashes, rest = url.partition(":///")
@@ -200,17 +265,27 @@ def _suggest(name: str, known: Mapping[str, object]) -> str:
 
 
 def _open_secret(path: Path, table: Mapping[str, Any]) -> list[str]:
-    exchange, database = table.get("exchange"), table.get("database")
-    holds = isinstance(exchange, dict) and "secret" in exchange
+    database = table.get("database")
+    secrets = [*_secrets_in({"exchange": table.get("exchange")}), *_secrets_in({"sources": table.get("sources")})]
     url = database.get("url") if isinstance(database, dict) else None
     in_url = isinstance(url, str) and bool(_password_of(url))
     mode = path.stat().st_mode & 0o777
-    if not mode & 0o077 or not (holds or in_url):
+    if not mode & 0o077 or not (secrets or in_url):
         return []
-    key = "exchange.secret" if holds else "database.url"
+    key = next(iter(secrets), "database.url")
     return [
         f"{key}: the file holds a secret and others may read it (mode {mode:o}): chmod 600 {shlex.quote(str(path))}"
     ]
+
+
+def _secrets_in(value: object, key: str = "") -> Iterator[str]:
+    """The keys below ``key`` that hold a secret itself; a section of a list goes by its name."""
+    if isinstance(value, list):
+        for section in value:
+            yield from _secrets_in(section, f"{key}.{section.get('name')}" if isinstance(section, dict) else key)
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        below = f"{key}.{name}".lstrip(".")
+        yield from [below] if name == "secret" else _secrets_in(inner, below)
 
 
 def _password_of(url: str) -> str | None:

@@ -6,7 +6,7 @@ The sections ``[publish.NAME]`` belong to the targets, which pass their own mode
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -279,8 +279,20 @@ class Overrides(Section):
         return text
 
 
+class NamedSource(NamedTuple):
+    """A source as the configuration has it: ``kind`` is one of the registry, ``settings`` are of that kind's model."""
+
+    name: str
+    kind: str
+    settings: Any
+
+
 class Config(Section):
-    """The whole file. ``publish`` maps the name of each configured target to its settings."""
+    """The whole file. ``publish`` maps the name of each configured target to its settings.
+
+    ``exchange`` and ``mailboxes`` are the source of the name :data:`~safelist.entry.FIRST_SOURCE`, ``sources`` those of
+    ``[[sources]]``.
+    """
 
     exchange: Exchange | None = None
     mailboxes: Mailboxes = Mailboxes()
@@ -289,6 +301,7 @@ class Config(Section):
     policy: Policy = Policy()
     overrides: Overrides = Overrides()
     publish: Annotated[dict[str, Any], Field(strict=False)] = {}
+    sources: tuple[NamedSource, ...] = ()
 
 
 def _has_port(parts: SplitResult) -> bool:

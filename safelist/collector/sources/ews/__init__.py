@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from safelist.collector.sources.ews.settings import EwsSettings
+from safelist.config import Mailboxes
 from safelist.errors import SafelistError
 
 if TYPE_CHECKING:  # exchangelib takes longer to import than most commands to run
@@ -23,12 +24,18 @@ def open_source(name: str, settings: EwsSettings) -> "EwsSource":
 def faults(settings: EwsSettings) -> Iterator[str]:
     """What a run would stumble over: the secret, the log-in's needs, the file of mailboxes; asks no Exchange."""
     from safelist.collector.sources.ews.exchange import ExchangeServer
-    from safelist.collector.sources.ews.mailboxes import read_file
     from safelist.collector.sources.ews.secret import read_secret
 
-    exchange, boxes = settings.exchange, settings.mailboxes
+    exchange = settings.exchange
     if exchange.secret_command is None:  # a command may ask somebody
         yield from _fault(lambda: ExchangeServer(exchange, read_secret(exchange)).close())
+    yield from mailbox_faults(settings.mailboxes)
+
+
+def mailbox_faults(boxes: Mailboxes) -> Iterator[str]:
+    """What is wrong with whose lists are to be collected."""
+    from safelist.collector.sources.ews.mailboxes import read_file
+
     if (path := boxes.file) is not None:
         yield from _fault(lambda: read_file(path))
     if not (boxes.addresses or boxes.file or boxes.groups):
