@@ -27,6 +27,7 @@ ROOMS = [
     "collector",
     "publisher",
     "audit",
+    "runs",
     "demo",
     "cli",
 ]
@@ -52,6 +53,7 @@ PURE = [
     "publisher/map_placement.py",
     "collector/plausibility.py",
     "collector/sources/ews/item_id.py",
+    "collector/sources/ews/response_codes.py",
     "collector/sources/ews/soap.py",
 ]
 PURE_STDLIB = {

@@ -15,8 +15,8 @@ from safelist.cli.audit.who import print_sender
 from safelist.cli.configuration import load_config
 from safelist.cli.init import write_new
 from safelist.cli.publish import as_json, end, publish_all
-from safelist.cli.sync import run
-from safelist.cli.terminal import JsonOption, complain, now, print_json
+from safelist.cli.sync import SyncReport
+from safelist.cli.terminal import JsonOption, actor, complain, now, print_json
 from safelist.config import Config, toml
 from safelist.errors import UnavailableError, UsageError
 from safelist.publisher import program
@@ -100,13 +100,14 @@ parent_domain_matches_subdomains = true
 
 def _run(opened: store.Store, config: Config) -> dict[str, Any]:
     """The main job; its figures, and what Postfix finds for each sender."""
-    from safelist.collector.collect import Options
+    from safelist import runs
 
-    report = run(opened, config, [], Options(lists=config.collect.lists, workers=4))
+    options = runs.SyncOptions(config.collect.lists, workers=4)
+    (collected,) = runs.sync(opened, config, options, SyncReport(opened, options, json=False), now, actor())
     (published,) = done = publish_all(opened, config, [])
     end(done)
     found = {sender: _look_up(sender, config.publish["postfix"].path) for sender in (*SENDERS, "stranger@aol.com")}
-    return {"summary": report.summary.figures(), "published": as_json(published), "found": found}
+    return {"summary": collected.summary.figures(), "published": as_json(published), "found": found}
 
 
 def _show(opened: store.Store, config: Config) -> None:

@@ -10,14 +10,14 @@ TOLD = "sync: leavers told"
 _SHOWN = 10
 
 
-def tell(opened: Store, addresses: Sequence[str]) -> None:
-    """Say it on standard error, unless it was said today (UTC) or there are none."""
+def tell(opened: Store, source: str, addresses: Sequence[str]) -> None:
+    """Say it of a source on standard error, unless it was said today (UTC) or there are none."""
     at = now()
-    told = opened.last_run(TOLD)
+    told = opened.last_run(TOLD, source)
     if not addresses or (told is not None and told.started.date() == at.date()):
         return
     complain(sentence(addresses))
-    run = opened.begin_run(at, TOLD, actor())
+    run = opened.begin_run(at, TOLD, actor(), source)
     opened.end_run(run, now(), {"leavers": len(addresses)}, None)
 
 

@@ -1,9 +1,8 @@
 """``safelist sync``: collect every mailbox's lists; with ``--publish`` the one line that cron needs."""
 
 import sys
-import time
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -18,14 +17,16 @@ from safelist.cli import publish as publishing
 from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.problems import one_line_a_cause
 from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, now, print_json, say, shown
-from safelist.collector import sources
+from safelist.collector.sources import configured
 from safelist.config import Collect, Config, ListType
 from safelist.entry import Entry
-from safelist.errors import EX_OK, EX_TEMPFAIL, ConfigError, SafelistError
+from safelist.errors import EX_OK, EX_TEMPFAIL
 from safelist.store import Outcome
 
 if TYPE_CHECKING:  # exchangelib takes longer to import than most commands to run
-    from safelist.collector.collect import MailboxResult, Options, Summary
+    from safelist.collector.collect import MailboxResult
+    from safelist.collector.source import Selection
+    from safelist.runs import SourceRun, SyncOptions
 
 _CLOCK_SKEW = timedelta(seconds=60)
 """By so much the clocks of two machines that share a database may differ."""
@@ -34,6 +35,9 @@ _CLOCK_SKEW = timedelta(seconds=60)
 def sync(
     mailbox: Annotated[
         list[str] | None, typer.Option(metavar="ADDRESS", help="Only this mailbox (repeatable).")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this source, where the configuration has several.")
     ] = None,
     type: Annotated[
         ListType | None,
@@ -68,78 +72,41 @@ def sync(
     json: JsonOption = False,
 ) -> None:
     """Collect the lists of every mailbox into the aggregate. Silent on success where nobody looks."""
-    from safelist.collector.collect import Options
+    from safelist.runs import SyncOptions
 
     config = load_config(config_file)
-    options = Options(
-        lists=_collect(config, type, include_domains).lists,
-        dry_run=dry_run,
+    options = SyncOptions(
+        lists=_collect(config, type, include_domains).lists, source=source,
+        mailboxes=tuple(addresses_in(mailbox or [], "--mailbox")), dry_run=dry_run,
         accept_vanished=frozenset(addresses_in(accept_vanished or [], "--accept-vanished")),
-        accept_mass_change=accept_mass_change,
-        workers=workers or (config.exchange.workers if config.exchange else 1),
-        until=_end_of(budget if budget is not None else config.exchange.budget if config.exchange else 0),
-        read_anew=read_anew,
-    )
-    selected = addresses_in(mailbox or [], "--mailbox")
-    lock = nullcontext() if dry_run else store.hold(config.database.url, "sync", now())
-    with store.open_store(config.database.url) as opened, lock:
+        accept_mass_change=accept_mass_change, read_anew=read_anew, workers=workers, budget=budget,
+        asks_rooms=has_readers(json=json), goes_on=publish,
+    )  # fmt: skip
+    _sync(config, options, publish=publish, json=json)
+
+
+def _sync(config: Config, options: "SyncOptions", *, publish: bool, json: bool) -> None:
+    """Collect, publish, show; ends the command with the worst code of all sources and targets."""
+    from safelist import runs
+
+    with store.open_store(config.database.url) as opened:
         _warn_of_clock(opened)
-        collecting = run_or_report if publish else run
-        done = collecting(opened, config, selected, options, json=json)
-        published = publishing.publish_all(opened, config, [], dry_run=dry_run, json=json) if publish else []
+        report = SyncReport(opened, options, json=json)
+        done = runs.sync(opened, config, options, report, now, actor())
+        published = publishing.publish_all(opened, config, [], dry_run=options.dry_run, json=json) if publish else []
     if json:
-        print_json(done.as_json() | {"published": [publishing.as_json(p) for p in published]})
-    problem = done.summary.problem
-    if problem is not None:
-        complain(str(problem))
-    publishing.end(published, problem.exit_code if problem else EX_TEMPFAIL if done.has_problems else EX_OK)
+        of_targets = {"published": [publishing.as_json(each) for each in published]}
+        print_json(report.as_json(is_only=len(configured(config)) == 1) | of_targets)
+    problems = [(run.source, run.summary.problem) for run in done if run.summary.problem is not None]
+    for name, problem in problems:
+        complain(f"{name}: {problem}" if len(done) > 1 else str(problem))
+    codes = [problem.exit_code for _, problem in problems]
+    publishing.end(published, *codes, EX_TEMPFAIL if report.has_problems else EX_OK)
 
 
-def _end_of(minutes: int) -> float | None:
-    """By the monotonic clock; None for a run without an end."""
-    return time.monotonic() + 60 * minutes if minutes else None
-
-
-def run_or_report(
-    opened: store.Store, config: Config, selected: list[str], options: "Options", *, json: bool
-) -> "SyncReport":
-    """The same as :func:`run`; a run that cannot begin is a problem of the report: what was decided must get out."""
-    from safelist.collector.collect import Summary
-
-    try:
-        return run(opened, config, selected, options, json=json)
-    except SafelistError as error:
-        return SyncReport(0, options, Summary(problem=error), json=json)
-
-
-def run(
-    opened: store.Store, config: Config, selected: list[str], options: "Options", *, json: bool = False
-) -> "SyncReport":
-    """Collect ``selected`` mailboxes, or all configured ones, and show what came of them."""
-    from safelist.collector.collect import Summary, collect
-    from safelist.collector.source import Selection
-
-    chosen = next(iter(sources.configured(config)), None)
-    if chosen is None:
-        raise ConfigError("there is no [exchange] in the configuration: write where the mailboxes are")
-    with sources.KINDS[chosen.kind].open_source(chosen.name, chosen.settings) as source:
-        selection = Selection(selected, is_whole=False) if selected else source.mailboxes(options.until)
-        with SyncReport(len(selection.addresses), options, Summary(), json=json) as report:
-            report.note_left_out(selection.problems)
-            report.summary = collect(opened, source, selection.addresses, options, now, report.show, actor())
-        if selection.is_whole:
-            report.note_not_named(_not_named(opened, selection.addresses))
-            if not (options.dry_run or report.has_readers):
-                leavers.tell(opened, report.not_named)
-        if not selected and report.has_readers and report.summary.problem is None:
-            report.note_rooms(_voting_rooms(opened, config, source.rooms(options.until)))
-    return report
-
-
-def _voting_rooms(opened: store.Store, config: Config, rooms: Collection[str]) -> list[str]:
-    """Collected mailboxes with entries that are rooms and that the policy counts."""
-    excluded = frozenset(config.policy.exclude_mailboxes)
-    return [s.address for s in opened.mailboxes() if s.entries and s.address in rooms and s.address not in excluded]
+def has_readers(*, json: bool) -> bool:
+    """Whether anybody sees what is no problem: not where cron runs."""
+    return json or sys.stdout.isatty()
 
 
 def _warn_of_clock(opened: store.Store) -> None:
@@ -155,12 +122,6 @@ def _warn_of_clock(opened: store.Store) -> None:
         )
 
 
-def _not_named(opened: store.Store, addresses: Iterable[str]) -> Iterator[str]:
-    """Mailboxes whose entries still count although the configuration does not name them any more."""
-    named = frozenset(addresses)
-    return (state.address for state in opened.mailboxes() if state.entries and state.address not in named)
-
-
 def _collect(config: Config, type_: ListType | None, include_domains: bool | None) -> Collect:
     changed: dict[str, Any] = {} if type_ is None else {"type": type_}
     return config.collect.model_copy(
@@ -169,17 +130,80 @@ def _collect(config: Config, type_: ListType | None, include_domains: bool | Non
 
 
 class SyncReport:
-    """Shows a run: a bar on a terminal, at the end a line for each cause of a problem on stderr, nothing else."""
+    """Looks on at a run over the sources, and keeps what ``--json`` says of each."""
 
-    def __init__(self, mailboxes: int, options: "Options", summary: "Summary", *, json: bool) -> None:
-        self.summary = summary
+    def __init__(self, opened: store.Store, options: "SyncOptions", *, json: bool) -> None:
+        self._opened = opened
+        self._options = options
+        self._is_json = json
+        self._rows: list[dict[str, Any]] = []
+        self._of_sources: list[dict[str, Any]] = []
+        self.has_problems = False
+        """Whether anything needs a person or a later run."""
+
+    @contextmanager
+    def collecting(self, source: str, selection: "Selection") -> "Iterator[Callable[[MailboxResult], None]]":
+        """Show one source's mailboxes as they come."""
+        shown_ = _MailboxProgress(len(selection.addresses), self._options, self._rows, json=self._is_json)
+        shown_.complain_of("groups", selection.problems)
+        try:
+            with shown_:
+                yield shown_.show
+        finally:
+            self.has_problems |= shown_.has_problems
+
+    def end(self, run: "SourceRun") -> None:
+        """Say of a source what concerns more than one mailbox."""
+        if run.not_named and not self._is_json:
+            say(leavers.sentence(run.not_named))
+        if not (self._options.dry_run or has_readers(json=self._is_json)):
+            leavers.tell(self._opened, run.source, run.not_named)
+        if run.rooms and not self._is_json:
+            say(_rooms_sentence(run.rooms))
+        self._of_sources.append({"source": run.source} | _run_as_json(run) | {"mailboxes": self._rows[:]})
+        self._rows.clear()
+
+    def as_json(self, *, is_only: bool) -> dict[str, Any]:
+        """The run for ``--json``: where the configuration has only one source, that one's."""
+        if is_only:
+            return {key: value for key, value in self._of_sources[0].items() if key != "source"}
+        return {"sources": self._of_sources}
+
+
+def _run_as_json(run: "SourceRun") -> dict[str, Any]:
+    problem = run.summary.problem
+    return {
+        "summary": run.summary.figures(),
+        "problem": str(problem) if problem is not None else None,
+        "not_reached": run.summary.not_reached,
+        "left_out": [f"group {group}: {message}" for group, message in run.left_out],
+        "not_named": run.not_named,
+        "rooms": run.rooms,
+    }
+
+
+def _rooms_sentence(addresses: Sequence[str]) -> str:
+    """Each room has a vote, which whoever manages it has besides the own."""
+    count, first = len(addresses), addresses[0]
+    return (
+        f"{count} collected mailbox{' is a room' if count == 1 else 'es are rooms'} "
+        f"({first}{', ...' if count > 1 else ''}) and ha{'s' if count == 1 else 've'} a vote; "
+        "if they shall have none, name them in [policy] exclude_mailboxes"
+    )
+
+
+class _MailboxProgress:
+    """A bar on a terminal, at the end a line for each cause of a problem on stderr, nothing else."""
+
+    def __init__(self, mailboxes: int, options: "SyncOptions", rows: list[dict[str, Any]], *, json: bool) -> None:
+        from safelist.collector.collect import Summary
+
+        self._summary = Summary()
         self._is_json = json
         self._options = options
         self._problems: list[tuple[str, str]] = []
-        self._rows: list[dict[str, Any]] = []
-        self._left_out: list[str] = []
-        self.not_named: list[str] = []
-        self._rooms: list[str] = []
+        self._rows = rows
+        self.has_problems = False
         self._bar = Progress(
             TextColumn("collecting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[problems]}"),
             TimeRemainingColumn(),
@@ -194,49 +218,21 @@ class SyncReport:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
-        for line in one_line_a_cause(self._problems, "mailboxes"):
-            self._complain(line)
+        self.complain_of("mailboxes", self._problems)
         if kind is None and not self._is_json:
-            figures = self.summary.figures()
-            asked = sum(self.summary.outcomes.values())
+            figures = self._summary.figures()
+            asked = sum(self._summary.outcomes.values())
             parts = [f"{figures[o]} {o}" for o in Outcome if figures[o]]
             asked_text = f"{asked} mailbox{'' if asked == 1 else 'es'}"
             told = f"{asked_text}: {', '.join(parts)}; {figures['added']} entries new, {figures['removed']} gone"
             dry_run = self._options.dry_run
             say(f"{told}; nothing was written" if dry_run else told, is_answer=dry_run)
 
-    @property
-    def has_problems(self) -> bool:
-        """Whether anything needs a person or a later run."""
-        return bool(self._problems or self._left_out)
-
-    @property
-    def has_readers(self) -> bool:
-        """Whether anybody sees what is no problem: not where cron runs."""
-        return self._is_json or sys.stdout.isatty()
-
-    def note_rooms(self, addresses: list[str]) -> None:
-        """Rooms that were collected; each has a vote, which whoever manages it has besides the own."""
-        self._rooms = addresses
-        if addresses and not self._is_json:
-            count, first = len(addresses), addresses[0]
-            say(
-                f"{count} collected mailbox{' is a room' if count == 1 else 'es are rooms'} "
-                f"({first}{', ...' if count > 1 else ''}) and ha{'s' if count == 1 else 've'} a vote; "
-                "if they shall have none, name them in [policy] exclude_mailboxes"
-            )
-
-    def note_left_out(self, problems: list[tuple[str, str]]) -> None:
-        """Groups that could not be expanded, and what is wrong with each."""
-        self._left_out = [f"group {group}: {message}" for group, message in problems]
-        for line in one_line_a_cause(problems, "groups"):
-            self._complain(f"group {line}")
-
-    def note_not_named(self, addresses: Iterator[str]) -> None:
-        """Mailboxes that were collected and are not named any more; no problem, but somebody has to know."""
-        self.not_named = list(addresses)
-        if self.not_named and not self._is_json:
-            say(leavers.sentence(self.not_named))
+    def complain_of(self, kind: str, problems: Sequence[tuple[str, str]]) -> None:
+        """A line for each cause of what is wrong with those mailboxes or groups."""
+        self.has_problems |= bool(problems)
+        for line in one_line_a_cause(problems, kind):
+            self._complain(f"group {line}" if kind == "groups" else line)
 
     def _complain(self, message: str) -> None:
         """A line that the progress bar neither breaks nor swallows."""
@@ -247,6 +243,7 @@ class SyncReport:
 
     def show(self, result: "MailboxResult") -> None:
         """Take one mailbox's result."""
+        self._summary.count(result)
         self._bar.advance(self._task)
         if result.message is not None:
             self._problems.append((result.address, result.message))
@@ -254,36 +251,19 @@ class SyncReport:
         for note in result.notes if result.outcome is Outcome.COLLECTED else ():
             self._complain(f"{result.address}: {note}")
         if self._is_json:
-            self._keep(result)
+            self._rows.append(_as_json(result, dry_run=self._options.dry_run))
         elif self._options.dry_run:
             _print_change(result)
 
-    def _keep(self, result: "MailboxResult") -> None:
-        row: dict[str, Any] = {
-            "mailbox": result.address,
-            "outcome": result.outcome,
-            "reason": result.reason,
-            "message": result.message,
-        }
-        if self._options.dry_run:
-            changes = {"added": result.change.added, "removed": result.change.removed}
-            row |= {name: [_entry_as_json(entry) for entry in entries] for name, entries in changes.items()}
-        else:
-            row |= {"added": len(result.change.added), "removed": len(result.change.removed)}
-        self._rows.append(row | {"refused": dict(result.refused), "notes": list(result.notes)})
 
-    def as_json(self) -> dict[str, Any]:
-        """The run for ``--json``."""
-        problem = self.summary.problem
-        return {
-            "summary": self.summary.figures(),
-            "problem": str(problem) if problem is not None else None,
-            "not_reached": self.summary.not_reached,
-            "left_out": self._left_out,
-            "not_named": self.not_named,
-            "rooms": self._rooms,
-            "mailboxes": self._rows,
-        }
+def _as_json(result: "MailboxResult", *, dry_run: bool) -> dict[str, Any]:
+    changes: dict[str, Any] = {"added": result.change.added, "removed": result.change.removed}
+    for name, entries in changes.items():
+        changes[name] = [_entry_as_json(entry) for entry in entries] if dry_run else len(entries)
+    return {
+        "mailbox": result.address, "outcome": result.outcome, "reason": result.reason, "message": result.message,
+        **changes, "refused": dict(result.refused), "notes": list(result.notes),
+    }  # fmt: skip
 
 
 def _entry_as_json(entry: Entry) -> dict[str, str | None]:

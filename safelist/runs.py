@@ -1,0 +1,216 @@
+"""What a command, a timer and a page all call: a run as a function, who runs it and the clock passed in.
+
+Each takes the open store, does its work, records it, and returns what came of it as values; nothing is printed here.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from safelist import store
+from safelist.collector import sources
+from safelist.collector.collect import MailboxResult, Options, Summary, collect
+from safelist.collector.source import Selection, Source
+from safelist.config import Config, NamedSource
+from safelist.entry import ALL_LISTS, FIRST_SOURCE, UserList
+from safelist.errors import ConfigError, SafelistError, UsageError
+from safelist.store import NO_RULE, Outcome, Store
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncOptions:
+    """How a run over the sources differs from the plain one.
+
+    ``source`` names the only one to collect from, ``mailboxes`` the only ones to ask. ``workers`` and ``budget``
+    (minutes; 0: no end) are the source's own where they are None. ``asks_rooms``: somebody will read which mailboxes
+    are rooms. ``goes_on``: what can be published must be: a source that cannot even begin is a problem of its report.
+    """
+
+    lists: frozenset[UserList]
+    source: str | None = None
+    mailboxes: tuple[str, ...] = ()
+    dry_run: bool = False
+    accept_vanished: Collection[str] = ()
+    accept_mass_change: bool = False
+    read_anew: bool = False
+    workers: int | None = None
+    budget: int | None = None
+    asks_rooms: bool = False
+    goes_on: bool = False
+
+    def of_collector(self, source: NamedSource) -> Options:
+        """The same for one source; its time begins now."""
+        minutes = source.settings.budget if self.budget is None else self.budget
+        return Options(
+            lists=self.lists, dry_run=self.dry_run, accept_vanished=self.accept_vanished,
+            accept_mass_change=self.accept_mass_change, workers=self.workers or source.settings.workers,
+            read_anew=self.read_anew, until=time.monotonic() + 60 * minutes if minutes else None,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class SourceRun:
+    """What came of one source.
+
+    ``left_out`` are groups and what is wrong with each, ``not_named`` the mailboxes that still count and that the
+    configuration does not name any more, ``rooms`` those with a vote that are no person's.
+    """
+
+    source: str
+    summary: Summary
+    left_out: Sequence[tuple[str, str]] = ()
+    not_named: list[str] = field(default_factory=list)
+    rooms: list[str] = field(default_factory=list)
+
+
+class Watcher(Protocol):
+    """Whoever looks on while a source is collected."""
+
+    def collecting(
+        self, source: str, selection: Selection
+    ) -> AbstractContextManager[Callable[[MailboxResult], None]]:  # fmt: skip
+        """Begin to look on; inside, each mailbox's result is passed to the function as it comes."""
+        ...
+
+    def end(self, run: SourceRun) -> None:
+        """Take what came of the source."""
+        ...
+
+
+def sync(
+    opened: Store, config: Config, options: SyncOptions, watcher: Watcher, now: Clock, actor: str
+) -> list[SourceRun]:  # fmt: skip
+    """Collect the lists of every mailbox, source by source; each has its own run, lock and outcome.
+
+    One that fails does not keep the next from its turn: its error is its summary's ``problem``. Where there is only
+    one, the error is raised, unless the options say that the run goes on.
+    """
+    if options.goes_on and not sources.configured(config):
+        return [_ended(watcher, SourceRun(FIRST_SOURCE, Summary(problem=_no_source())))]
+    chosen = _chosen(opened, config, options)
+    runs = []
+    for source, mailboxes in chosen:
+        try:
+            with _lock(config, options, source, now):
+                run = _sync_or_problem(opened, config, options, source, mailboxes, watcher, now, actor)
+        except SafelistError as error:
+            if len(chosen) == 1:
+                raise
+            run = SourceRun(source.name, Summary(problem=error))
+        runs.append(_ended(watcher, run))
+    return runs
+
+
+def _ended(watcher: Watcher, run: SourceRun) -> SourceRun:
+    watcher.end(run)
+    return run
+
+
+def _lock(config: Config, options: SyncOptions, source: NamedSource, now: Clock) -> AbstractContextManager[None]:
+    return nullcontext() if options.dry_run else store.hold(config.database.url, "sync", now(), source.name)
+
+
+def _chosen(opened: Store, config: Config, options: SyncOptions) -> list[tuple[NamedSource, list[str]]]:
+    """The sources to collect from, each with the only mailboxes to ask, if there are such."""
+    known = {source.name: source for source in sources.configured(config)}
+    if not known:
+        raise _no_source()
+    if options.source is not None and options.source not in known:
+        raise UsageError(f"--source: there is no source {options.source!r}; there are: {', '.join(known)}")
+    if not options.mailboxes:
+        return [(source, []) for name, source in known.items() if options.source in (None, name)]
+    wanted: dict[str, list[str]] = {}
+    for address in options.mailboxes:
+        wanted.setdefault(_source_of(opened, address, known, options.source), []).append(address)
+    return [(known[name], addresses) for name, addresses in wanted.items()]
+
+
+def _no_source() -> ConfigError:
+    return ConfigError("there is no [exchange] in the configuration: write where the mailboxes are")
+
+
+def _source_of(opened: Store, address: str, known: Collection[str], named: str | None) -> str:
+    """The source to ask for a mailbox: the one that is named, the only one, or the one that it was recorded from."""
+    if named is not None or len(known) == 1:
+        return named or next(iter(known))
+    state = opened.mailbox(address)
+    if state is None or state.source not in known or state.outcome == Outcome.FORGOTTEN:
+        raise UsageError(f"--mailbox: {address} is recorded from none of the sources; say with --source which has it")
+    return state.source
+
+
+def _sync_or_problem(
+    opened: Store, config: Config, options: SyncOptions, named: NamedSource, mailboxes: list[str], watcher: Watcher,
+    now: Clock, actor: str,
+) -> SourceRun:  # fmt: skip
+    """A source that cannot even begin is a problem of the report where the run goes on."""
+    try:
+        return _sync_one(opened, config, options, named, mailboxes, watcher, now, actor)
+    except SafelistError as error:
+        if not options.goes_on:
+            raise
+        return SourceRun(named.name, Summary(problem=error))
+
+
+def _sync_one(
+    opened: Store, config: Config, options: SyncOptions, named: NamedSource, mailboxes: list[str], watcher: Watcher,
+    now: Clock, actor: str,
+) -> SourceRun:  # fmt: skip
+    chosen = options.of_collector(named)
+    with sources.KINDS[named.kind].open_source(named.name, named.settings) as source:
+        selection = Selection(mailboxes, is_whole=False) if mailboxes else source.mailboxes(chosen.until)
+        with watcher.collecting(named.name, selection) as report:
+            summary = collect(opened, source, selection.addresses, chosen, now, report, actor)
+        run = SourceRun(named.name, summary, selection.problems)
+        if selection.is_whole:
+            run.not_named += _not_named(opened, config, options, named.name, selection.addresses)
+        if options.asks_rooms and not mailboxes and summary.problem is None:
+            run.rooms += _voting_rooms(opened, config, source, chosen.until)
+    return run
+
+
+def _not_named(
+    opened: Store, config: Config, options: SyncOptions, source: str, addresses: Iterable[str]
+) -> Iterator[str]:  # fmt: skip
+    """Mailboxes whose entries still count although the configuration does not name them any more.
+
+    Those of a source that it does not have any more are said with the first one.
+    """
+    named, known = frozenset(addresses), [each.name for each in sources.configured(config)]
+    is_first = options.source is None and source == known[0]
+    for state in opened.mailboxes():
+        is_ours = state.source == source or (is_first and state.source not in known)
+        if state.entries and is_ours and state.address not in named:
+            yield state.address
+
+
+def _voting_rooms(opened: Store, config: Config, source: Source, until: float | None) -> Iterator[str]:
+    """Collected mailboxes with entries that are rooms and that the policy counts."""
+    rooms, excluded = source.rooms(until), frozenset(config.policy.exclude_mailboxes)
+    for state in opened.mailboxes():
+        if state.entries and state.source == source.name and state.address in rooms and state.address not in excluded:
+            yield state.address
+
+
+def forget(opened: Store, config: Config, addresses: Sequence[str], now: Clock, actor: str) -> Mapping[str, int]:
+    """End every entry of these mailboxes, of whatever source; how many those were.
+
+    Raises UsageError for the first that was never collected; those before it are forgotten.
+    """
+    with store.hold(config.database.url, "forget", now()):
+        return {address: _forget_one(opened, address, now, actor) for address in addresses}
+
+
+def _forget_one(opened: Store, address: str, now: Clock, actor: str) -> int:
+    if opened.mailbox(address) is None:
+        raise UsageError(f"forget: {address} was never collected; `safelist audit who SENDER` shows who was")
+    run = opened.begin_run(now(), "forget", actor)
+    change = opened.record(run, address, NO_RULE, frozenset(), ALL_LISTS, now())
+    opened.note(run, address, now(), Outcome.FORGOTTEN)
+    opened.end_run(run, now(), {"removed": len(change.removed)}, None)
+    return len(change.removed)
