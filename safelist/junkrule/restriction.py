@@ -355,6 +355,8 @@ class _Reader:
         A header never matches inside a string at an even place, for it begins with the NUL that ends the string; at an
         odd place it leaves parts of odd length.
         """
+        # Only as far as such a list can reach: the split walks all of the window, and an input of many short ORs must
+        # not make it walk everything for each of them. What was looked at in vain is counted (_misses).
         window = self._data[self.at : self.at + count * _FAST_LEAF]
         if self._misses < len(window) or len(window) < _LEAF.size:
             return None
@@ -362,19 +364,22 @@ class _Reader:
         if kind != CONTENT or tag & 0xFFFF != _UNICODE or own & 0xFFFF != _UNICODE:
             return None
         self._misses -= len(window)
+        # Cut where a text's NUL is followed by the header of the next leaf. The first header is cut off by hand; the
+        # last part is the last text and whatever comes after the list.
         parts = window[_LEAF.size :].split(b"\0\0" + window[: _LEAF.size], count - 1)
         if len(parts) != count:
             return None
         last = _Reader(parts[-1])
         try:
             ending = last.text()
+            # One decoding for all. A NUL at an even place inside a text then counts as one text too many.
             text = b"\0\0".join(parts[:-1]).decode("utf-16-le")
         except (RuleError, UnicodeDecodeError):
             return None
         texts = text.split("\0")
         if len(texts) != count - 1 or any(len(part) % 2 for part in parts[:-1]):
             return None
-        self._misses += len(window)
+        self._misses += len(window)  # not in vain
         self.at += len(window) - len(parts[-1]) + last.at
         return Texts(level, tag, (*texts, ending))
 
