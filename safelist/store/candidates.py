@@ -1,19 +1,20 @@
 """What the policy decides on: candidates, with everything that the rows say about them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
-from itertools import islice
+from datetime import UTC, datetime
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Integer, bindparam, select
 
-from safelist.entry import SENDER_LISTS, Holding
+from safelist.entry import SENDER_LISTS, Holding, UserList
 from safelist.override import Override
 from safelist.policy import Candidate, Reason, Settings, Tally, tally
 from safelist.sender import Form, Pattern, covering
 from safelist.store import overrides, reading
 from safelist.store.among import Among
-from safelist.store.schema import pattern
+from safelist.store.schema import change_set, entry, mailbox, pattern
 from safelist.store.values import Moment
 
 _AT_ONCE = 500
@@ -51,6 +52,82 @@ def candidates(
         yield Candidate(found.pattern, (found,), _about(found.pattern, by_text))
     for sender in left:
         yield Candidate(sender, (), _about(sender, by_text))
+
+
+_OPEN = (entry.c.mailbox_id == mailbox.c.id) & entry.c.removed.is_(None) & entry.c.list.in_(sorted(SENDER_LISTS))
+_EACH = (
+    select(mailbox.c.address, entry.c.list, pattern.c.text, pattern.c.form, change_set.c.at)
+    .select_from(mailbox)
+    .outerjoin(entry, _OPEN)
+    .outerjoin(pattern, entry.c.pattern_id == pattern.c.id)
+    .outerjoin(change_set, entry.c.added == change_set.c.id)
+    .order_by(mailbox.c.address)
+)
+
+
+def recipients_candidates(connection: Connection, now: datetime) -> Iterator[Candidate]:
+    """Each recipient with each sender that the recipient's own lists, or overrides for the recipient, are about.
+
+    Recipient by recipient, in the memory that one of them needs. Who is no mailbox, but an override's recipient, comes
+    last. Without tallies, which say what counts for everybody: no row of the policy that comes before looks at them.
+    """
+    overrides_ = _InForce([override for override in overrides.load(connection) if override.in_force(now)])
+    for address, held in _each(connection):
+        yield from _of_recipient(address, held, overrides_)
+    for address in list(overrides_.left):
+        yield from _of_recipient(address, [], overrides_)
+
+
+class _InForce:
+    """Overrides by what they are about, by what covers that, and by whom they are for."""
+
+    def __init__(self, in_force: Iterable[Override]) -> None:
+        self.by_text: dict[str, list[Override]] = {}
+        self._below: dict[str, list[Pattern]] = {}
+        self._for: dict[str, list[Pattern]] = {}
+        self.left: dict[str, None] = {}
+        """The recipients that have not been asked about."""
+        for override in in_force:
+            about, scope = override.terms.pattern, override.terms.scope
+            self.by_text.setdefault(about.text, []).append(override)
+            for text in covering(about):
+                self._below.setdefault(text, []).append(about)
+            if scope is not None:
+                self._for.setdefault(scope.text, []).append(about)
+            if scope is not None and scope.form is Form.ADDRESS:
+                self.left[scope.text] = None
+
+    def about(self, recipient: str, entries: Iterable[str]) -> Iterator[Pattern]:
+        """The senders of overrides for the recipient, and of those that say otherwise about a part of an entry."""
+        for name in (recipient, recipient.rpartition("@")[2]):
+            yield from self._for.get(name, ())
+        for text in entries if self._below else ():
+            yield from self._below.get(text, ())
+
+
+def _each(connection: Connection) -> Iterator[tuple[str, list[Holding]]]:
+    """Every mailbox with its open entries about what can be senders."""
+    with reading.stream(connection, _EACH) as rows:
+        for address, group in groupby(rows, key=itemgetter(0)):
+            held = (row for row in group if row.list is not None and row.form != int(Form.REFUSED))
+            yield address, [_held(*row) for row in held]
+
+
+def _held(address: str, list_: int, text: str, form: int, at: int) -> Holding:
+    return Holding(
+        address, UserList(list_), reading.pattern_of(text, form, None), datetime.fromtimestamp(at, UTC), None
+    )
+
+
+def _of_recipient(address: str, held: Iterable[Holding], in_force: _InForce) -> Iterator[Candidate]:
+    in_force.left.pop(address, None)
+    entries: dict[str, list[Holding]] = {}
+    for holding in held:
+        entries.setdefault(holding.pattern.text, []).append(holding)
+    own = (holding.pattern for some in entries.values() for holding in some)
+    for sender in dict.fromkeys((*own, *in_force.about(address, entries))):
+        covering_ = tuple(holding for text in covering(sender) for holding in entries.get(text, ()))
+        yield Candidate(sender, (), _about(sender, in_force.by_text), address, covering_)
 
 
 def _about(sender: Pattern, by_text: Mapping[str, list[Override]]) -> tuple[Override, ...]:

@@ -212,6 +212,14 @@ class Store:
         with self._reading() as connection:
             yield from candidates.candidates(connection, self._among, settings, now, at_least)
 
+    def recipients_candidates(self, now: datetime) -> Iterator[Candidate]:
+        """Each recipient with each sender that the recipient's lists, or overrides for the recipient, are about.
+
+        They come as they are read, recipient by recipient; what counts for everybody is not in them.
+        """
+        with self._reading() as connection:
+            yield from candidates.recipients_candidates(connection, now)
+
     def candidate(
         self, sender: Pattern, recipient: str | None, settings: Settings, at: Moment
     ) -> tuple[Candidate, list[Holding]]:

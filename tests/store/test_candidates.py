@@ -129,3 +129,53 @@ def test_moments_are_found_by_run_and_by_time(opened: Store, run: int) -> None:
     assert [h.pattern.text for h in opened.who([X], after)] == [X]
     assert opened.who([X], opened.moment_at(LATER)) == opened.who([X], opened.moment_at(NOW - timedelta(1))) == []
     assert opened.moment_after(99) is None
+
+
+def of_recipients(opened: Store, now: datetime = NOW) -> dict[tuple[str | None, str], str]:
+    chosen = Settings(own_domains=frozenset({"corp.example"}), include_domains=True)
+    return {(c.recipient, c.sender.text): str(decide(c, chosen, now).reason) for c in opened.recipients_candidates(now)}
+
+
+def test_each_recipient_is_asked_about_by_its_own_lists_and_the_overrides_for_it(opened: Store, run: int) -> None:
+    blocked = entries("bad@aol.com", list_=UserList.BLOCKED_SENDERS)
+    opened.record(run, "a@corp.example", seen("a"), entries(X) | blocked, ALL_LISTS, NOW)
+    opened.record(run, "b@corp.example", seen("b"), frozenset(), ALL_LISTS, NOW)
+    opened.record(run, "c@other.example", seen("c"), entries(X), ALL_LISTS, NOW)
+    given = [
+        Terms(Effect.ALLOW, sender.parse("new@aol.com"), "x", sender.parse("corp.example")),
+        Terms(Effect.BLOCK, sender.parse(X), "x", sender.parse("a@corp.example")),
+        Terms(Effect.ALLOW, sender.parse("new@aol.com"), "x", sender.parse("nobody@else.example")),
+    ]
+    opened.make_overrides(given, NOW, "alice")
+    assert of_recipients(opened) == {
+        ("a@corp.example", X): "enforced-block", ("a@corp.example", "bad@aol.com"): "blocked-address",
+        ("a@corp.example", "new@aol.com"): "enforced-allow", ("b@corp.example", "new@aol.com"): "enforced-allow",
+        ("c@other.example", X): "trusted-address", ("nobody@else.example", "new@aol.com"): "enforced-allow",
+    }  # fmt: skip
+
+
+def test_an_override_about_a_part_of_what_a_recipient_trusts_is_asked_about_too(opened: Store, run: int) -> None:
+    held = {Entry(UserList.SAFE_SENDER_DOMAINS, domain("partner.example"))}
+    opened.record(run, "a@corp.example", seen("a"), frozenset(held), ALL_LISTS, NOW)
+    opened.make_overrides([Terms(Effect.BLOCK, sender.parse("bob@partner.example"), "x")], NOW, "alice")
+    assert of_recipients(opened) == {
+        ("a@corp.example", "partner.example"): "trusted-domain",
+        ("a@corp.example", "bob@partner.example"): "enforced-block",
+    }
+
+
+def test_what_every_recipient_is_asked_about_decides_as_one_question_does(opened: Store, run: int) -> None:
+    for n in range(4):
+        held = entries(*(f"s{k}@aol.com" for k in range(n + 1)))
+        held |= entries(
+            f"s{n}@aol.com", "s0@aol.com", list_=UserList.BLOCKED_SENDERS if n % 2 else UserList.SAFE_SENDERS
+        )
+        opened.record(run, f"m{n}@corp.example", seen(str(n)), held, ALL_LISTS, NOW)
+    given = [Terms(Effect.BLOCK, sender.parse("s1@aol.com"), "x", sender.parse("m2@corp.example"))]
+    opened.make_overrides(given, NOW, "alice")
+    chosen, moment = Settings(own_domains=opened.own_domains()), opened.newest(NOW)
+    found = list(opened.recipients_candidates(NOW))
+    assert len(found) >= 10
+    for asked in found:
+        again, _ = opened.candidate(asked.sender, asked.recipient, chosen, moment)
+        assert decide(asked, chosen, NOW)[:4] == decide(again, chosen, NOW)[:4]
