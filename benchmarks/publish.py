@@ -9,7 +9,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from machine import machine
 from safelist.errors import SafelistError
 from safelist.policy import Candidate, Settings, Tally, judge
 from safelist.publisher.publish import publish
+from safelist.publisher.target import Nothing
 from safelist.publisher.targets import postfix
 from safelist.sender import Form, Pattern
 
@@ -35,6 +36,17 @@ def candidates(count: int) -> list[Candidate]:
     return [voted(Pattern(f"sender{n:07}@partner{n % 997:03}.test", Form.ADDRESS)) for n in range(count)]
 
 
+class Given(Nothing):
+    """An aggregate of these candidates."""
+
+    def __init__(self, given: list[Candidate]) -> None:
+        self._given = given
+
+    def candidates(self, settings: Settings, now: datetime, at_least: int) -> Iterator[Candidate]:
+        """All of them."""
+        yield from self._given
+
+
 def floor(path: Path, given: list[Candidate]) -> None:
     """What nobody can go below: nothing is decided, checked or indexed."""
     lines = sorted(f"{candidate.sender.text} permit_auth_destination\n" for candidate in given)
@@ -49,7 +61,7 @@ def floor(path: Path, given: list[Candidate]) -> None:
 def publisher(path: Path, map_type: str) -> Callable[[list[Candidate]], object]:
     """Publishes what it is given as a map of that type."""
     chosen = postfix.PostfixSettings.model_validate({"path": path, "map_type": map_type})
-    return lambda given: publish(given, Settings(), postfix, chosen, NOW)
+    return lambda given: publish(Given(given), Settings(), postfix.TARGET, chosen, lambda: NOW)
 
 
 def seconds(work: Callable[[list[Candidate]], object], given: list[Candidate]) -> float:

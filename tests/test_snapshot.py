@@ -17,7 +17,8 @@ from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.errors import ConfigError, TemporaryError
 from safelist.override import Effect, Level, Terms
 from safelist.policy import Settings, decide
-from safelist.publisher.target import Published
+from safelist.publisher.publish import publish as publish_to
+from safelist.publisher.target import Nothing, Published
 from safelist.publisher.targets import filter_snapshot as target
 from safelist.snapshot import Contents, Snapshot, SnapshotError
 from safelist.store import Store
@@ -42,9 +43,12 @@ def opened(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
+def chosen(path: Path) -> target.FilterSettings:
+    return target.FilterSettings(path=path)
+
+
 def publish(opened: Store, settings: Settings, path: Path, **options: bool) -> Published:
-    chosen = target.FilterSettings(path=path)
-    return target.publish(opened, settings, chosen, TODAY, **{"dry_run": False, "allow_shrink": False} | options)
+    return publish_to(opened, settings, target.TARGET, chosen(path), lambda: TODAY, **options)
 
 
 def fill(opened: Store) -> None:
@@ -112,9 +116,8 @@ def test_who_may_read_it_is_mended_by_every_publication(opened: Store, tmp_path:
     path, group = tmp_path / "snapshot", grp.getgrgid(os.getgid()).gr_name
     publish(opened, CHOSEN[0], path)
     path.chmod(0o600)
-    published = target.publish(
-        opened, CHOSEN[0], target.FilterSettings(path=path, group=group), TODAY, dry_run=False, allow_shrink=False
-    )
+    grouped = target.FilterSettings(path=path, group=group)
+    published = publish_to(opened, CHOSEN[0], target.TARGET, grouped, lambda: TODAY)
     assert not published.changed
     assert (path.stat().st_mode & 0o777, path.stat().st_gid) == (0o640, os.getgid())
 
@@ -128,7 +131,7 @@ def test_where_others_could_put_a_link_nothing_is_written(opened: Store, tmp_pat
         with pytest.raises(ConfigError, match=why):
             publish(opened, CHOSEN[0], path)
         with pytest.raises(ConfigError, match=why):
-            target.check(target.FilterSettings(path=path))
+            publish_to(Nothing(), CHOSEN[0], target.TARGET, chosen(path), lambda: TODAY, dry_run=True)
     with pytest.raises(ConfigError, match="did not write"):
         publish(opened, CHOSEN[0], tmp_path / "fifo")
     assert not (tmp_path / "victim").exists()

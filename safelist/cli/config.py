@@ -1,7 +1,6 @@
 """``safelist config check``: every fault of the configuration at once, and of what it points to."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -14,8 +13,9 @@ from safelist.collector.sources import ews
 from safelist.config import Config
 from safelist.errors import EX_CONFIG, ConfigError, SafelistError
 from safelist.policy import Settings
-from safelist.publisher import publish as publisher
-from safelist.publisher.targets import STORE_TARGETS, TARGETS
+from safelist.publisher.publish import publish
+from safelist.publisher.target import Nothing, Published
+from safelist.publisher.targets import TARGETS
 
 
 def check(config_file: ConfigOption = None, json: JsonOption = False) -> None:
@@ -54,29 +54,22 @@ def _faults_around(loaded: Config) -> Iterator[str]:
         yield from _fault(lambda n=name, s=settings: _try_target(n, s, loaded.policy.settings()))  # type: ignore[misc]
 
 
-def _try_target(name: str, chosen: Any, settings: Settings) -> None:
-    if name in STORE_TARGETS:
-        STORE_TARGETS[name].check(chosen)
-    else:
-        publisher.publish((), settings, TARGETS[name], chosen, now(), dry_run=True, allow_shrink=True)
+def _try_target(name: str, chosen: Any, settings: Settings) -> Published:
+    return publish(Nothing(), settings, TARGETS[name], chosen, now, dry_run=True, allow_shrink=True)
 
 
 def _notes(loaded: Config, name: str) -> Iterator[str]:
     """What is no fault of the configuration, but would be one of a filter that used the file already."""
-    chosen = loaded.publish[name]
     try:
-        missing = publisher.missing(TARGETS[name], chosen) if name in TARGETS else _absent(chosen.path)
-    except (SafelistError, OSError):
+        tried = _try_target(name, loaded.publish[name], loaded.policy.settings())
+    except SafelistError:
         return  # a fault, which is said
+    missing = next((path for file in tried.files for path in file.opened if not path.exists()), None)
     if missing is not None:
         yield (
             f"{missing} is not there: run `safelist publish` before a filter's configuration names it (Postfix defers "
             "all mail for a map that it cannot open)"
         )
-
-
-def _absent(path: Path) -> Path | None:
-    return None if path.exists() else path
 
 
 def _fault(look: Callable[[], object]) -> Iterator[str]:

@@ -8,12 +8,12 @@ from pydantic import BaseModel
 from safelist import config, sender
 from safelist.collector import sources
 from safelist.errors import UsageError
-from safelist.publisher.targets import NAMES
+from safelist.publisher.targets import TARGETS
 
 
 def target_sections() -> dict[str, type[BaseModel]]:
     """The model of each target's section ``[publish.NAME]``."""
-    return {name: target.Settings for name, target in NAMES.items()}
+    return {name: target.settings for name, target in TARGETS.items()}
 
 
 def load_config(path: Path | None) -> config.Config:

@@ -100,10 +100,11 @@ parent_domain_matches_subdomains = true
 
 def _run(opened: store.Store, config: Config) -> dict[str, Any]:
     """The main job; its figures, and what Postfix finds for each sender."""
-    from safelist import runs
+    from safelist.runs.sync import SyncOptions
+    from safelist.runs.sync import sync as collect
 
-    options = runs.SyncOptions(config.collect.lists, workers=4)
-    (collected,) = runs.sync(opened, config, options, SyncReport(opened, options, json=False), now, actor())
+    options = SyncOptions(config.collect.lists, workers=4)
+    (collected,) = collect(opened, config, options, SyncReport(opened, options, json=False), now, actor())
     (published,) = done = publish_all(opened, config, [])
     end(done)
     found = {sender: _look_up(sender, config.publish["postfix"].path) for sender in (*SENDERS, "stranger@aol.com")}

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from safelist import runs, store
+from safelist import store
 from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.terminal import ConfigOption, JsonOption, actor, now, print_json, say
+from safelist.runs.forget import forget as end_entries
 
 
 def forget(
@@ -17,7 +18,7 @@ def forget(
     """End every entry of these mailboxes, so that they count no more; the past stays in the audit."""
     config = load_config(config_file)
     with store.open_store(config.database.url) as opened:
-        ended = runs.forget(opened, config, addresses_in(addresses, "forget"), now, actor())
+        ended = end_entries(opened, config, addresses_in(addresses, "forget"), now, actor())
     if json:
         print_json({"forgotten": [{"mailbox": address, "ended": count} for address, count in ended.items()]})
     for address, count in ended.items() if not json else ():

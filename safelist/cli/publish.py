@@ -1,10 +1,8 @@
 """``safelist publish``: decide every sender of the aggregate and write the targets' files."""
 
-import json as json_text
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -12,12 +10,11 @@ from safelist import store
 from safelist.cli.configuration import load_config
 from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, now, print_json, say
 from safelist.config import Config
-from safelist.errors import ConfigError, SafelistError, UsageError, worst
-from safelist.policy import Candidate, Settings
-from safelist.publisher import publish as publisher
-from safelist.publisher.target import Published
-from safelist.publisher.targets import NAMES, STORE_TARGETS, TARGETS
-from safelist.store import Publication, Store
+from safelist.errors import SafelistError, worst
+from safelist.publisher.target import FileChange, Published
+from safelist.runs.publish import NotPublished, Publishing
+from safelist.runs.publish import publish as publish_configured
+from safelist.store import Store
 
 
 def publish(
@@ -38,26 +35,14 @@ def publish(
     end(done)
 
 
-class Failed(NamedTuple):
-    """A target that could not be published, and why."""
-
-    target: str
-    path: Path
-    error: Exception
-
-
-def end(done: Sequence[Published | Failed], *others: int) -> None:
+def end(done: Sequence[Publishing], *others: int) -> None:
     """End the command with the worst code of all targets and ``others``, if that is not 0."""
-    errors = [error for each in done if (error := _error(each)) is not None]
+    errors = [each.error for each in done if each.error is not None]
     for error in errors:
         if not isinstance(error, SafelistError):
             raise error
     if code := worst([*others, *(error.exit_code for error in errors if isinstance(error, SafelistError))]):
         raise typer.Exit(code)
-
-
-def _error(each: Published | Failed) -> Exception | None:
-    return each.error if isinstance(each, Failed) else each.failed
 
 
 def publish_all(
@@ -68,85 +53,20 @@ def publish_all(
     dry_run: bool = False,
     allow_shrink: bool = False,
     json: bool = False,
-) -> list[Published | Failed]:
-    """Publish to the targets of those names (all configured ones by default), each whatever becomes of the others.
+) -> list[Publishing]:
+    """Publish as :func:`safelist.runs.publish.publish` does, and say what became of each target.
 
     Every failure is a line; :func:`end` then gives the exit code.
     """
-    for name in names:
-        if name not in config.publish:
-            raise UsageError(f"publish: the configuration has no [publish.{name}]; it has: {', '.join(config.publish)}")
-    if not config.publish:
-        raise ConfigError(f"there is no target: write a section such as [publish.{next(iter(NAMES))}]")
-    settings = config.policy.settings(opened.own_domains())
-    done = [
-        _publish_one(opened, config, name, settings, dry_run=dry_run, allow_shrink=allow_shrink)
-        for name in dict.fromkeys(names or config.publish)
-    ]
+    done = publish_configured(opened, config, names, now, actor(), dry_run=dry_run, allow_shrink=allow_shrink)
     for each in done:  # only now: an output that is full or has gone must not stop a target either
-        if isinstance(each, Published) and not json:
-            _report(each, dry_run=dry_run)
-        if isinstance(error := _error(each), SafelistError):
-            complain(str(error))
+        if each.unrecorded is not None:
+            complain(f"publish {each.done.target}: its failure could not be recorded: {each.unrecorded}")
+        if isinstance(each.done, Published) and not json:
+            _report(each.done, dry_run=dry_run)
+        if isinstance(each.error, SafelistError):
+            complain(str(each.error))
     return done
-
-
-def _publish_one(
-    opened: Store, config: Config, name: str, settings: Settings, *, dry_run: bool, allow_shrink: bool
-) -> Published | Failed:
-    """Publish and record; a failure of this target must not keep the next one from its turn."""
-    done: Published | Failed
-    try:
-        done = _publish(opened, config, name, settings, dry_run=dry_run, allow_shrink=allow_shrink)
-        if not dry_run:
-            _note(opened, done, settings)
-    except Exception as error:
-        done = Failed(name, config.publish[name].path, error)
-    if not dry_run and (why := _error(done)) is not None:
-        _note_failure(opened, name, why)
-    return done
-
-
-def _publish(
-    opened: Store, config: Config, name: str, settings: Settings, *, dry_run: bool, allow_shrink: bool
-) -> Published:
-    chosen, at = config.publish[name], now()
-    if name in STORE_TARGETS:
-        publish_ = STORE_TARGETS[name].publish
-        return publish_(opened, settings, chosen, at, dry_run=dry_run, allow_shrink=allow_shrink)
-    return publisher.publish(
-        _candidates(opened, settings), settings, TARGETS[name], chosen, at, dry_run=dry_run, allow_shrink=allow_shrink
-    )  # fmt: skip
-
-
-def _candidates(opened: Store, settings: Settings) -> Iterator[Candidate]:
-    """As of when the first is asked for: by then another publication may have been waited for."""
-    yield from opened.candidates(settings, now(), settings.quorum)
-
-
-def _note_failure(opened: Store, name: str, error: Exception) -> None:
-    try:
-        run = opened.begin_run(now(), f"publish {name}", actor())
-        opened.end_run(run, now(), {}, str(error))
-    except SafelistError as another:
-        complain(f"publish {name}: its failure could not be recorded: {another}")
-
-
-def _note(opened: Store, published: Published, settings: Settings) -> None:
-    """Record what the file holds now, unless that is known: also when an earlier run could not say it any more."""
-    last = opened.last_publication(published.target, str(published.path))
-    if last is not None and last.file_digest == published.file_digest:
-        return
-    run = opened.begin_run(now(), f"publish {published.target}", actor())
-    added, removed = len(published.added), len(published.removed)
-    opened.note_publication(
-        run, now(),
-        Publication(
-            published.target, str(published.path), published.entries, added, removed, published.file_digest,
-            json_text.dumps(settings.as_json(), sort_keys=True),
-        ),
-    )  # fmt: skip
-    opened.end_run(run, now(), {"entries": published.entries, "added": added, "removed": removed}, None)
 
 
 def _report(published: Published, *, dry_run: bool) -> None:
@@ -156,9 +76,9 @@ def _report(published: Published, *, dry_run: bool) -> None:
     for note in published.notes if published.changed or sys.stderr.isatty() else ():
         complain(note)
     if dry_run:
-        for sign, keys in (("+", published.added), ("-", published.removed)):
-            print("".join(f"{sign} {published.path}: {key}\n" for key in keys), end="")
-    change = f"{published.entries} entries, {len(published.added)} new, {len(published.removed)} gone"
+        for file in published.files:
+            _print_changes(file)
+    change = f"{published.entries} entries, {published.new} new, {published.gone} gone"
     verb = "would be written" if dry_run else "written"
     done = f"{verb}: {change}" if published.changed else f"unchanged ({published.entries} entries)"
     say(f"{published.path}: {done}", is_answer=dry_run)
@@ -166,20 +86,38 @@ def _report(published: Published, *, dry_run: bool) -> None:
         say(f"{published.target} asks it with: {published.use}", is_answer=dry_run)
 
 
-def as_json(published: Published | Failed) -> dict[str, Any]:
+def _print_changes(file: FileChange) -> None:
+    for sign, keys, count in (("+", file.added, file.new), ("-", file.removed, file.gone)):
+        print("".join(f"{sign} {file.path}: {key}\n" for key in keys), end="")
+        if count > len(keys):
+            print(f"{sign} {file.path}: and {count - len(keys)} more")
+
+
+def as_json(publishing: Publishing) -> dict[str, Any]:
     """What became of a target, for ``--json``; of one that failed there are only its name, path and error."""
-    error = _error(published)
+    published, error = publishing.done, publishing.error
     failure = {"error": None if error is None else str(error)}
-    if isinstance(published, Failed):
+    if isinstance(published, NotPublished):
         return {"target": published.target, "path": str(published.path)} | failure
+    several = {"files": [_file_as_json(file) for file in published.files]} if len(published.files) > 1 else {}
+    return (
+        {
+            "target": published.target,
+            "path": str(published.path),
+            "entries": published.entries,
+            "changed": published.changed,
+            "added": list(published.added),
+            "removed": list(published.removed),
+            "refused": [{"sender": pattern.text, "why": why} for pattern, why in published.refused],
+            "use": published.use,
+            "notes": list(published.notes),
+        }
+        | several
+        | failure
+    )
+
+
+def _file_as_json(file: FileChange) -> dict[str, Any]:
     return {
-        "target": published.target,
-        "path": str(published.path),
-        "entries": published.entries,
-        "changed": published.changed,
-        "added": list(published.added),
-        "removed": list(published.removed),
-        "refused": [{"sender": pattern.text, "why": why} for pattern, why in published.refused],
-        "use": published.use,
-        "notes": list(published.notes),
-    } | failure
+        "path": str(file.path), "entries": file.entries, "changed": file.is_changed, "new": file.new, "gone": file.gone
+    }  # fmt: skip

@@ -26,7 +26,7 @@ from safelist.store import Outcome
 if TYPE_CHECKING:  # exchangelib takes longer to import than most commands to run
     from safelist.collector.collect import MailboxResult
     from safelist.collector.source import Selection
-    from safelist.runs import SourceRun, SyncOptions
+    from safelist.runs.sync import SourceRun, SyncOptions
 
 _CLOCK_SKEW = timedelta(seconds=60)
 """By so much the clocks of two machines that share a database may differ."""
@@ -72,7 +72,7 @@ def sync(
     json: JsonOption = False,
 ) -> None:
     """Collect the lists of every mailbox into the aggregate. Silent on success where nobody looks."""
-    from safelist.runs import SyncOptions
+    from safelist.runs.sync import SyncOptions
 
     config = load_config(config_file)
     options = SyncOptions(
@@ -87,12 +87,12 @@ def sync(
 
 def _sync(config: Config, options: "SyncOptions", *, publish: bool, json: bool) -> None:
     """Collect, publish, show; ends the command with the worst code of all sources and targets."""
-    from safelist import runs
+    from safelist.runs.sync import sync as collect
 
     with store.open_store(config.database.url) as opened:
         _warn_of_clock(opened)
         report = SyncReport(opened, options, json=json)
-        done = runs.sync(opened, config, options, report, now, actor())
+        done = collect(opened, config, options, report, now, actor())
         published = publishing.publish_all(opened, config, [], dry_run=options.dry_run, json=json) if publish else []
     if json:
         of_targets = {"published": [publishing.as_json(each) for each in published]}

@@ -8,7 +8,7 @@ from safelist import policy
 from safelist.override import Effect, Override
 from safelist.policy import Candidate
 from safelist.publisher.rulings import rule
-from safelist.publisher.target import LeftOut, Ruling
+from safelist.publisher.target import LeftOut, Ruling, Scope
 from safelist.publisher.targets import TARGETS
 from safelist.sender import Pattern
 
@@ -18,13 +18,16 @@ def left_out(
 ) -> Iterator[tuple[str, LeftOut]]:  # fmt: skip
     """What of the ``candidates`` each target in ``publish`` (its settings by its name) refuses, by its own rendering.
 
-    A target that reads the store itself refuses nobody. Raises what ``render`` raises.
+    One that reads the aggregate itself refuses nobody. Raises what a target's ``left_out`` raises.
     """
-    rulings, refused = rule(candidates, settings, now)
-    refused += _for_some(candidates, rulings, now)
     for name, chosen in publish.items():
-        if name in TARGETS:
-            yield from ((name, each) for each in (*refused, *TARGETS[name].render(rulings, chosen).refused))
+        target = TARGETS[name]
+        if target.left_out is None:
+            continue
+        rulings, refused = rule(candidates, settings, now, target.scope)
+        if target.scope is Scope.ORGANISATION:
+            refused += _for_some(candidates, rulings, now)
+        yield from ((name, each) for each in (*refused, *target.left_out(rulings, chosen)))
 
 
 def _for_some(candidates: Iterable[Candidate], rulings: Iterable[Ruling], now: datetime) -> Iterator[LeftOut]:

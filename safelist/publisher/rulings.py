@@ -1,4 +1,4 @@
-"""What is to be published of every candidate, for a target that asks for no recipient."""
+"""What is to be published of every candidate: for everybody, and for each recipient."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -6,38 +6,60 @@ from datetime import datetime
 from safelist import policy
 from safelist.override import Authentication, Effect, Override, scope_sentence
 from safelist.policy import Candidate, Reason
-from safelist.publisher.target import LeftOut, Ruling
+from safelist.publisher.target import Asked, LeftOut, RecipientRuling, Ruling, Scope
 from safelist.sender import Form, Pattern, covering, covers, domain_of, unquoted, untagged, with_subdomains
 
 
+def for_everybody(asked: Asked, scope: Scope) -> tuple[list[Ruling], list[LeftOut]]:
+    """Ask for every candidate, and rule."""
+    aggregate, settings, now, _ = asked
+    return rule(aggregate.candidates(settings, now, settings.quorum), settings, now, scope)
+
+
+def for_each(asked: Asked) -> Iterator[RecipientRuling]:
+    """What counts for a recipient by the recipient's own lists, or by an override for the recipient.
+
+    It beats what counts for everybody. Read recipient by recipient as it is asked for: ten millions fit into no memory.
+    """
+    aggregate, settings, now, _ = asked
+    for candidate in aggregate.recipients_candidates(now):
+        is_safe, reason, authentication = policy.judge(candidate, settings, now)
+        if is_safe or reason in _BLOCKS:
+            yield RecipientRuling(candidate.recipient or "", candidate.sender, is_safe, authentication)
+
+
+_BLOCKS = frozenset(
+    {Reason.ENFORCED_BLOCK, Reason.BLOCKED_ADDRESS, Reason.BLOCKED_DOMAIN, Reason.DEFAULT_BLOCK}
+)  # fmt: skip
+
+
 def rule(
-    candidates: Iterable[Candidate], settings: policy.Settings, now: datetime
+    candidates: Iterable[Candidate], settings: policy.Settings, now: datetime, scope: Scope = Scope.ORGANISATION
 ) -> tuple[list[Ruling], list[LeftOut]]:  # fmt: skip
     """Who is safe for the whole organisation, with the exceptions from domains, and who is left out all the same.
 
-    A target that knows no recipients cannot keep to an override that blocks a sender for some of them: such a sender is
-    safe for nobody there.
+    A target that knows no recipients cannot keep to an override that blocks a sender for some of them, and one that
+    knows single ones not to an override for a whole domain: such a sender is safe for nobody there.
     """
     safe: list[Ruling] = []
     blocked: list[Ruling] = []
     left_out: list[LeftOut] = []
     for candidate in candidates:
         is_safe, reason, authentication = policy.judge(candidate, settings, now)
-        narrower = next(_narrower_blocks(candidate, now), None) if candidate.overrides else None
+        narrower = next(_narrower_blocks(candidate, now, scope), None) if candidate.overrides else None
         if is_safe and narrower is None:
             may_widen = _may_widen(candidate, authentication, settings, now)
             safe.append(Ruling(candidate.sender, is_safe, authentication, may_widen))
         elif narrower is not None or reason in (Reason.ENFORCED_BLOCK, Reason.DEFAULT_BLOCK):
             blocked.append(Ruling(candidate.sender, safe=False, authentication=authentication))
         if is_safe and narrower is not None:
-            whom = scope_sentence(narrower.terms.scope)
-            left_out.append(
-                LeftOut(
-                    candidate.sender,
-                    f"override {narrower.id} blocks it for {whom}, and this target knows no recipients",
-                )
-            )
+            left_out.append(LeftOut(candidate.sender, _blocked_for_some(narrower, scope)))
     return safe + list(exceptions(blocked, safe)), left_out
+
+
+def _blocked_for_some(override: Override, scope: Scope) -> str:
+    knows = "no recipients" if scope is Scope.ORGANISATION else "single recipients only"
+    return f"override {override.id} blocks it for {scope_sentence(override.terms.scope)}, and this target knows {knows}"
 
 
 def _may_widen(
@@ -87,9 +109,10 @@ def shorter(pattern: Pattern) -> Iterator[str]:
         yield from (f"{local[:end]}@{domain}" for end in range(1, len(local)))
 
 
-def _narrower_blocks(candidate: Candidate, now: datetime) -> Iterator[Override]:
-    """Overrides in force that block the sender for some recipients only."""
+def _narrower_blocks(candidate: Candidate, now: datetime, scope: Scope) -> Iterator[Override]:
+    """Overrides in force that block the sender for some recipients only, whom the target cannot name."""
     for override in candidate.overrides:
         terms = override.terms
-        if terms.scope is not None and terms.effect is Effect.BLOCK and override.in_force(now):
+        is_named = scope is Scope.RECIPIENT and terms.scope is not None and terms.scope.form is Form.ADDRESS
+        if terms.scope is not None and not is_named and terms.effect is Effect.BLOCK and override.in_force(now):
             yield override

@@ -1,18 +1,38 @@
-"""What a target offers: a module that knows the form in which one mail filter reads the safelist."""
+"""What a target is: how one mail filter reads the safelist, as a value that a module of ``targets/`` makes.
 
-from collections.abc import Iterable, Sequence
+It plans; to lock, compare numbers, refuse, swap in, run the hook and record is the publisher's. A target of text files
+is made by :func:`safelist.publisher.text_target.text_target` from one function, which renders the files.
+"""
+
+import hashlib
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from safelist import policy
+from safelist.config import LenientPath
+from safelist.entry import Holding
 from safelist.errors import SafelistError
-from safelist.override import Authentication
+from safelist.override import Authentication, Override
+from safelist.policy import Candidate
 from safelist.sender import Pattern
-from safelist.store import Store
+
+if TYPE_CHECKING:  # only `safelist check` needs what it imports
+    from safelist.filter.postfix_check import Remark
+
+
+class Scope(StrEnum):
+    """For whom a target can say that a sender is safe."""
+
+    ORGANISATION = "organisation"
+    RECIPIENT = "recipient"
 
 
 class Ruling(NamedTuple):
@@ -28,149 +48,237 @@ class Ruling(NamedTuple):
     may_widen: bool = False
 
 
+class RecipientRuling(NamedTuple):
+    """What counts for one recipient, whatever counts for everybody: ``pattern`` is safe, or is not."""
+
+    recipient: str
+    pattern: Pattern
+    safe: bool
+    authentication: Authentication
+
+
 class LeftOut(NamedTuple):
-    """A sender that cannot be written into the target's file, and why not."""
+    """A sender that cannot be written into the target's files, and why not."""
 
     pattern: Pattern
     why: str
 
 
-class Rendering(NamedTuple):
-    """The whole file, the entries in it (sorted), and the senders that are not in it."""
+class Aggregate(Protocol):
+    """What is asked of the store."""
 
-    text: bytes
-    keys: tuple[str, ...]
-    refused: tuple[LeftOut, ...]
+    def candidates(self, settings: policy.Settings, now: datetime, at_least: int) -> Iterator[Candidate]:
+        """Every sender that at least so many mailboxes trust, or that an override is about."""
+        ...
+
+    def recipients_candidates(self, now: datetime) -> Iterator[Candidate]:
+        """Each recipient with each sender that the recipient's lists, or overrides for the recipient, are about."""
+        ...
+
+    def overrides(self) -> list[Override]:
+        """Every override ever made."""
+        ...
+
+    def by_mailbox(self) -> Iterator[tuple[str, list[Holding]]]:
+        """Every open entry about senders, mailbox by mailbox."""
+        ...
+
+    def head(self) -> str:
+        """What changes whenever something is recorded."""
+        ...
+
+
+class Nothing:
+    """An aggregate that holds nothing: with it a publication can be tried."""
+
+    def candidates(self, settings: policy.Settings, now: datetime, at_least: int) -> Iterator[Candidate]:
+        """None."""
+        yield from ()
+
+    def recipients_candidates(self, now: datetime) -> Iterator[Candidate]:
+        """None."""
+        yield from ()
+
+    def overrides(self) -> list[Override]:
+        """None."""
+        return []
+
+    def by_mailbox(self) -> Iterator[tuple[str, list[Holding]]]:
+        """None."""
+        yield from ()
+
+    def head(self) -> str:
+        """Empty."""
+        return ""
+
+
+class Asked(NamedTuple):
+    """What a plan is made of. In a dry run nothing may be written where the target's files are."""
+
+    aggregate: Aggregate
+    settings: policy.Settings
+    now: datetime
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """What becomes of one file (or table): ``had`` entries, of which ``lost`` disappear, become ``entries``.
+
+    ``new`` and ``gone`` are shown to people; ``added`` and ``removed`` name those entries, sorted: all of them, or the
+    first ones of a list that is too long to be kept. ``opened`` are the files that the filter opens.
+    """
+
+    path: Path
+    entries: int
+    had: int
+    lost: int
+    is_changed: bool
+    digest: str
+    opened: tuple[Path, ...]
+    new: int = 0
+    gone: int = 0
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a publication would do, and how.
+
+    ``apply`` brings all of it about, or nothing, also where nothing has changed; it calls what it is given right before
+    the first change that the filter sees. What did not succeed although the files are in place is returned.
+    """
+
+    files: tuple[FileChange, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+    apply: Callable[[Callable[[], None]], SafelistError | None]
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether any file is not what it has to be."""
+        return any(each.is_changed for each in self.files)
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
     """What a publication did, or in a dry run would do.
 
-    ``changed``: the text or its index was not what it had to be. ``file_digest`` is the text's SHA-256 in hexadecimal.
-    ``hook``: ``on_change`` ran. ``use`` is what the filter's configuration has to say to use the file, ``notes`` are
-    for whoever looks after it, and ``failed`` is what did not succeed although the file was written.
+    ``hook``: ``on_change`` ran. ``use`` is what the filter's configuration has to say to use the files, ``notes`` are
+    for whoever looks after it, and ``failed`` is what did not succeed although the files were written.
     """
 
     target: str
     path: Path
-    entries: int
+    files: tuple[FileChange, ...]
     refused: tuple[LeftOut, ...]
-    changed: bool
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    file_digest: str
     hook: bool = False
     use: str = ""
     notes: tuple[str, ...] = ()
     failed: SafelistError | None = None
 
-
-class FileSettings(Protocol):
-    """What every target's settings say: the file, and the command to run (no shell) after it has changed."""
+    @property
+    def changed(self) -> bool:
+        """Whether a text or its index was not what it had to be."""
+        return any(each.is_changed for each in self.files)
 
     @property
-    def path(self) -> Path: ...
-    @property
-    def on_change(self) -> Sequence[str]: ...
-
-
-class Index(Protocol):
-    """A second file, made from the text by the filter's own program, that the filter reads instead of it."""
+    def entries(self) -> int:
+        """Those of all files."""
+        return sum(each.entries for each in self.files)
 
     @property
-    def suffix(self) -> str:
-        """What follows the text's name, for example ``.db``."""
-        ...
-
-    def build(self, path: Path, text: bytes) -> None:
-        """Make the index of ``path``, which holds ``text``, beside it and check it. Raises UnavailableError."""
-        ...
-
-    def holds(self, path: Path, text: bytes) -> bool:
-        """Whether the index of ``path``, read by the filter's own program, holds what ``text`` says."""
-        ...
-
-
-class StoreTarget(Protocol):
-    """A module of ``targets/`` that needs more than rulings: it reads the store itself."""
+    def new(self) -> int:
+        """How many entries were not there before."""
+        return sum(each.new for each in self.files)
 
     @property
-    def NAME(self) -> str: ...  # noqa: N802
-    @property
-    def DESCRIPTION(self) -> str: ...  # noqa: N802
-    @property
-    def Settings(self) -> type[BaseModel]:  # noqa: N802
-        """The model of the section ``[publish.NAME]``."""
-        ...
-
-    def demands(self, settings: Any) -> str:
-        """What the filter asks of a mail before its sender counts as safe, and whom this target leaves out: for people.
-
-        What the policy asks for is not enough: only the target knows what its filter can keep to.
-        """
-        ...
-
-    def check(self, chosen: Any) -> None:
-        """Raises a named error where nothing can be published as ``chosen`` says."""
-        ...
-
-    def publish(
-        self, store: Store, settings: policy.Settings, chosen: Any, now: datetime, *, dry_run: bool, allow_shrink: bool
-    ) -> "Published":
-        """Bring the target's file to what the store holds, as :func:`safelist.publisher.publish.publish` does."""
-        ...
-
-
-class Target(Protocol):
-    """A module of ``targets/`` satisfies this; mypy checks it at the registry."""
+    def gone(self) -> int:
+        """How many entries are not there any more."""
+        return sum(each.gone for each in self.files)
 
     @property
-    def NAME(self) -> str: ...  # noqa: N802
-    @property
-    def DESCRIPTION(self) -> str: ...  # noqa: N802
-    @property
-    def HEADER(self) -> bytes:  # noqa: N802
-        """What each of this target's files begins with; a file that does not is never replaced."""
-        ...
+    def added(self) -> tuple[str, ...]:
+        """The new entries, as far as they are kept."""
+        return tuple(key for each in self.files for key in each.added)
 
     @property
-    def Settings(self) -> type[BaseModel]:  # noqa: N802
-        """The model of the section ``[publish.NAME]``; it satisfies FileSettings."""
-        ...
+    def removed(self) -> tuple[str, ...]:
+        """The entries that are gone, as far as they are kept."""
+        return tuple(key for each in self.files for key in each.removed)
 
-    def demands(self, settings: Any) -> str:
-        """What the filter asks of a mail before its sender counts as safe, and whom this target leaves out: for people.
+    @property
+    def file_digest(self) -> str:
+        """The SHA-256 of the file in hexadecimal; of several files, that of their digests."""
+        return digest_of([each.digest for each in self.files])
 
-        What the policy asks for is not enough: only the target knows what its filter can keep to.
-        """
-        ...
 
-    def render(self, rulings: Iterable[Ruling], settings: Any) -> Rendering:
-        """The file that holds ``rulings``: the same bytes for the same ones, in whatever order they come.
+def digest_of(digests: Sequence[str]) -> str:
+    """One digest for all."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
-        A ruling that the filter could not keep to (sub-domains, authentication) is refused, never widened.
-        """
-        ...
 
-    def keys(self, text: bytes) -> frozenset[str]:
-        """The entries of a file that ``render`` made, perhaps edited by hand since."""
-        ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A line of the registry.
 
-    def index(self, settings: Any) -> Index | None:
-        """The index that the filter needs; None where it reads the text. Raises UnavailableError, ConfigError."""
-        ...
+    ``settings`` is the model of the section ``[publish.NAME]``; it has a ``path``, beside which the publisher keeps its
+    lock, and may have an ``on_change``, the command (no shell) to run after a change.
 
-    def left_behind(self, settings: Any) -> Sequence[Index]:
-        """Indexes that lie beside the text and are not the one that is configured: the filter may still read them.
+    ``demands`` says for people what the filter asks of a mail before its sender counts as safe, and whom this target
+    leaves out: what the policy asks for is not enough, for only the target knows what its filter can keep to.
 
-        Raises ConfigError where what is configured would take the place of one and the filter could not read it.
-        """
-        ...
+    ``use`` is what the filter's configuration has to say, for example ``check_sender_access hash:/etc/postfix/map``;
+    empty where that needs no telling. Raises UnavailableError, ConfigError.
 
-    def use(self, settings: Any) -> str:
-        """What the filter's configuration has to say, for example ``check_sender_access hash:/etc/postfix/safelist``.
+    ``refuse`` raises ConfigError where nothing may be written as the settings say, before anything is touched.
 
-        Raises as ``index`` does.
-        """
-        ...
+    ``plan`` compares what is to be with what is there, in a context that ends with the publication. Raises ConfigError
+    where a file is not safelist's, UnavailableError, OSError.
+
+    ``left_out`` are the senders of some rulings that the target would not write; one without it writes what the policy
+    decides on, and leaves out nobody.
+
+    ``check`` asks the filter itself what it makes of the published files; its settings are None where the configuration
+    has no such section.
+    """
+
+    name: str
+    description: str
+    settings: type[BaseModel]
+    demands: Callable[[Any], str]
+    use: Callable[[Any], str]
+    plan: Callable[[Asked, Any], AbstractContextManager[Plan]]
+    left_out: Callable[[Sequence[Ruling], Any], Iterable[LeftOut]] | None = None
+    scope: Scope = Scope.ORGANISATION
+    refuse: Callable[[Any], None] | None = None
+    check: "Callable[[Any], Iterator[Remark]] | None" = None
+
+
+def _words(command: object) -> object:
+    if not isinstance(command, str):
+        return command
+    try:
+        return tuple(shlex.split(command))
+    except ValueError:
+        raise ValueError("its quotes are not balanced; close each, or write a list of words") from None
+
+
+def _can_be_run(command: tuple[str, ...]) -> tuple[str, ...]:
+    if command and (not command[0] or any("\0" in word for word in command)):
+        raise ValueError("must begin with a program, such as postfix reload")
+    return command
+
+
+def _is_absolute(path: Path) -> Path:
+    if not path.is_absolute() or not path.name:
+        raise ValueError("must be the absolute path of a file, such as /var/lib/safelist/map")
+    return path
+
+
+Command = Annotated[tuple[str, ...], BeforeValidator(_words), AfterValidator(_can_be_run), Field(strict=False)]
+"""The type of an ``on_change``: words, or a text that is split into them as a shell does."""
+
+FilePath = Annotated[LenientPath, AfterValidator(_is_absolute)]
+"""The type of a ``path``."""

@@ -23,7 +23,7 @@ from safelist.audit.report import AuditReport, FirstRows, ProviderLine, Setting,
 from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.override import Authentication, Effect, Level, Terms
 from safelist.policy import Settings
-from safelist.publisher.targets import NAMES
+from safelist.publisher.targets import TARGETS
 from safelist.sender import Form, Pattern, Refusal
 from safelist.store import Store, Verified
 from tests.store.samples import NOW, SEEN, address, domain, entries, refused
@@ -116,22 +116,22 @@ def test_policy_in_words(opened: Store) -> None:
 
 def test_each_target_says_what_it_demands(opened: Store, tmp_path: Path) -> None:
     chosen = {
-        "postfix": NAMES["postfix"].Settings(path=tmp_path / "map"),
-        "filter": NAMES["filter"].Settings(path=tmp_path / "snapshot"),
+        "postfix": TARGETS["postfix"].settings(path=tmp_path / "map"),
+        "filter": TARGETS["filter"].settings(path=tmp_path / "snapshot"),
     }
-    demands = [Setting(name, NAMES[name].demands(settings)) for name, settings in chosen.items()]
+    demands = [Setting(name, TARGETS[name].demands(settings)) for name, settings in chosen.items()]
     words = dict(build(opened, SETTINGS, NOW, demands=demands).policy)
     assert words["postfix"].startswith("A map can ask for no authentication")
     assert "must pass SPF" in words["filter"]
     assert "Published" not in words
     assert "must pass" not in words["Authentication"] + words["postfix"]
-    strict = NAMES["postfix"].Settings(path=tmp_path / "map", unauthenticated=False)
-    assert "Left out: every sender but those that overrides allow" in NAMES["postfix"].demands(strict)
+    strict = TARGETS["postfix"].settings(path=tmp_path / "map", unauthenticated=False)
+    assert "Left out: every sender but those that overrides allow" in TARGETS["postfix"].demands(strict)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TARGETS)
 def test_no_target_forgets_to_say_it(name: str, tmp_path: Path) -> None:
-    said = NAMES[name].demands(NAMES[name].Settings(path=tmp_path / "file"))
+    said = TARGETS[name].demands(TARGETS[name].settings(path=tmp_path / "file"))
     assert said.endswith(".")
     assert "eft out" in said
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from safelist.junkrule import JunkRule
-from safelist.publisher.publish import alone, locate
+from safelist.publisher.files import alone
 from tests.cli.command import Command
 from tests.cli.conftest import AOL
 from tests.exchange import DemoServer, Fault, Mailbox, Organisation, Trouble
@@ -520,7 +520,7 @@ def test_demo_asks_nothing_of_a_postfix_that_does_not_work(tmp_path: Path, scrip
 def test_who_waited_for_another_publication_knows_what_was_said_meanwhile(safelist: Command) -> None:
     assert safelist("sync", "--publish").code == 0
     lock = safelist.map.with_name(".map.lock")
-    with alone(locate(safelist.map, None)):
+    with alone(safelist.map):
         waiting = subprocess.Popen(safelist.line("publish"), env=safelist.environment)
         assert until(lambda: str(lock) in opened_by(waiting.pid))
         assert safelist("override", "block", AOL, "--reason", "forged").code == 0

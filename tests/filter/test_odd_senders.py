@@ -11,12 +11,11 @@ from safelist import policy, sender, snapshot
 from safelist.entry import Holding, UserList
 from safelist.override import Effect, Override, Terms
 from safelist.policy import Candidate
-from safelist.publisher.publish import publish
-from safelist.publisher.targets import postfix as target
+from safelist.publisher.targets import postfix as postfix_map
 from tests.filter.dns_server import nameserver
 from tests.filter.site import DESK, DNSBL, ZONE, Filter, Forwarding, running, session
 from tests.postfix.servers import CLEAN, LISTED, Postfix, missing, postfix, rbldnsd
-from tests.publisher.site import NOW, settings
+from tests.publisher.site import NOW, publish_to, settings
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -92,7 +91,7 @@ def publish_map(path: Path) -> dict[str, str]:
     """What was left out, and why."""
     asked = [each.terms.pattern for each in OVERRIDES]
     candidates = [Candidate(each, (), tuple(OVERRIDES)) for each in asked]
-    published = publish(candidates, policy.Settings(), target, settings(path, "texthash"), NOW)
+    published = publish_to(postfix_map.TARGET, settings(path, "texthash"), candidates)
     return {refused.pattern.text: refused.why for refused in published.refused}
 
 

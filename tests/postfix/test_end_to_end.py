@@ -8,11 +8,10 @@ import pytest
 
 from safelist.policy import Candidate
 from safelist.policy import Settings as Policy
-from safelist.publisher.publish import publish
 from safelist.publisher.targets import postfix as target
 from safelist.sender import Form, Pattern
 from tests.postfix.servers import CLEAN, LISTED, MAP, RECOMMENDED, ZONE, Postfix, missing, postfix, rbldnsd
-from tests.publisher.site import INSTALLED, NOW, address, domain, every_map_type, settings, voted
+from tests.publisher.site import INSTALLED, address, domain, every_map_type, publish_to, settings, voted
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -41,7 +40,7 @@ def restrictions(map_: str) -> str:
 
 def publish_map(path: Path, candidates: Sequence[Candidate], map_type: str = "") -> None:
     chosen = settings(path, map_type).model_copy(update={"widen_domains": True})
-    publish(candidates, Policy(quorum=2, include_domains=True), target, chosen, NOW)
+    publish_to(target.TARGET, chosen, candidates, Policy(quorum=2, include_domains=True))
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +125,6 @@ def test_a_plain_text_map_is_seen_after_the_reload_that_on_change_asks_for(site:
     assert not accepted(site, "texthash", LISTED, LATER)
     reload = ["postfix", "-c", str(site.configuration), "reload"]
     chosen = settings(directory / "texthash", "texthash", reload)
-    assert publish([voted(address(LATER), 2)], Policy(), target, chosen, NOW).hook
+    assert publish_to(target.TARGET, chosen, [voted(address(LATER), 2)]).hook
     assert until(lambda: accepted(site, "texthash", LISTED, LATER))
     assert not accepted(site, "texthash", LISTED, SAFE)

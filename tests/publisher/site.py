@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from safelist.policy import Candidate, Tally
 from safelist.policy import Settings as Policy
 from safelist.publisher.publish import publish
-from safelist.publisher.target import Published
+from safelist.publisher.target import LeftOut, Nothing, Published, Ruling, Target
 from safelist.publisher.targets import postfix
 from safelist.sender import Form, Pattern
 
@@ -71,9 +72,42 @@ def settings(path: Path, map_type: str = "", on_change: Iterable[str] = ()) -> p
     return postfix.PostfixSettings.model_validate({"path": path, "map_type": map_type, "on_change": list(on_change)})
 
 
+class Given(Nothing):
+    """An aggregate of these candidates."""
+
+    def __init__(self, candidates: Iterable[Candidate]) -> None:
+        self._candidates = list(candidates)
+
+    def candidates(self, settings: Policy, now: datetime, at_least: int) -> Iterator[Candidate]:
+        """All of them, whatever the settings say."""
+        yield from self._candidates
+
+
+def publish_to(
+    target: Target, chosen: Any, candidates: Iterable[Candidate], policy: Policy | None = None, **options: bool
+) -> Published:
+    """Publish with the default policy."""
+    return publish(Given(candidates), policy or Policy(), target, chosen, lambda: NOW, **options)
+
+
+class Rendered(NamedTuple):
+    """The map as Postfix would read it."""
+
+    text: bytes
+    keys: tuple[str, ...]
+    refused: tuple[LeftOut, ...]
+
+
+def rendered(rulings: Iterable[Ruling], chosen: postfix.PostfixSettings) -> Rendered:
+    """What the map would hold; needs no Postfix."""
+    made = postfix.map_lines(rulings, chosen)
+    keys = tuple(line.split()[0].decode() for line in made.lines)
+    return Rendered(postfix.HEADER + b"".join(made.lines), keys, made.left_out)
+
+
 def write(path: Path, candidates: Iterable[Candidate], map_type: str = "texthash", **options: bool) -> Published:
     """Publish with the default policy."""
-    return publish(candidates, Policy(), postfix, settings(path, map_type), NOW, **options)
+    return publish_to(postfix.TARGET, settings(path, map_type), candidates, None, **options)
 
 
 def postmap(*arguments: str, given: bytes = b"") -> tuple[int, list[bytes]]:

@@ -12,7 +12,8 @@ import pytest
 from safelist import store
 from safelist.errors import PermissionDeniedError, TemporaryError, UnavailableError
 from safelist.policy import Settings as Policy
-from safelist.publisher.publish import alone, locate
+from safelist.publisher.files import alone
+from safelist.publisher.publish import publish
 from safelist.publisher.targets import filter_snapshot
 from safelist.snapshot import Snapshot
 from safelist.store import lockfile
@@ -59,8 +60,7 @@ def test_whoever_may_read_the_directory_and_the_map_cannot_stop_a_publication(op
 
 @needs_root
 def test_nobody_else_can_open_the_lock(open_directory: Path) -> None:
-    place = locate(open_directory / "safelist", None)
-    with alone(place), holding(65534, open_directory / ".safelist.lock") as said:
+    with alone(open_directory / "safelist"), holding(65534, open_directory / ".safelist.lock") as said:
         assert said == "refused held\n"
     assert names(open_directory) == []
 
@@ -94,7 +94,7 @@ def test_root_does_not_lock_out_the_owner_of_the_directory(open_directory: Path)
 
 
 def test_the_second_is_told_who_is_first_and_does_not_wait_for_ever(tmp_path: Path) -> None:
-    place = locate(tmp_path / "safelist", None)
+    place = tmp_path / "safelist"
     who = rf"process {os.getpid()} of uid {os.getuid()}.*nothing was done"
     with alone(place), pytest.raises(TemporaryError, match=who), alone(place, 0.2):
         pass
@@ -123,10 +123,10 @@ def test_a_full_disk_under_the_snapshot_is_named_and_the_old_one_stays(
     url = f"sqlite:///{tmp_path_factory.mktemp('store')}/safelist.db"
     store.upgrade(url)
     with store.open_store(url) as opened:
-        filter_snapshot.publish(opened, Policy(), chosen, NOW, dry_run=False, allow_shrink=False)
+        publish(opened, Policy(), filter_snapshot.TARGET, chosen, lambda: NOW)
         fill(small_disk)
         with pytest.raises(UnavailableError, match=rf"{path}: .*No space left on device.*make room on that disk"):
-            filter_snapshot.publish(opened, Policy(quorum=3), chosen, NOW, dry_run=False, allow_shrink=False)
+            publish(opened, Policy(quorum=3), filter_snapshot.TARGET, chosen, lambda: NOW)
     with Snapshot(path) as old:
         assert old.settings.quorum == 2
     assert names(small_disk) == ["ballast", "snapshot"]

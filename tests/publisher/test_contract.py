@@ -14,14 +14,15 @@ import pytest
 
 from safelist import config, sender, store
 from safelist.cli.configuration import target_sections
-from safelist.cli.publish import Failed, publish_all
+from safelist.cli.publish import publish_all
 from safelist.config import toml
 from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.errors import ConfigError, SafelistError, TemporaryError, UnavailableError
 from safelist.override import Effect, Terms
-from safelist.publisher.publish import alone, locate
+from safelist.publisher.files import alone
 from safelist.publisher.target import Published
-from safelist.publisher.targets import NAMES
+from safelist.publisher.targets import TARGETS
+from safelist.runs.publish import NotPublished, Publishing
 from safelist.store import Store
 from tests import aggregate
 from tests.cli import in_process
@@ -80,19 +81,19 @@ class Site:
             self.store.record(run, mailbox, SEEN._replace(owner=mailbox), held, ALL_LISTS, NOW)
         self.store.end_run(run, NOW, {}, None)
 
-    def run(self, **options: bool) -> Published | Failed:
+    def run(self, **options: bool) -> Publishing:
         loaded = config.load(self.config, target_sections())
         (done,) = publish_all(self.store, loaded, [], json=True, **options)
         return done
 
     def publish(self, **options: bool) -> Published:
-        done = self.run(**options)
+        done = self.run(**options).done
         assert isinstance(done, Published), done
         return done
 
     def fault(self, **options: bool) -> SafelistError:
         done = self.run(**options)
-        found = done.error if isinstance(done, Failed) else done.failed
+        found = done.error
         assert isinstance(found, SafelistError), done
         return found
 
@@ -137,7 +138,7 @@ def _site(case: Case, directory: Path, files: Path) -> Iterator[Site]:
 
 
 def test_every_target_is_in_the_suite() -> None:
-    assert {case.target for case in CASES} == set(NAMES)
+    assert {case.target for case in CASES} == set(TARGETS)
 
 
 @every_target
@@ -222,7 +223,7 @@ def test_a_link_is_followed_or_refused_and_never_replaced(site: Site) -> None:
     site.trust(*SENDERS[:3])
     done = site.run()
     assert site.path.is_symlink()
-    if isinstance(done, Failed):
+    if isinstance(done.done, NotPublished):
         assert isinstance(done.error, ConfigError)
         assert names(elsewhere) == []
     else:
@@ -253,7 +254,7 @@ def test_on_a_full_disk_what_is_there_stays_in_use(site_on_a_small_disk: Site) -
 @every_target
 def test_a_second_publication_waits_for_the_first(site: Site) -> None:
     site.trust(*SENDERS[:3])
-    with alone(locate(site.path, None)):
+    with alone(site.path):
         second = site.start("publish")
         assert until(lambda: site.has_open(second.pid, ".lock"))
         assert [name for name in names(site.files) if not name.endswith(".lock")] == []
@@ -343,7 +344,7 @@ def publish_until_killed(site: Site, at: int) -> int:
         with store.open_store(site.url) as opened:
             sys.addaudithook(kill)
             (done,) = publish_all(opened, config.load(site.config, target_sections()), [], json=True)
-            assert isinstance(done, Published)
+            assert isinstance(done.done, Published)
 
     return exit_code(publish)
 

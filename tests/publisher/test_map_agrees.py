@@ -20,6 +20,7 @@ from safelist.publisher.target import Ruling
 from safelist.publisher.targets import postfix
 from safelist.sender import Pattern
 from tests.publisher.site import NOW, settings
+from tests.publisher.site import rendered as rendered_map
 
 NAMES = ["d.test", "s.d.test", "x.s.d.test", "mail.d.test", "other.test"]
 ENTRIES = [
@@ -92,7 +93,7 @@ def rendered(given_: dict[str, int], said: list[Override], way: Way) -> dict[str
 
 
 def lines_of(rulings: list[Ruling], way: Way) -> dict[str, str]:
-    text = postfix.render(rulings, configured(way)).text.decode().splitlines()[1:]
+    text = rendered_map(rulings, configured(way)).text.decode().splitlines()[1:]
     return dict(line.split(" ") for line in text)
 
 
@@ -207,7 +208,7 @@ def test_the_exception_of_an_address_is_its_whole_domain(excepted: str) -> None:
     expected = {"d.test": postfix.RESULT, "s.d.test": postfix.EXCEPTION, "b@s.d.test": postfix.RESULT}
     assert lines_of(rulings, Way(True, False, True, "")) == expected
     assert lines_of(rulings, Way(False, False, True, "")) == expected | {".d.test": postfix.RESULT}
-    (refused,) = postfix.render(rulings, configured(Way(True, False, True, ""))).refused
+    (refused,) = rendered_map(rulings, configured(Way(True, False, True, ""))).refused
     assert (refused.pattern.text, excepted in refused.why, "BATV" in refused.why) == (".s.d.test", True, True)
 
 
@@ -218,7 +219,7 @@ def test_a_domain_with_a_blocked_address_of_its_own_is_left_out() -> None:
     ]
     rulings, _ = rule(candidates({}, said), CHOSEN, NOW)
     assert lines_of(rulings, Way(False, False, True, "")) == {"d.test": postfix.EXCEPTION}
-    (refused,) = postfix.render(rulings, configured(Way(False, False, True, ""))).refused
+    (refused,) = rendered_map(rulings, configured(Way(False, False, True, ""))).refused
     assert (refused.pattern.text, "a@d.test must be an exception" in refused.why) == ("d.test", True)
 
 
@@ -251,7 +252,7 @@ def test_an_allow_never_takes_out_what_a_quorum_put_in(authentication: Authentic
     chosen = settings(Path("/map"), "texthash").model_copy(update={"recipient_delimiter": "+"})
     for said in ([], [allow]):
         rulings, refused = rule(candidates({"a@d.test": 2}, said), CHOSEN, NOW)
-        rendering = postfix.render(rulings, chosen)
+        rendering = rendered_map(rulings, chosen)
         assert (rendering.keys, refused, rendering.refused) == (("a@d.test",), [], ())
 
 
@@ -271,7 +272,7 @@ def test_no_foreign_letter_leads_past_an_exception(is_wide: bool) -> None:
     rulings, _ = rule(candidates({}, said), CHOSEN, NOW)
     chosen = settings(Path("/map"), "texthash").model_copy(update={"parent_domain_matches_subdomains": is_wide})
     for enabled, kept in ((True, False), (False, True)):
-        rendering = postfix.render(rulings, chosen.model_copy(update={"smtputf8_enable": enabled}))
+        rendering = rendered_map(rulings, chosen.model_copy(update={"smtputf8_enable": enabled}))
         lines = dict(line.split(" ") for line in rendering.text.decode().splitlines()[1:])
         assert lines["s.d.test"] == postfix.EXCEPTION
         assert (("d.test" if is_wide else ".d.test") in lines) is kept

@@ -11,7 +11,7 @@ from safelist import store
 from safelist.cli.configuration import load_config
 from safelist.cli.terminal import ConfigOption, now, say
 from safelist.errors import PermissionDeniedError, TamperedError, UnavailableError
-from safelist.publisher.targets import NAMES
+from safelist.publisher.targets import TARGETS
 
 
 def report(
@@ -25,7 +25,7 @@ def report(
     with store.open_store(config.database.url) as opened:
         settings = config.policy.settings(opened.own_domains())
         verified = opened.verify_chain()
-        demands = [Setting(f"Published to {name}", NAMES[name].demands(it)) for name, it in config.publish.items()]
+        demands = [Setting(f"Published to {name}", TARGETS[name].demands(it)) for name, it in config.publish.items()]
         page = render(build(opened, settings, now(), verified=verified, demands=demands))
     if str(html) == "-":
         print(page)

@@ -1,12 +1,9 @@
 """The registry of targets: a module each, and a line here."""
 
-from safelist.publisher.target import StoreTarget, Target
+from safelist.publisher.target import Target
 from safelist.publisher.targets import filter_snapshot, postfix
 
 TARGETS: dict[str, Target] = {
-    postfix.NAME: postfix,
+    postfix.NAME: postfix.TARGET,
+    filter_snapshot.NAME: filter_snapshot.TARGET,
 }
-STORE_TARGETS: dict[str, StoreTarget] = {
-    filter_snapshot.NAME: filter_snapshot,
-}
-NAMES: dict[str, Target | StoreTarget] = {**TARGETS, **STORE_TARGETS}

@@ -9,26 +9,23 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import nullcontext, suppress
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from safelist import policy
 from safelist.config import LenientPath, Section
-from safelist.errors import ConfigError, TemporaryError
+from safelist.errors import ConfigError
+from safelist.override import Override
 from safelist.policy import Tally
-from safelist.publisher.publish import MapFiles, alone, beside, explained, locate, sync
-from safelist.publisher.target import Published
+from safelist.publisher.files import beside, real, swap
+from safelist.publisher.target import Asked, FileChange, Plan, Scope, Target
 from safelist.snapshot import Contents, Snapshot, SnapshotError, SnapshotSummary, write
-from safelist.store import Store
 
 NAME = "filter"
 DESCRIPTION = "the snapshot that `safelist filter` reads: per recipient and for the whole organisation"
-SHRINK = 10
-"""Fewer entries than this may disappear at once, whatever their share."""
 
 
 class FilterSettings(Section):
@@ -56,9 +53,6 @@ class FilterSettings(Section):
         return path
 
 
-Settings = FilterSettings
-
-
 def demands(chosen: FilterSettings) -> str:
     """The filter knows SPF only, and asks whom the policy says."""
     return (
@@ -68,45 +62,27 @@ def demands(chosen: FilterSettings) -> str:
     )
 
 
-def publish(
-    store: Store, settings: policy.Settings, chosen: FilterSettings, now: datetime, *, dry_run: bool, allow_shrink: bool
-) -> Published:
-    """Bring the snapshot to what the store holds; one that holds it already only gets a new time.
+@contextmanager
+def plan(asked: Asked, chosen: FilterSettings) -> Iterator[Plan]:
+    """Write the new snapshot aside, unless the one that is there was made of the very same.
 
-    Raises ConfigError, PermissionDeniedError, UnavailableError, or TemporaryError for a sudden shrink.
+    What was made of the same only gets a new time: its age is how long ago it was last known to be right.
     """
-    with explained(chosen.path):
-        place = locate(chosen.path, None)
-        _refuse_open(chosen.path)
-        _refuse_foreign(place.text)
-        with nullcontext(timedelta()) if dry_run else alone(place) as waited:
-            now += waited  # what another publication has written meanwhile must not be made older
-            before = _current(place.text)
-            source = _source(store, settings, now)
-            if before is not None and before.source == source and settings.max_age is None:
-                return _published(place, before, before, chosen.group, dry_run=dry_run)
-            new = Path(tempfile.mkdtemp()) / "snapshot" if dry_run else beside(place.text)
-            try:
-                made = write(new, _contents(store, settings, now, source))
-                after = _State(source, made)
-                if not allow_shrink:
-                    _refuse_shrink(place, before, after)
-                if not dry_run and (before is None or before.made.digest != made.digest):
-                    _admit(new, chosen.group, place.text)
-                    new.replace(place.text)
-                    sync(place.text.parent)
-                return _published(place, before, after, chosen.group, dry_run=dry_run)
-            finally:
-                shutil.rmtree(new.parent, ignore_errors=True)
-
-
-def check(chosen: FilterSettings) -> None:
-    """Raises ConfigError where the file or its group cannot be as ``chosen`` says."""
-    with explained(chosen.path):
-        place = locate(chosen.path, None)
-        _refuse_open(chosen.path)
-        _refuse_foreign(place.text)
-    _gid(chosen.group)
+    path = real(chosen.path)
+    _refuse_foreign(path)
+    group = _gid(chosen.group)
+    before, source = _current(path), _source(asked)
+    if before is not None and before.source == source and asked.settings.max_age is None:
+        yield _planned(chosen.path, before, before, lambda _: _renew(path, group))
+        return
+    new = Path(tempfile.mkdtemp()) / "snapshot" if asked.dry_run else beside(path)
+    try:
+        after = _State(source, write(new, _contents(asked, source)))
+        same = before is not None and before.made.digest == after.made.digest
+        apply = (lambda _: _renew(path, group)) if same else partial(_replace, new, path, group)
+        yield _planned(chosen.path, before, after, apply)
+    finally:
+        shutil.rmtree(new.parent, ignore_errors=True)
 
 
 class _State:
@@ -138,8 +114,10 @@ def _refuse_foreign(path: Path) -> None:
         raise ConfigError(f"{path}: safelist did not write this file and leaves it alone; move it, or correct `path`")
 
 
-def _refuse_open(path: Path) -> None:
+def refuse(chosen: FilterSettings) -> None:
     """Whoever may change the directory could make us write anywhere: with a link, for one."""
+    path = chosen.path
+    real(path)
     if path.is_symlink():
         raise ConfigError(f"{path}: is a symbolic link; name the file itself in `path`")
     found = path.parent.stat()
@@ -150,39 +128,54 @@ def _refuse_open(path: Path) -> None:
         )
 
 
-def _source(store: Store, settings: policy.Settings, now: datetime) -> str:
-    in_force = ",".join(str(override.id) for override in store.overrides() if override.in_force(now))
-    return f"{store.head()} {in_force} {sorted(settings.as_json().items())}"
+def _source(asked: Asked) -> str:
+    in_force = ",".join(str(override.id) for override in _in_force(asked))
+    return f"{asked.aggregate.head()} {in_force} {sorted(asked.settings.as_json().items())}"
 
 
-def _contents(store: Store, settings: policy.Settings, now: datetime, source: str) -> Contents:
-    overrides = [override for override in store.overrides() if override.in_force(now)]
-    return Contents(source, settings, overrides, _tallies(store, settings, now), store.by_mailbox())
+def _in_force(asked: Asked) -> list[Override]:
+    return [override for override in asked.aggregate.overrides() if override.in_force(asked.now)]
 
 
-def _tallies(store: Store, settings: policy.Settings, now: datetime) -> Iterator[Tally]:
-    for candidate in store.candidates(settings, now, at_least=0):
+def _contents(asked: Asked, source: str) -> Contents:
+    return Contents(source, asked.settings, _in_force(asked), _tallies(asked), asked.aggregate.by_mailbox())
+
+
+def _tallies(asked: Asked) -> Iterator[Tally]:
+    for candidate in asked.aggregate.candidates(asked.settings, asked.now, 0):
         yield from (tally for tally in candidate.tallies if tally.votes or tally.uncounted)
 
 
-def _refuse_shrink(place: MapFiles, before: _State | None, after: _State) -> None:
-    lost = 0 if before is None else before.made.entries - after.made.entries
-    if before is not None and lost >= SHRINK and lost * 2 > before.made.entries:
-        raise TemporaryError(
-            f"{place.named}: {lost} of its {before.made.entries} entries would disappear at once; nothing was "
-            "published; if that is right: safelist publish --allow-shrink"
-        )
+def _planned(
+    path: Path, before: _State | None, after: _State, apply: Callable[[Callable[[], None]], None]
+) -> Plan:  # fmt: skip
+    had, entries = before.made.entries if before else 0, after.made.entries
+    is_changed = before is None or before.made.digest != after.made.digest
+    change = FileChange(path, entries, had, max(had - entries, 0), is_changed, after.made.digest, (path,))
+    return Plan((change,), (), (), apply)
 
 
-def _admit(path: Path, group: str | None, old: Path) -> None:
+def _renew(path: Path, group: int) -> None:
+    """Let the filter see that the snapshot is right as of now."""
+    _admit(path, group, path)
+    os.utime(path)
+
+
+def _replace(new: Path, path: Path, group: int, before: Callable[[], None]) -> None:
+    """Let the filter read the new snapshot, and swap it in."""
+    _admit(new, group, path)
+    before()
+    swap([(new, path)], path)
+
+
+def _admit(path: Path, group: int, old: Path) -> None:
     """Let the filter's group read the file, and nobody else; where none is configured, that of the ``old`` file."""
     path.chmod(0o640)
-    wanted = _gid(group)
-    if wanted == -1:
+    if group == -1:
         with suppress(FileNotFoundError):
-            wanted = old.stat().st_gid
-    if wanted not in (-1, path.stat().st_gid):
-        os.chown(path, -1, wanted)
+            group = old.stat().st_gid
+    if group not in (-1, path.stat().st_gid):
+        os.chown(path, -1, group)
 
 
 def _gid(group: str | None) -> int:
@@ -192,11 +185,12 @@ def _gid(group: str | None) -> int:
         raise ConfigError(f"publish.filter.group: there is no group {group!r} on this machine") from None
 
 
-def _published(
-    place: MapFiles, before: _State | None, after: _State, group: str | None, *, dry_run: bool
-) -> Published:  # fmt: skip
-    changed = before is None or before.made.digest != after.made.digest
-    if not changed and not dry_run:
-        _admit(place.text, group, place.text)
-        os.utime(place.text)  # its age is the time since it was last known to be right
-    return Published(NAME, place.named, after.made.entries, (), changed, (), (), after.made.digest)
+def use(_: FilterSettings) -> str:
+    """Nothing: the filter's own configuration names the file."""
+    return ""
+
+
+TARGET = Target(
+    name=NAME, description=DESCRIPTION, settings=FilterSettings, demands=demands, use=use, refuse=refuse,
+    plan=plan, scope=Scope.RECIPIENT,
+)  # fmt: skip

@@ -12,20 +12,23 @@ forges a listed sender is taken for it.
 """
 
 import re
-import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from safelist.config import LenientPath, Section
 from safelist.errors import ConfigError, UnavailableError
 from safelist.publisher import program
 from safelist.publisher.rulings import exceptions, shorter
-from safelist.publisher.target import LeftOut, Rendering, Ruling
+from safelist.publisher.target import Command, LeftOut, RecipientRuling, Ruling
+from safelist.publisher.text_target import Rendering, TextFile, text_target
 from safelist.sender import Form, Pattern, covering, domain_of, unquoted, with_subdomains
+
+if TYPE_CHECKING:
+    from safelist.filter.postfix_check import Remark
 
 NAME = "postfix"
 DESCRIPTION = "a map for Postfix's check_sender_access: the senders that its reject_rbl_client does not reject"
@@ -35,15 +38,6 @@ HEADER = b"# Written by safelist; do not edit: `safelist publish` writes it anew
 
 MapType = Literal["", "hash", "btree", "lmdb", "cdb", "texthash"]
 _SUFFIXES = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
-
-
-def _words(command: object) -> object:
-    if not isinstance(command, str):
-        return command
-    try:
-        return tuple(shlex.split(command))
-    except ValueError:
-        raise ValueError("its quotes are not balanced; close each, or write a list of words") from None
 
 
 class PostfixSettings(Section):
@@ -87,7 +81,7 @@ class PostfixSettings(Section):
         False,
         description="Write a domain although Postfix then matches its sub-domains, too, which nobody has allowed.",
     )
-    on_change: Annotated[tuple[str, ...], BeforeValidator(_words), Field(strict=False)] = Field(
+    on_change: Command = Field(
         (),
         description="A command (no shell) to run after the map has changed. Postfix notices a new hash, btree, lmdb or "
         "cdb file by itself; only texthash needs it.",
@@ -103,16 +97,6 @@ class PostfixSettings(Section):
             raise ValueError("must not contain white space, quotes or any of , $ { }: main.cf cannot name such a file")
         return path
 
-    @field_validator("on_change")
-    @classmethod
-    def _can_be_run(cls, command: tuple[str, ...]) -> tuple[str, ...]:
-        if command and (not command[0] or any("\0" in word for word in command)):
-            raise ValueError("must begin with a program, such as postfix reload")
-        return command
-
-
-Settings = PostfixSettings
-
 
 def demands(settings: PostfixSettings) -> str:
     """A map asks for nothing; what it can do is to leave senders out."""
@@ -126,8 +110,22 @@ def demands(settings: PostfixSettings) -> str:
     return " ".join(said)
 
 
-def render(rulings: Iterable[Ruling], settings: PostfixSettings) -> Rendering:
-    """The map's text: lower case, sorted, each key once, nothing in it that changes from run to run."""
+class MapLines(NamedTuple):
+    """The map's lines, sorted by their keys, and the senders that are not in them."""
+
+    lines: tuple[bytes, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def render(everybody: Sequence[Ruling], _: Iterable[RecipientRuling], settings: PostfixSettings) -> Rendering:
+    """The map, with the index that Postfix reads."""
+    made = map_lines(everybody, settings)
+    file = TextFile(settings.path, HEADER, made.lines, index(settings), left_behind(settings))
+    return Rendering((file,), made.left_out)
+
+
+def map_lines(rulings: Iterable[Ruling], settings: PostfixSettings) -> MapLines:
+    """The map's lines: lower case, sorted, each key once, nothing in it that changes from run to run."""
     given = list(rulings)
     refused: list[LeftOut] = []
     if not settings.unauthenticated:
@@ -141,9 +139,8 @@ def render(rulings: Iterable[Ruling], settings: PostfixSettings) -> Rendering:
     lines = {unquoted(r.pattern).lower(): RESULT for r in given if r.safe and r.pattern.form is Form.ADDRESS}
     if any(ruling.pattern.form is not Form.ADDRESS for ruling in given):
         refused += _add_domains(lines, given, settings)
-    keys = tuple(sorted(lines))
-    text = "".join([f"{key} {lines[key]}\n" for key in keys])
-    return Rendering(HEADER + text.encode("ascii"), keys, tuple(sorted(refused, key=lambda r: r.pattern[:2])))
+    text = tuple([f"{key} {lines[key]}\n".encode("ascii") for key in sorted(lines)])
+    return MapLines(text, tuple(sorted(refused, key=lambda r: r.pattern[:2])))
 
 
 def _is_proven(ruling: Ruling) -> bool:
@@ -258,12 +255,6 @@ _FOREIGN = (
 )
 
 
-def keys(text: bytes) -> frozenset[str]:
-    """The first word of each line that is no comment."""
-    lines = text.decode("ascii", errors="backslashreplace").split("\n")
-    return frozenset(line.split(None, 1)[0] for line in lines if not line.startswith("#") and line.strip())
-
-
 # An address as Postfix looks it up: unquoted, of the letters of a Dot-string (RFC 5321 4.1.2), but no # first; a
 # domain of two labels or more, whose last one is no number: nothing that access(5) takes for user@, .domain, <> or a
 # network.
@@ -303,17 +294,17 @@ class PostmapIndex:
         """``.db``, ``.lmdb`` or ``.cdb``."""
         return _SUFFIXES[self.map_type]
 
-    def build(self, path: Path, text: bytes) -> None:
+    def build(self, path: Path) -> None:
         """Index ``path`` and read it back. Raises UnavailableError with postmap's own words."""
         outcome = program.run([self.postmap, f"{self.map_type}:{path}"])
         if outcome.code != 0:
             raise UnavailableError(f"postmap cannot make the {self.map_type} map: {outcome.complaint}")
-        if not self.holds(path, text):
+        if not self.holds(path):
             raise UnavailableError("postmap reads something else back from the new map than was written into it")
 
-    def holds(self, path: Path, text: bytes) -> bool:
-        """Whether postmap reads exactly the lines of ``text`` back (of a cdb file: at least those)."""
-        wanted = text.partition(HEADER)[2].replace(b" ", b"\t")
+    def holds(self, path: Path) -> bool:
+        """Whether postmap reads exactly the lines of the text back (of a cdb file: at least those)."""
+        wanted = path.read_bytes().partition(HEADER)[2].replace(b" ", b"\t")
         # postmap -s cannot list a cdb file, so each key is asked for; it exits with 1 when none was found.
         ask, normal = (["-q", "-"], (0, 1)) if self.map_type == "cdb" else (["-s"], (0,))
         try:
@@ -441,3 +432,16 @@ def _installed(name: str) -> str:
             "which needs no index"
         )
     return found
+
+
+def check(settings: PostfixSettings | None) -> "Iterator[Remark]":
+    """Ask this machine's Postfix what it makes of the map, and where its lists have it."""
+    from safelist.publisher import map_check  # what only this needs takes longer to import than the rest
+
+    return map_check.remarks(settings)
+
+
+TARGET = text_target(
+    name=NAME, description=DESCRIPTION, settings=PostfixSettings, demands=demands, use=use, check=check, render=render,
+    left_out=lambda everybody, settings: map_lines(everybody, settings).left_out,
+)  # fmt: skip

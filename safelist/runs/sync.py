@@ -1,13 +1,9 @@
-"""What a command, a timer and a page all call: a run as a function, who runs it and the clock passed in.
-
-Each takes the open store, does its work, records it, and returns what came of it as values; nothing is printed here.
-"""
+"""Collect the lists of every mailbox, source by source."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Protocol
 
 from safelist import store
@@ -15,11 +11,10 @@ from safelist.collector import sources
 from safelist.collector.collect import MailboxResult, Options, Summary, collect
 from safelist.collector.source import Selection, Source
 from safelist.config import Config, NamedSource
-from safelist.entry import ALL_LISTS, FIRST_SOURCE, UserList
+from safelist.entry import FIRST_SOURCE, UserList
 from safelist.errors import ConfigError, SafelistError, UsageError
-from safelist.store import NO_RULE, Outcome, Store
-
-Clock = Callable[[], datetime]
+from safelist.runs import Clock
+from safelist.store import Outcome, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,22 +190,3 @@ def _voting_rooms(opened: Store, config: Config, source: Source, until: float | 
     for state in opened.mailboxes():
         if state.entries and state.source == source.name and state.address in rooms and state.address not in excluded:
             yield state.address
-
-
-def forget(opened: Store, config: Config, addresses: Sequence[str], now: Clock, actor: str) -> Mapping[str, int]:
-    """End every entry of these mailboxes, of whatever source; how many those were.
-
-    Raises UsageError for the first that was never collected; those before it are forgotten.
-    """
-    with store.hold(config.database.url, "forget", now()):
-        return {address: _forget_one(opened, address, now, actor) for address in addresses}
-
-
-def _forget_one(opened: Store, address: str, now: Clock, actor: str) -> int:
-    if opened.mailbox(address) is None:
-        raise UsageError(f"forget: {address} was never collected; `safelist audit who SENDER` shows who was")
-    run = opened.begin_run(now(), "forget", actor)
-    change = opened.record(run, address, NO_RULE, frozenset(), ALL_LISTS, now())
-    opened.note(run, address, now(), Outcome.FORGOTTEN)
-    opened.end_run(run, now(), {"removed": len(change.removed)}, None)
-    return len(change.removed)

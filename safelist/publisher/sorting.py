@@ -1,0 +1,74 @@
+"""Lines in order, and what came and went between two lists of them, in bounded memory however long they are."""
+
+import heapq
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
+from typing import IO, NamedTuple
+
+AT_ONCE = 100_000
+"""Lines that are sorted in memory."""
+
+
+def in_order(lines: Iterable[bytes], at_once: int = AT_ONCE) -> Iterator[bytes]:
+    """The lines (each ends in a line feed) in byte order, each once.
+
+    Those that do not fit into ``at_once`` are sorted in runs, which lie in temporary files and are merged; what comes
+    in order is one run.
+    """
+    rest = iter(lines)
+    run = sorted(islice(rest, at_once))
+    if len(run) < at_once:
+        return _once(run)
+    runs, last = [_file(run)], run[-1]
+    while run := sorted(islice(rest, at_once)):
+        if run[0] >= last:
+            runs[-1].writelines(run)
+        else:
+            runs.append(_file(run))
+        last = run[-1]
+    for each in runs:
+        each.seek(0)
+    return _once(heapq.merge(*runs) if len(runs) > 1 else runs[0])
+
+
+def _file(run: Iterable[bytes]) -> IO[bytes]:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (it is closed, and gone, with its last reader)
+    file.writelines(run)
+    return file
+
+
+def _once(lines: Iterable[bytes]) -> Iterator[bytes]:
+    return (line for line, _ in groupby(lines))
+
+
+def are_in_order(lines: Iterable[bytes]) -> bool:
+    """Whether each line is greater than the one before."""
+    last = b""
+    for line in lines:
+        if line <= last:
+            return False
+        last = line
+    return True
+
+
+class Difference(NamedTuple):
+    """A key that only one of two lists has."""
+
+    key: bytes
+    is_new: bool
+
+
+def differences(old: Iterable[bytes], new: Iterable[bytes]) -> Iterator[Difference]:
+    """Merge two sorted lists of keys; what stands in both is passed over, and a repeated one counts once."""
+    left, right = _once(old), _once(new)
+    mine, theirs = next(left, None), next(right, None)
+    while mine is not None or theirs is not None:
+        if mine == theirs:
+            mine, theirs = next(left, None), next(right, None)
+        elif theirs is None or (mine is not None and mine < theirs):
+            yield Difference(mine or b"", is_new=False)
+            mine = next(left, None)
+        else:
+            yield Difference(theirs, is_new=True)
+            theirs = next(right, None)
