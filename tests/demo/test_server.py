@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from safelist.demo import DemoServer, DistributionGroup, DlMember, Mailbox, Organisation
+from safelist.demo import DemoServer, DistributionGroup, DlMember, Mailbox, Organisation, mailbox_guid
+from safelist.demo.identifiers import item_id
 from safelist.junkrule import JunkRule, decode, encode
 from tests.exchange.client import (
     CONDITION,
@@ -24,6 +25,7 @@ from tests.exchange.client import (
 
 ADDRESS = "a@corp.example"
 RULE = JunkRule(safe_senders=tuple(f"sender{number}@partner.example" for number in range(100)))
+STATE = '<t:ExtendedFieldURI PropertyTag="0x65E9" PropertyType="Integer"/>'
 MODIFIED = '<t:FieldURI FieldURI="item:LastModifiedTime"/>'
 FOLDER_BY_ID = (
     '<m:FindItem Traversal="Associated"><m:ParentFolderIds><t:FolderId Id="x"/></m:ParentFolderIds></m:FindItem>'
@@ -51,8 +53,9 @@ def test_a_rule_is_found_and_brought(client: Client) -> None:
     assert values(found, 0x65EB) == ["RuleOrganizer", "JunkEmailRule"]
     assert base64.b64decode(values(found, 0x0E9A)[1]) == encode(RULE)[:512]
     assert len(list(found.xml.iter("{*}LastModifiedTime"))) == 2
-    brought = client.ask(get_item(item_ids(found), CONDITION), ADDRESS)
+    brought = client.ask(get_item(item_ids(found), CONDITION, STATE), ADDRESS)
     assert decode(base64.b64decode(values(brought, 0x0E9A)[1])) == RULE
+    assert values(brought, 0x65E9) == ["49", "49"]
     assert change_keys(brought) == change_keys(found)
 
 
@@ -86,6 +89,8 @@ def test_a_group_is_expanded(client: Client) -> None:
         (find_item(ADDRESS, restriction="<t:Exists/>"), ADDRESS, 200, "ErrorUnsupportedQueryFilter"),
         (find_item(ADDRESS, page=("x", 1)), ADDRESS, 200, "ErrorInvalidIndexedPagingParameters"),
         (get_item(["x"]), ADDRESS, 200, "ErrorInvalidIdMalformed"),
+        (get_item([item_id(mailbox_guid("x@corp.example"), 1)]), ADDRESS, 200, "ErrorItemNotFound"),
+        (get_item([item_id(mailbox_guid(ADDRESS), 99)]), ADDRESS, 200, "ErrorItemNotFound"),
         ("<m:GetRoomLists/>", None, 500, "ErrorInvalidRequest"),
     ],
 )
