@@ -205,13 +205,14 @@ class Service:
 def mail_of(request: Attributes) -> Mail:
     """What a request says; an address that is none is None."""
     return Mail(
-        _client(request.get("client_address")), request.get("helo_name"), request.get("sender"),
+        client_of(request.get("client_address")), request.get("helo_name"), request.get("sender"),
         request.get("recipient"), bool(request.get("sasl_username")), request.get("instance"),
     )  # fmt: skip
 
 
 @lru_cache(maxsize=_MAX_CACHED)
-def _client(text: str) -> IPv4Address | IPv6Address | None:
+def client_of(text: str) -> IPv4Address | IPv6Address | None:
+    """The address of a client; None where the text is none. IPv4 over an IPv6 socket is IPv4."""
     try:
         found = ip_address(text)
     except ValueError:

@@ -7,7 +7,7 @@ from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_filter, resolver_of
+from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_filter
 from safelist.cli.remarks import report
 from safelist.cli.terminal import JsonOption, now
 from safelist.errors import SafelistError
@@ -17,6 +17,7 @@ from safelist.filter.dnsbl import Lookup
 from safelist.filter.postfix_check import PolicyAnswer, Remark
 from safelist.filter.postfix_restrictions import MasterEntry
 from safelist.filter.providers import Providers
+from safelist.filter.running import resolver_of
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.publisher import program

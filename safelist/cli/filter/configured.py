@@ -1,4 +1,4 @@
-"""What the filter's commands share: its configuration and its resolver."""
+"""What the filter's commands share: its configuration."""
 
 import logging
 import os
@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from safelist.filter import settings
-from safelist.filter.resolver import Resolver
 from safelist.filter.settings import Filter
 
 FilterConfigOption = Annotated[
@@ -28,8 +27,3 @@ def load_filter(path: Path | None) -> Filter:
 def be_quiet() -> None:
     """What the service logs is part of the answer here."""
     logging.getLogger("safelist.filter").addHandler(logging.NullHandler())
-
-
-def resolver_of(chosen: Filter) -> Resolver:
-    """A resolver as the configuration says; to be made inside the event loop."""
-    return Resolver(chosen.nameservers or None, timeout=chosen.timeout, max_cached=chosen.cache_entries)

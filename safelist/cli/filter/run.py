@@ -6,27 +6,17 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 from typing import Annotated, Literal, TextIO
 
 import typer
 
-from safelist import used
-from safelist.cli.filter.configured import FilterConfigOption, load_filter, resolver_of
+from safelist.cli.filter.configured import FilterConfigOption, load_filter
 from safelist.cli.terminal import now
-from safelist.errors import ConfigError, UsageError
-from safelist.filter.authentication import Authenticator
-from safelist.filter.background import keep_up
-from safelist.filter.current_snapshot import CurrentSnapshot
+from safelist.errors import UsageError
 from safelist.filter.log import Journal, Log
-from safelist.filter.providers import Providers
-from safelist.filter.server import Limits, Server
-from safelist.filter.service import Service, write_used
-from safelist.filter.settings import Filter
+from safelist.filter.running import serve
 from safelist.override import days
-from safelist.used import UseBuffer
 
 _LAST_LINES = 2.0
 """Seconds that the end waits for whoever reads standard error."""
@@ -53,7 +43,7 @@ def run(
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # whoever read standard error may have gone
     _allow_files(chosen.max_connections)
     try:
-        asyncio.run(_serve(chosen))
+        asyncio.run(serve(chosen, now))
     finally:
         log.finish(_LAST_LINES)
 
@@ -95,60 +85,3 @@ def _allow_files(connections: int) -> None:
             "max_connections = %d needs up to %d open files, and this process may have %d: lower it, or set "
             "LimitNOFILE=%d in the unit (ulimit -n)", connections, needed, most, needed,
         )  # fmt: skip
-
-
-async def _serve(chosen: Filter) -> None:
-    resolver = resolver_of(chosen)
-    current, uses = CurrentSnapshot(chosen.snapshot, days(chosen.max_age)), UseBuffer()
-    lists = Providers(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
-    service = Service(chosen, lists, current, Authenticator(resolver, chosen.timeout), uses, now)
-    tasks: set[asyncio.Task[None]] = set()
-
-    def start(name: str, work: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.create_task(keep_up(name, work))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    def reload() -> None:
-        resolver.reread()
-        start("snapshot", lambda: current.refresh(again=True))
-
-    server = Server(
-        service.answer, chosen.listen, limits=Limits(max_connections=chosen.max_connections),
-        socket_mode=int(chosen.socket_mode, 8), on_reload=reload,
-    )  # fmt: skip
-    try:
-        await current.refresh()
-        server.listen()
-        _logger.info("mode %s, %d providers", chosen.mode, len(chosen.providers))
-        start("snapshot", current.watch)
-        start("lists", lists.watch)
-        if chosen.used is not None:
-            start("used", partial(write_used, uses, partial(used.add, chosen.used)))
-        if chosen.metrics is not None:
-            start("metrics", partial(_metrics, chosen.metrics, service, server, current))
-        await server.run()
-    finally:
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        _write_the_last(chosen, uses)
-        current.close()
-        resolver.close()
-
-
-def _write_the_last(chosen: Filter, uses: UseBuffer) -> None:
-    if chosen.used is None or not (rows := uses.take()):
-        return
-    try:
-        used.add(chosen.used, rows)
-    except Exception as error:  # whatever it is, the end must come
-        _logger.warning("used: the last uses could not be noted: %s", error)
-
-
-async def _metrics(address: str, service: Service, server: Server, current: CurrentSnapshot) -> None:
-    try:
-        from safelist.filter import metrics
-    except ModuleNotFoundError:
-        raise ConfigError("prometheus-client is not installed: pip install 'safelist[metrics]'") from None
-    await metrics.serve(address, service, server, current)
