@@ -41,7 +41,7 @@ class Authenticator:
         self._strangers = {version: tuple(islice(_public_addresses(version), _STRANGERS)) for version in (4, 6)}
 
     async def authenticate(self, client: IPv4Address | IPv6Address, sender: str, helo: str) -> SenderAuthentication:
-        """What became of it. Only a pass of the sender's own domain holds.
+        """Ask SPF what becomes of it. Only a pass of the sender's own domain holds.
 
         A record that permits more addresses than any sender has, such as ``v=spf1 +all``, proves nothing.
         """

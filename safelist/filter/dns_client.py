@@ -120,7 +120,7 @@ class DnsClient:
         return self._plain_until.get(server, 0.0) > monotonic()
 
     def _asks_for_less(self, query: "_Query", reply: "_Reply") -> bool:
-        """Whether the server did not understand EDNS, and the question is on its way again without (RFC 6891 7)."""
+        """Ask again without EDNS where the reply says that it was not understood (RFC 6891 7); whether that is so."""
         is_error = reply.message is not None and dns_message.wants_no_edns(reply.message)
         if not is_error or not query.has_edns(reply.server):
             return False
@@ -129,10 +129,12 @@ class DnsClient:
         return self._send(query, reply.server)
 
     def _prefer(self, server: "_Nameserver") -> None:
+        """Ask it first from now on."""
         if server is not self._servers[0]:
             self._servers = [server, *(other for other in self._servers if other is not server)]
 
     def _send(self, query: "_Query", server: "_Nameserver") -> bool:
+        """Send the question from a port that is not worn; whether that could be done."""
         try:
             opened = self._sockets.get(server)
             if opened is None or opened.is_worn:

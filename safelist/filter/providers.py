@@ -93,7 +93,7 @@ class Providers:
         return self._found(client, answers)
 
     async def ask(self, client: IPv4Address | IPv6Address) -> Listings:
-        """What all of them say."""
+        """Ask all of them, and wait for what they say."""
         return self._found(client, await asyncio.gather(*(self._ask(each, client) for each in self._lists)))
 
     async def _ask(self, each: Lookup, client: IPv4Address | IPv6Address) -> DnsAnswer:

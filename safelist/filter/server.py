@@ -142,6 +142,7 @@ class Server:
             self._close_sockets()
 
     async def _serve(self) -> None:
+        """Take connections until ``stop``, and then let them come to their end."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._connections.trouble)
         servers = [
@@ -178,6 +179,7 @@ class Server:
         await connections.until_all_are_gone()
 
     async def _sweep(self) -> None:
+        """Cut off whoever takes too long, for ever: one timer for all connections instead of one for each octet."""
         limits, clock = self._connections.limits, asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(min(1.0, limits.request_timeout / 4, limits.idle_timeout / 4))
@@ -198,6 +200,7 @@ class Server:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
+        """Handle signals in here, where this thread may."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -212,6 +215,7 @@ class Server:
                 loop.remove_signal_handler(number)
 
     def _reload(self) -> None:
+        """Call ``on_reload``, and tell systemd before and after (sd_notify(3)); its trouble ends nothing."""
         notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
         try:
             if self._on_reload is not None:
@@ -223,6 +227,7 @@ class Server:
         notify("READY=1", self._status())
 
     def _opened(self) -> Iterator[socket.socket]:
+        """Open a socket for each address that is wanted, and remember whose files they are."""
         for address in self._wanted:
             kind, _, rest = address.partition(":")
             if kind == "inet":
@@ -235,7 +240,7 @@ class Server:
                 raise ConfigError(f"{address!r}: write inet:HOST:PORT or unix:PATH")
 
     def _close_sockets(self) -> None:
-        """Also removes the files of those that were made here, unless another server has replaced them."""
+        """Close them, and remove the files of those that were made here, unless another server has replaced them."""
         for listening in self._sockets:
             listening.close()
         for path, made in self._files.items():
@@ -290,18 +295,20 @@ class _Connections:
         return True
 
     def forget(self, connection: "_Connection") -> None:
+        """Count a connection no more; who waits for the last one goes on."""
         self.open.discard(connection)
         self.counters.open = len(self.open)
         if not self.open:
             self._all_are_gone.set()
 
     async def until_all_are_gone(self) -> None:
+        """Wait until no connection is open."""
         self._all_are_gone.clear()
         if self.open:
             await self._all_are_gone.wait()
 
     def trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """What asyncio tells of the loop. It waits a second where no file can be opened, but says that for each try."""
+        """Log what asyncio tells of the loop. Where no file can be opened, it says so at each try, once a second."""
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             self.warn("files", f"connections wait: {error.strerror}; raise LimitNOFILE=, or lower max_connections", 1)
@@ -325,6 +332,12 @@ class _Connection(asyncio.BufferedProtocol):
     """One client. ``_todo`` are requests that are not begun, ``_answers`` those that are; both in order.
 
     None among the requests, and _END among the answers, is where the connection is to be closed.
+
+    Whatever happens (octets come, a task ends, the client reads on, or has nothing more to say) changes one of these
+    fields and then calls :meth:`_work`, which alone decides what is sent, begun and read next; so no two events need
+    to know of each other. Answers leave in the order of their requests: one that is ready waits behind one that is
+    not. While ``max_unanswered`` are begun, or the client takes too little, nothing is begun and nothing read: what the
+    client sends then waits in the kernel, and a client that only sends is held up by TCP, not by our memory.
     """
 
     _transport: asyncio.Transport
@@ -443,12 +456,15 @@ class _Connection(asyncio.BufferedProtocol):
     def _work(self) -> None:
         """Send what is due, begin what may be begun, read or do not."""
         self._send()
+        # Sending makes room among the answers, and what is begun may be answered at once: again, until neither helps.
+        # It ends because each turn takes at least one request, and nothing is read in here.
         while self._todo and not self._is_held_up():
             self._begin()
             self._send()
         self._steer()
 
     def _steer(self) -> None:
+        """Pause or resume reading, where that changes: asyncio takes neither twice."""
         must_pause = self._is_read_out or bool(self._todo) or self._is_held_up()
         if must_pause is not self._is_paused:
             self._is_paused = must_pause
@@ -458,11 +474,13 @@ class _Connection(asyncio.BufferedProtocol):
         return self._blocked is not None or len(self._answers) >= self._limits.max_unanswered
 
     def _begin(self) -> None:
+        """Ask for answers to as many requests as may be under way."""
         while self._todo and len(self._answers) < self._limits.max_unanswered:
             request = self._todo.popleft()
             self._answers.append(_END if request is None else self._ask(request))
 
     def _ask(self, request: PolicyRequest) -> bytes | asyncio.Task[bytes]:
+        """Call for the answer: the octets, or a task that will have them; _END where there will be none."""
         self._connections.counters.requests += 1
         try:
             action = self._connections.answer(request)
@@ -483,6 +501,7 @@ class _Connection(asyncio.BufferedProtocol):
             return self._failed(error)
 
     def _settled(self, task: asyncio.Task[bytes]) -> None:
+        """Go on when a task has ended; after the connection's end only look at its error, or asyncio would log it."""
         if not self._is_over:
             self._heard = self._clock()
             self._work()
@@ -508,6 +527,7 @@ class _Connection(asyncio.BufferedProtocol):
                 self._close()
 
     def _close(self) -> None:
+        """Close when what is written has left; a client that does not take it is cut off in time (:meth:`check`)."""
         self._drop()
         self._transport.close()
         if self._transport.get_write_buffer_size():
@@ -523,12 +543,14 @@ class _Connection(asyncio.BufferedProtocol):
         self._todo.clear()
 
     def _failed(self, error: BaseException) -> bytes:
+        """Count and log that there is no answer: then the connection ends, and Postfix asks once more."""
         self._connections.counters.errors += 1
         self._connections.warn("error", f"{self._peer()}: no answer, disconnected: {_shown(error)}")
         logger.debug("no answer", exc_info=error)
         return _END
 
     def _refuse(self, error: RequestError) -> None:
+        """Count and log what is no request, answer what came before it, and close."""
         if isinstance(error, TooLargeError):
             self._connections.counters.oversized += 1
         else:
@@ -538,6 +560,7 @@ class _Connection(asyncio.BufferedProtocol):
         self.finish()
 
     def _cut_off(self, kind: str, what: str) -> None:
+        """Log why, and close at once."""
         self._connections.warn(kind, f"{self._peer()}: disconnected: {what}")
         self.cut()
 

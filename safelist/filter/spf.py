@@ -121,7 +121,7 @@ class Work:
         self.spent = spent
 
     def spend(self, cost: int) -> None:
-        """Raises pyspf's PermError where that is more than is left."""
+        """Count the cost; raise pyspf's PermError where that is more than was left."""
         self.spent += cost
         if self.is_exceeded:
             raise spf.PermError(TOO_MUCH_WORK)
@@ -184,7 +184,7 @@ async def check(
 async def measure(
     resolver: Resolver, client: IPv4Address | IPv6Address, sender: str, helo: str, work: Work | None = None
 ) -> Reach:
-    """How many of the clients of ``client``'s IP version may send as ``sender``: every term is read, in order.
+    """Measure how many of the clients of ``client``'s IP version may send as ``sender``: read every term, in order.
 
     A term that cannot be read (a DNS failure, a record in error) permits nobody, and so do those behind it.
     ``work.is_exceeded`` tells whether that was for want of more work.
@@ -240,7 +240,7 @@ T = TypeVar("T")
 
 
 async def _answered(resolver: Resolver, work: Work, evaluation: Callable[[_Answers], T]) -> T | None:
-    """What it comes to once every answer that it misses is known; None where they are too many.
+    """Evaluate until every answer that is missed is known, and return what it comes to; None where they are too many.
 
     Answers that are missed together are asked for at once, and others have their turn before each evaluation.
     """
