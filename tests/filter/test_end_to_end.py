@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from safelist import policy, snapshot
-from safelist.filter.current_snapshot import LOOK_EVERY
 from tests.filter.site import (
     BOB,
     DESK,
@@ -316,18 +315,27 @@ def swap_in(filter_: Filter, content: bytes) -> None:
     filter_.look_again()
 
 
+def loaded(filter_: Filter) -> int:
+    """How many snapshots it has taken into use."""
+    return sum(line.startswith("snapshot ") for line in filter_.lines())
+
+
+def has_loaded_more(filter_: Filter, before: int) -> bool:
+    return loaded(filter_) > before
+
+
 def test_no_mail_is_lost_while_snapshots_come_and_go(running: Site, tmp_path: Path) -> None:
     filter_ = running.filters["busy"]
     full, empty = filter_.snapshot.read_bytes(), tmp_path / "empty"
     snapshot.write(empty, snapshot.Contents("a test", policy.Settings(), (), (), ()))
     with load(running, "busy") as done:
         for content in (empty.read_bytes(), full) * 30:
+            before = loaded(filter_)
             swap_in(filter_, content)
-            time.sleep(0.05)
+            assert until(partial(has_loaded_more, filter_, before))
         assert until(lambda: running.offer("busy", LISTED, BOB, DESK).recipients == [ACCEPTED])
     expected = ({ACCEPTED}, {TO_DESK}, {ACCEPTED, TO_DESK}, {TO_OTHER})
     assert replies_to(done) == dict(zip(LOAD, expected, strict=True))
-    assert sum(line.startswith("snapshot ") for line in filter_.lines()) > 20
 
 
 def test_a_broken_snapshot_changes_nothing_and_is_said_once(running: Site) -> None:
@@ -343,9 +351,8 @@ def test_a_broken_snapshot_changes_nothing_and_is_said_once(running: Site) -> No
             swap_in(filter_, content)
             assert serve(running, CASES["safe"], "broken")["reason"] == "lifted"
         assert until(partial(filter_.has_said, trouble))
-    time.sleep(LOOK_EVERY + 0.5)
+    swap_in(filter_, good)
+    assert until(lambda: loaded(filter_) == 2)
     errors = [line for line in filter_.lines() if "stays in use" in line]
     assert [trouble in line for trouble, line in zip(broken, errors, strict=True)] == [True, True]
-    swap_in(filter_, good)
-    assert until(lambda: sum(line.startswith("snapshot ") for line in filter_.lines()) == 2)
     assert serve(running, CASES["safe"], "broken")["reason"] == "lifted"

@@ -15,7 +15,8 @@ from safelist.filter import dnsbl
 from safelist.filter.dns_message import DnsAnswer, Status
 from safelist.filter.resolver import Resolver
 from tests.filter import dns_server
-from tests.filter.dns_server import Fault, Nameserver, nameserver, once, silent
+from tests.filter.dns_server import Fault, Nameserver, nameserver, once
+from tests.filter.test_providers import holds
 from tests.postfix.servers import CLEAN, LISTED, rbldnsd
 
 A, MX, PTR, TXT, AAAA, CNAME, SOA, NS = 1, 15, 12, 16, 28, 5, 6, 2
@@ -202,7 +203,7 @@ def test_callers_at_the_same_time_share_a_query() -> None:
 def test_one_callers_cancellation_does_not_touch_the_others(cancelled: int) -> None:
     async def use(resolver: Resolver) -> list[Any]:
         callers = [asyncio.create_task(resolver.query("one.example")) for _ in range(3)]
-        await asyncio.sleep(0.05)
+        assert await holds(lambda: bool(server.queries))
         callers[cancelled].cancel()
         return await asyncio.gather(*callers, return_exceptions=True)
 
@@ -216,9 +217,9 @@ def test_one_callers_cancellation_does_not_touch_the_others(cancelled: int) -> N
 def test_a_look_up_that_all_have_given_up_is_still_remembered() -> None:
     async def use(resolver: Resolver) -> DnsAnswer | None:
         caller = asyncio.create_task(resolver.query("one.example"))
-        await asyncio.sleep(0.05)
+        assert await holds(lambda: bool(server.queries))
         caller.cancel()
-        await asyncio.sleep(0.3)
+        assert await holds(lambda: resolver.peek("one.example") is not None)
         return resolver.peek("one.example")
 
     with nameserver(ONE, {"one.example": dns_server.delayed(0.1)}) as server:
@@ -227,15 +228,16 @@ def test_a_look_up_that_all_have_given_up_is_still_remembered() -> None:
 
 def test_close_ends_what_is_under_way() -> None:
     async def use(resolver: Resolver) -> list[DnsAnswer]:
-        callers = [asyncio.create_task(resolver.query(f"{number}.example")) for number in range(5)]
-        await asyncio.sleep(0.05)
+        callers = [asyncio.create_task(resolver.query(name)) for name in names]
+        assert await holds(lambda: server.queries.total() == 3)
         late = asyncio.create_task(resolver.query("late.example"))
         await asyncio.sleep(0)
         resolver.close()
         return [*await asyncio.gather(*callers, late), await resolver.query("after.example")]
 
-    with silent() as address:
-        answers = run(use, address, max_in_flight=3)
+    names = [f"{number}.example" for number in range(5)]
+    with nameserver({}, dict.fromkeys(names, dns_server.drop)) as server:
+        answers = run(use, server.address, max_in_flight=3, timeout=60)
     assert [answer.status for answer in answers] == [Status.FAILED] * 7
     assert all("closed" in (answer.why or "") for answer in answers)
 

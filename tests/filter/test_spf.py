@@ -280,24 +280,24 @@ def test_the_whole_time_is_limited() -> None:
 
 
 def test_slow_senders_hold_nobody_up() -> None:
-    async def main(address: tuple[str, int]) -> tuple[float, list[SpfCheck]]:
-        resolver = Resolver([address], timeout=2)
+    async def main(address: tuple[str, int]) -> tuple[int, list[SpfCheck]]:
+        resolver = Resolver([address], timeout=60)
         slow = [
             asyncio.create_task(spf.check(resolver, ip_address(CLIENT), f"a@slow{number}.example", HELO))
             for number in range(100)
         ]
-        await asyncio.sleep(0.1)
-        began = time.monotonic()
+        while server.queries.total() < 100:
+            await asyncio.sleep(0.01)
         quick = await spf.check(resolver, ip_address(CLIENT), SENDER, HELO)
-        took = time.monotonic() - began
+        waiting = sum(not each.done() for each in slow)
         resolver.close()
-        return took, [quick, *await asyncio.gather(*slow)]
+        return waiting, [quick, *await asyncio.gather(*slow)]
 
     faults = dict.fromkeys((f"slow{number}.example" for number in range(100)), dns_server.drop)
     with nameserver(publishing("v=spf1 ip4:192.0.2.1 -all"), faults) as server:
-        took, outcomes = asyncio.run(main(server.address))
+        waiting, outcomes = asyncio.run(main(server.address))
     assert [outcome.result for outcome in outcomes] == [SpfResult.PASS] + [SpfResult.TEMPERROR] * 100
-    assert took < 1
+    assert waiting == 100
 
 
 def test_a_cancelled_check_ends_at_once() -> None:
