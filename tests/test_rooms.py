@@ -26,6 +26,8 @@ ROOMS = [
     "store",
     "collector",
     "publisher",
+    "override_notes",
+    "overriding",
     "audit",
     "runs",
     "demo",

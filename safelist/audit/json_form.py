@@ -15,7 +15,7 @@ from safelist.audit.usage import NeverUsed
 from safelist.entry import Holding
 from safelist.override import Effect, Override, sentence
 from safelist.policy import Decision, Reason
-from safelist.store import Event, EventKind, MailboxState, Verified
+from safelist.store import Event, EventKind, Made, MailboxState, Verified
 from safelist.used import Use
 
 Object = dict[str, Any]
@@ -62,30 +62,47 @@ def decision(decided: Decision) -> Object:
     }
 
 
-def override(made: Override) -> Object:
+def override(given: Override) -> Object:
     """An override, without what became of it by now."""
-    terms = made.terms
+    terms = given.terms
     return {
-        "override": made.id,
+        "override": given.id,
         "effect": str(terms.effect),
         "level": str(terms.level),
         "sender": terms.pattern.text,
         "for": terms.scope.text if terms.scope else None,
         "authentication": str(terms.authentication) if terms.effect is Effect.ALLOW else None,
-        "made": made.made.isoformat(),
-        "by": made.actor,
+        "made": given.made.isoformat(),
+        "by": given.actor,
         "reason": terms.reason,
         "ticket": terms.ticket,
         "expires": _time(terms.expires),
-        "revoked": _time(made.revoked),
-        "revoked_by": made.revoked_by,
-        "revoked_why": made.revoked_why,
+        "revoked": _time(given.revoked),
+        "revoked_by": given.revoked_by,
+        "revoked_why": given.revoked_why,
     }
 
 
-def override_at(made: Override, now: datetime) -> Object:
+def override_at(given: Override, now: datetime) -> Object:
     """An override and what has become of it by ``now``."""
-    return override(made) | {"state": str(made.state(now))}
+    return override(given) | {"state": str(given.state(now))}
+
+
+def made(done: Made) -> Object:
+    """What became of an override that was asked for."""
+    return {"is_new": done.is_new, "replaced": done.replaced.id if done.replaced else None} | override(done.override)
+
+
+def made_from(at: str, done: Made, notes: Sequence[str]) -> Object:
+    """What became of the row ``at`` of a file, and what is said of it."""
+    outcome = ("replaced" if done.replaced else "made") if done.is_new else "unchanged"
+    return {
+        "at": at,
+        "outcome": outcome,
+        "override": done.override.id,
+        "replaced": done.replaced.id if done.replaced else None,
+        "notes": list(notes),
+    }
 
 
 def sender_answer(answer: SenderAnswer) -> Object:
@@ -192,11 +209,11 @@ def _details(happened: Event, now: datetime) -> Iterator[str]:
         yield AHEAD
 
 
-def _said_of(made: Override, kind: EventKind) -> str:
+def _said_of(given: Override, kind: EventKind) -> str:
     if kind is EventKind.OVERRIDE_REVOKED:
-        return str(made.revoked_why)
-    ticket = f", ticket {made.terms.ticket}" if made.terms.ticket else ""
-    return f"{sentence(made.terms)}: {made.terms.reason}{ticket}"
+        return str(given.revoked_why)
+    ticket = f", ticket {given.terms.ticket}" if given.terms.ticket else ""
+    return f"{sentence(given.terms)}: {given.terms.reason}{ticket}"
 
 
 def changes(found: Changes) -> Object:

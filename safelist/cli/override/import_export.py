@@ -1,31 +1,21 @@
 """``safelist override import`` and ``export``: many at once, as CSV or JSON."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
 import typer
 
-from safelist import override_file, store
+from safelist import override_file, overriding, store
+from safelist.audit import json_form
 from safelist.cli.configuration import load_config
-from safelist.cli.override.notes import Context, notes
-from safelist.cli.override.options import (
-    FROM_WHEN,
-    Manner,
-    ReplaceOption,
-    UnderstandOption,
-    circumstances,
-    objections,
-    recorded_actor,
-)
+from safelist.cli.override.options import FROM_WHEN, ReplaceOption, UnderstandOption, recorded_actor
 from safelist.cli.terminal import ActorOption, ConfigOption, CsvOption, JsonOption, complain, now, print_json, shown
 from safelist.errors import PermissionDeniedError, UsageError
 from safelist.override import sentence
-from safelist.override_file import FileContent, FileFault, FileRow, Format, place
-from safelist.policy import Settings
-from safelist.store import ContradictionError, Made, Store
+from safelist.override_file import Format, place
+from safelist.overriding import Consent, MadeFrom, OverrideFile
 
 
 def import_(
@@ -41,24 +31,18 @@ def import_(
     json: JsonOption = False,
 ) -> None:
     """Make every override of a file, or none: the columns are those of `safelist override export`."""
-    manner = Manner(i_understand, replace, actor, config_file, json, dry_run)
-    source = _Source("standard input" if file == "-" else file, format_ or _format_of(file))
-    config, at, by = load_config(config_file), now(), recorded_actor(actor)
-    data = _data_of(file)
+    name, written = "standard input" if file == "-" else file, format_ or _format_of(file)
+    config, consent, by = load_config(config_file), Consent(i_understand, replace), recorded_actor(actor)
+    given = OverrideFile(name, written, _data_of(file))
     with store.open_store(config.database.url) as opened:
-        settings = config.policy.settings(opened.own_domains())
-        content = override_file.read(data, source.format, circumstances(config, settings, at))
-        _refuse(content, settings, source, i_understand=i_understand)
-        done = _make(opened, content.rows, source, at, by, manner)
-        found = notes(done, Context(opened, config, settings, opened.newest(now())))
-    _report(source, content.rows, done, found, manner)
-    for line in _said(source, content.rows, found):
+        done = overriding.make_all(opened, config, given, now(), by, consent, dry_run=dry_run)
+    if json:
+        rows = [json_form.made_from(place(given.format, row.at), made, notes) for row, made, notes in done]
+        print_json({"dry_run": dry_run, "overrides": rows})
+    else:
+        _report(given, done, dry_run=dry_run)
+    for line in overriding.notes_once(given, done):
         complain(line)
-
-
-class _Source(NamedTuple):
-    name: str
-    format: Format
 
 
 def _format_of(file: str) -> Format:
@@ -80,71 +64,13 @@ def _data_of(file: str) -> bytes:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
 
 
-def _refuse(content: FileContent, settings: Settings, source: _Source, *, i_understand: bool) -> None:
-    """Raises UsageError with everything that speaks against the import, in the order of the lines."""
-    faults = content.faults + [
-        FileFault(at, objection)
-        for at, terms in content.rows
-        for objection in objections(terms, settings, i_understand=i_understand)
-    ]
-    if faults:
-        faults.sort(key=lambda fault: fault.at)
-        raise UsageError("\n".join(_located(source, *fault) for fault in faults))
-
-
-def _located(source: _Source, at: int, sentence: str) -> str:
-    return f"{source.name}: {f'{place(source.format, at)}: ' if at else ''}{sentence}"
-
-
-def _make(
-    opened: Store, rows: Sequence[FileRow], source: _Source, at: datetime, by: str, manner: Manner
-) -> list[Made]:  # fmt: skip
-    given = [row.terms for row in rows]
-    try:
-        return opened.make_overrides(given, at, by, replace=manner.replace, dry_run=manner.dry_run)
-    except ContradictionError as error:
-        said = zip(error.found, str(error).split("\n"), strict=True)
-        lines = (_located(source, rows[contradiction.at].at, line) for contradiction, line in said)
-        raise UsageError("\n".join(lines)) from None
-
-
-def _said(source: _Source, rows: Sequence[FileRow], found: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Each note once, with the first of the lines that it is about."""
-    about: dict[str, list[int]] = {}
-    for row, notes_ in zip(rows, found, strict=True):
-        for note in notes_:
-            about.setdefault(note, []).append(row.at)
-    for note, lines in about.items():
-        more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
-        yield f"{source.name}: {place(source.format, lines[0])}{more}: note: {note}"
-
-
-def _report(
-    source: _Source, rows: Sequence[FileRow], done: Sequence[Made], found: Sequence[Sequence[str]], manner: Manner
-) -> None:  # fmt: skip
-    if manner.json:
-        outcomes = [
-            _outcome(source, row, made) | {"notes": list(said)}
-            for row, made, said in zip(rows, done, found, strict=True)
-        ]
-        print_json({"dry_run": manner.dry_run, "overrides": outcomes})
-        return
-    new = [made for made in done if made.is_new]
-    for made in new if manner.dry_run else ():
+def _report(file: OverrideFile, done: Sequence[MadeFrom], *, dry_run: bool) -> None:
+    new = [made for _, made, _ in done if made.is_new]
+    for made in new if dry_run else ():
         instead = f" instead of override {made.replaced.id}" if made.replaced else ""
         print(shown(f"+ {sentence(made.override.terms)}{instead}"))
-    verb, rest = "would be made" if manner.dry_run else "made", len(done) - len(new)
-    print(shown(f"{source.name}: {len(new)} overrides {verb}, {rest} in force already; they count {FROM_WHEN}"))
-
-
-def _outcome(source: _Source, row: FileRow, made: Made) -> dict[str, Any]:
-    outcome = ("replaced" if made.replaced else "made") if made.is_new else "unchanged"
-    return {
-        "at": place(source.format, row.at),
-        "outcome": outcome,
-        "override": made.override.id,
-        "replaced": made.replaced.id if made.replaced else None,
-    }
+    verb, rest = "would be made" if dry_run else "made", len(done) - len(new)
+    print(shown(f"{file.name}: {len(new)} overrides {verb}, {rest} in force already; they count {FROM_WHEN}"))
 
 
 def export(config_file: ConfigOption = None, json: JsonOption = False, csv: CsvOption = False) -> None:

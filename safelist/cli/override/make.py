@@ -1,20 +1,20 @@
 """``safelist override allow`` and ``block``: say something about a sender."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from safelist import override_file, store
+from safelist import overriding, store
 from safelist.audit import json_form
 from safelist.cli.configuration import addresses_in, load_config
-from safelist.cli.override.notes import Context, notes
 from safelist.cli.override.options import (
     FROM_WHEN,
     DomainOption,
     ExpiresOption,
     LevelOption,
-    Manner,
     ReasonOption,
     RecipientOption,
     ReplaceOption,
@@ -22,14 +22,13 @@ from safelist.cli.override.options import (
     TicketOption,
     UnderstandOption,
     WithSubdomainsOption,
-    circumstances,
-    objections,
     recorded_actor,
 )
 from safelist.cli.terminal import ActorOption, ConfigOption, JsonOption, complain, now, print_json, shown
 from safelist.errors import UsageError
-from safelist.override import Authentication, Effect, Level, Terms, sentence
-from safelist.override_file import Circumstances, InvalidTermsError
+from safelist.override import Authentication, Effect, Level, sentence
+from safelist.override_file import InvalidTermsError
+from safelist.overriding import Consent
 from safelist.sender import Form, parse
 from safelist.store import Made
 
@@ -58,7 +57,7 @@ def allow(
         Effect.ALLOW, sender, reason, domain, recipient, ticket, expires, level, with_subdomains=with_subdomains
     )
     cells["authentication"] = authentication or ""
-    _add(cells, Manner(i_understand, replace, actor, config_file, json))
+    _make(cells, Consent(i_understand, replace), actor, config_file, json=json)
 
 
 def block(
@@ -80,7 +79,7 @@ def block(
     cells = _cells(
         Effect.BLOCK, sender, reason, domain, recipient, ticket, expires, level, with_subdomains=with_subdomains
     )
-    _add(cells, Manner(i_understand, replace, actor, config_file, json))
+    _make(cells, Consent(i_understand, replace), actor, config_file, json=json)
 
 
 def _cells(
@@ -109,27 +108,26 @@ def _scope(domain: str | None, recipient: str | None) -> str:
     return domain
 
 
-def _add(cells: Mapping[str, str], manner: Manner) -> None:
-    config, at, by = load_config(manner.config_file), now(), recorded_actor(manner.actor)
-    with store.open_store(config.database.url) as opened:
-        settings = config.policy.settings(opened.own_domains())
-        terms = _understood(cells, circumstances(config, settings, at))
-        if against := list(objections(terms, settings, i_understand=manner.i_understand)):
-            raise UsageError("\n".join(against))
-        (made,) = opened.make_overrides([terms], at, by, replace=manner.replace)
-        (found,) = notes([made], Context(opened, config, settings, opened.newest(now())))
-    if manner.json:
-        print_json(_made_as_json(made) | {"notes": found})
+def _make(
+    cells: Mapping[str, str], consent: Consent, actor: str | None, config_file: Path | None, *, json: bool
+) -> None:  # fmt: skip
+    config, by = load_config(config_file), recorded_actor(actor)
+    with store.open_store(config.database.url) as opened, _named_as_options(cells):
+        made, found = overriding.make(opened, config, cells, now(), by, consent)
+    if json:
+        print_json(json_form.made(made) | {"notes": found})
     else:
         print(shown(_told(made)))
     for note in found:
         complain(f"note: {note}")
 
 
-def _understood(cells: Mapping[str, str], circumstances: Circumstances) -> Terms:
+@contextmanager
+def _named_as_options(cells: Mapping[str, str]) -> Iterator[None]:
+    """Raise what is wrong with a column as a UsageError that names the option."""
     options = {"sender": "SENDER", "scope": "--recipient" if "@" in cells["scope"] else "--domain"}
     try:
-        return override_file.terms_of(cells, circumstances)
+        yield
     except InvalidTermsError as error:
         faults = ((options.get(at, f"--{at.replace('_', '-')}"), sentence) for at, sentence in error.faults)
         raise UsageError("\n".join(f"{option}: {sentence}" for option, sentence in faults)) from None
@@ -141,8 +139,3 @@ def _told(made: Made) -> str:
         return f"override {number} already {words}; nothing was changed"
     instead = f" instead of override {made.replaced.id}" if made.replaced else ""
     return f"override {number} {words}{instead}; it counts {FROM_WHEN}"
-
-
-def _made_as_json(made: Made) -> dict[str, Any]:
-    replaced = made.replaced.id if made.replaced else None
-    return {"is_new": made.is_new, "replaced": replaced} | json_form.override(made.override)

@@ -1,20 +1,14 @@
-"""What the commands about overrides share: options, who is recorded, what speaks against one, and its words."""
+"""What the commands about overrides share: options, and who is recorded."""
 
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
-from safelist import domains, policy
 from safelist.cli.terminal import actor as login
-from safelist.config import Config
 from safelist.errors import UsageError
-from safelist.override import MAX_TEXT, Effect, Level, Terms
-from safelist.override_file import Circumstances, plain
-from safelist.policy import Settings
-from safelist.sender import Form, domain_of
+from safelist.override import MAX_TEXT, Level
+from safelist.override_file import plain
 
 MAX_ACTOR = 100
 FROM_WHEN = "from the next `safelist publish` on"
@@ -62,41 +56,19 @@ ReplaceOption = Annotated[
 ]
 
 
-class Manner(NamedTuple):
-    """How a command was asked to do its work."""
-
-    i_understand: bool
-    replace: bool
-    actor: str | None
-    config_file: Path | None
-    json: bool
-    dry_run: bool = False
-
-
-def circumstances(config: Config, settings: Settings, at: datetime) -> Circumstances:
-    return Circumstances(at, settings.own_domains, settings.authentication, config.overrides.expires)
-
-
 def recorded_actor(name: str | None) -> str:
+    """Who is recorded: the login, behind the name that ``--actor`` gives."""
     return login() if name is None else f"{plain_text(name, '--actor', MAX_ACTOR)} (by {login()})"
 
 
 def plain_text(text: str, option: str, limit: int = MAX_TEXT) -> str:
+    """The text of an option. Raises UsageError where nobody can read it."""
     try:
         return plain(text, limit)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
 
 
-def objections(terms: Terms, settings: Settings, *, i_understand: bool) -> Iterator[str]:
-    domain = domain_of(terms.pattern)
-    is_wide_allow = terms.effect is Effect.ALLOW and terms.pattern.form is Form.SUBDOMAINS
-    if is_wide_allow and domains.is_public_suffix(domain):
-        yield f"{domain} is a public suffix: everything below it is never allowed at once; allow the domains you mean"
-    elif not i_understand:
-        for danger in policy.dangers(terms, settings):
-            yield f"{danger}; add --i-understand if you mean it"
-
-
 def minute(moment: datetime) -> str:
+    """A moment to the minute, for tables."""
     return f"{moment:%Y-%m-%d %H:%M}"

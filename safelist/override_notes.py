@@ -16,7 +16,7 @@ from safelist.store import Made, Moment, Outcome, Store
 class Context(NamedTuple):
     """Where the overrides were made. ``moment`` is when they had been."""
 
-    opened: Store
+    store: Store
     config: Config
     settings: Settings
     moment: Moment
@@ -25,11 +25,11 @@ class Context(NamedTuple):
 def notes(made: Sequence[Made], context: Context) -> list[list[str]]:
     """The notes on each of ``made``, which a dry run has taken back; none on what was in force already."""
     new = [each for each in made if each.is_new]
-    narrower, collected, not_in = _by_what_covers(context), context.opened.own_domains(), _left_out(new, context)
+    narrower, collected, not_in = _by_what_covers(context), context.store.own_domains(), _left_out(new, context)
     return [
         [
             *_opposite(each, narrower),
-            *_not_collected(each.override.terms.scope, collected, context.opened),
+            *_not_collected(each.override.terms.scope, collected, context.store),
             *_mistyped(each.override.terms.pattern, context.settings),
             *not_in.get(each.override.terms.pattern, ()),
         ]
@@ -42,7 +42,7 @@ def notes(made: Sequence[Made], context: Context) -> list[list[str]]:
 def _by_what_covers(context: Context) -> Mapping[str, list[Override]]:
     """The overrides in force, by the text of every pattern that covers theirs."""
     found: dict[str, list[Override]] = {}
-    for override in context.opened.overrides():
+    for override in context.store.overrides():
         for text in covering(override.terms.pattern) if override.in_force(context.moment.at) else ():
             found.setdefault(text, []).append(override)
     return found
@@ -58,10 +58,10 @@ def _opposite(made: Made, narrower: Mapping[str, Sequence[Override]]) -> Iterato
             yield f"override {other.id} is more specific and still {sentence(terms)}"
 
 
-def _not_collected(scope: Pattern | None, collected: Collection[str], opened: Store) -> Iterator[str]:
+def _not_collected(scope: Pattern | None, collected: Collection[str], store: Store) -> Iterator[str]:
     """A slip in the recipient is seen by nobody else: such an override never counts."""
     if scope is not None and scope.form is Form.ADDRESS:
-        state = opened.mailbox(scope.text)
+        state = store.mailbox(scope.text)
         if state is None or state.outcome == Outcome.FORGOTTEN:
             yield f"{scope.text} is no mailbox that is collected: is it spelt right? It counts for that address alone"
     elif scope is not None and scope.text not in collected:
@@ -113,7 +113,7 @@ def _candidates(made: Sequence[Made], context: Context) -> Iterator[Candidate]:
         if (sender := waiting.pop()) in seen:
             continue
         seen.add(sender)
-        asked, _ = context.opened.candidate(sender, None, context.settings, context.moment)
+        asked, _ = context.store.candidate(sender, None, context.settings, context.moment)
         standing = {override.id: override for override in asked.overrides if override.id not in gone}
         standing |= {override.id: override for text in covering(sender) for override in new.get(text, ())}
         asked = asked._replace(overrides=tuple(standing.values()))
