@@ -19,7 +19,8 @@ from selenium.webdriver.remote.webelement import WebElement
 
 import safelist
 from safelist import store
-from safelist.audit.report import AuditReport, FirstRows, ProviderLine, Setting, build, render
+from safelist.audit.report import AuditReport, FirstRows, ProviderLine, Setting, build
+from safelist.audit.report.page import render
 from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.override import Authentication, Effect, Level, Terms
 from safelist.policy import Settings

@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from safelist import store
+from safelist.audit.report import AuditReport, Setting, build
 from safelist.cli.configuration import load_config
 from safelist.cli.terminal import ConfigOption, now, say
+from safelist.config import Config
 from safelist.errors import PermissionDeniedError, TamperedError, UnavailableError
 from safelist.publisher.targets import TARGETS
+from safelist.store import Store, Verified
 
 
 def report(
@@ -19,14 +22,12 @@ def report(
     config_file: ConfigOption = None,
 ) -> None:
     """Write one self-contained page: totals, who is safe by whose trust, what was refused, overrides, problems."""
-    from safelist.audit.report import Setting, build, render  # jinja2 takes its time, and no other command needs it
+    from safelist.audit.report.page import render  # jinja2 takes its time, and no other command needs it
 
     config = load_config(config_file)
     with store.open_store(config.database.url) as opened:
-        settings = config.policy.settings(opened.own_domains())
         verified = opened.verify_chain()
-        demands = [Setting(f"Published to {name}", TARGETS[name].demands(it)) for name, it in config.publish.items()]
-        page = render(build(opened, settings, now(), verified=verified, demands=demands))
+        page = render(_built(opened, config, verified))
     if str(html) == "-":
         print(page)
     else:
@@ -36,8 +37,13 @@ def report(
         raise TamperedError(f"the record was changed by something else than safelist: {verified.problem}; see the page")
 
 
+def _built(opened: Store, config: Config, verified: Verified) -> AuditReport:
+    demands = [Setting(f"Published to {name}", TARGETS[name].demands(it)) for name, it in config.publish.items()]
+    return build(opened, config.policy.settings(opened.own_domains()), now(), verified=verified, demands=demands)
+
+
 def _write(path: Path, page: str) -> None:
-    """For its owner only, and all or nothing: it says who writes to whom."""
+    """Write it for its owner only, and all or nothing: it says who writes to whom."""
     path = path.resolve()
     if path.exists() and not path.is_file():
         raise UnavailableError(f"{path}: this is no regular file; name one, or - for standard output")

@@ -1,0 +1,6 @@
+"""The auditor's report: what the aggregate holds and what the policy makes of it, as values and as one page."""
+
+from safelist.audit.report.rows import build
+from safelist.audit.report.values import AuditReport, FirstRows, ProviderLine, Setting
+
+__all__ = ["AuditReport", "FirstRows", "ProviderLine", "Setting", "build"]
