@@ -21,14 +21,7 @@ from safelist.publisher.targets import TARGETS
 def check(config_file: ConfigOption = None, json: JsonOption = False) -> None:
     """Report every fault of the configuration and of the files that it names; asks no Exchange and changes nothing."""
     path = config_file or config.default_path()
-    faults: list[str] = []
-    notes: list[str] = []
-    try:
-        loaded = load_config(path)
-        faults += [f"{path}: {fault}" for fault in _faults_around(loaded)]
-        notes += [f"{path}: publish.{name}: {note}" for name in loaded.publish for note in _notes(loaded, name)]
-    except ConfigError as error:
-        faults += error.faults
+    faults, notes = _faults_and_notes(path)
     if json:
         print_json({"config": str(path), "faults": faults, "notes": notes})
     for note in notes if not json else ():
@@ -39,6 +32,19 @@ def check(config_file: ConfigOption = None, json: JsonOption = False) -> None:
         raise typer.Exit(EX_CONFIG)
     if not json:
         say(f"{path}: no faults", is_answer=True)
+
+
+def _faults_and_notes(path: Path) -> tuple[list[str], list[str]]:
+    """Everything that is wrong, and what will be; each begins with the file."""
+    faults: list[str] = []
+    notes: list[str] = []
+    try:
+        loaded = load_config(path)
+        faults += [f"{path}: {fault}" for fault in _faults_around(loaded)]
+        notes += [f"{path}: publish.{name}: {note}" for name in loaded.publish for note in _notes(loaded, name)]
+    except ConfigError as error:
+        faults += error.faults
+    return faults, notes
 
 
 def _faults_around(loaded: Config) -> Iterator[str]:

@@ -37,8 +37,7 @@ def demo(
     from safelist.demo import DemoServer  # these take longer to import than most commands to run
     from safelist.demo.sample import sample
 
-    place = _place(directory)
-    organisation = sample()
+    place, organisation = _place(directory), sample()
     with DemoServer(organisation) as server:
         config = _write_config(place, organisation, server.url)
         store.upgrade(config.database.url)
@@ -46,14 +45,14 @@ def demo(
             if json:
                 print_json(_run(opened, config) | {"directory": str(place), "endpoint": server.url})
             else:
-                print(
-                    f"An Exchange-like endpoint with {len(organisation.mailboxes)} mailboxes answers at {server.url}\n"
-                )
-                _show(opened, config)
-                _say_what_to_try(place)
+                _show(opened, config, place, f"{len(organisation.mailboxes)} mailboxes answers at {server.url}")
         if serve:
-            complain(f"the endpoint keeps running: safelist sync -c {place / _FILES[0]} (Ctrl-C ends it)")
-            threading.Event().wait()
+            _wait(place)
+
+
+def _wait(place: Path) -> None:
+    complain(f"the endpoint keeps running: safelist sync -c {place / _FILES[0]} (Ctrl-C ends it)")
+    threading.Event().wait()
 
 
 def _place(directory: Path | None) -> Path:
@@ -111,7 +110,8 @@ def _run(opened: store.Store, config: Config) -> dict[str, Any]:
     return {"summary": collected.summary.figures(), "published": as_json(published), "found": found}
 
 
-def _show(opened: store.Store, config: Config) -> None:
+def _show(opened: store.Store, config: Config, place: Path, endpoint: str) -> None:
+    print(f"An Exchange-like endpoint with {endpoint}\n")
     print("$ safelist sync --publish")
     done = _run(opened, config)
     path, entries = done["published"]["path"], done["published"]["entries"]
@@ -123,6 +123,7 @@ def _show(opened: store.Store, config: Config) -> None:
     print(f"\nWhat Postfix finds in {path}:")
     for sender, result in done["found"].items():
         print(f"  {sender:<28} {result or '(nothing: the DNSBLs decide)'}")
+    _say_what_to_try(place)
 
 
 def _look_up(sender: str, path: Path) -> str:

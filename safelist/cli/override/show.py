@@ -63,25 +63,24 @@ def show(
     with store.open_store(load_config(config_file).database.url) as opened:
         found = next((override for override in opened.overrides() if override.id == number), None)
     if found is None:
-        raise UsageError(f"show: {unknown(number)}")
+        raise UsageError(f"show: there is no override {number}; `safelist override list --all` shows every one")
     if json:
         print_json(json_form.override_at(found, at))
-        return
+    else:
+        print_table(("", ""), [row for row in _figures(found, at) if row[1]])
+
+
+def _figures(found: Override, at: datetime) -> list[tuple[str, str]]:
     terms = found.terms
     revoked = f"{_dated(found.revoked, at)} by {found.revoked_by}: {found.revoked_why}" if found.revoked else ""
-    figures = [
+    return [
         ("number", str(found.id)), ("effect", str(terms.effect)), ("sender", subject_sentence(terms.pattern)),
         ("for", scope_sentence(terms.scope)), ("level", str(terms.level)), ("authentication", _authentication(terms)),
         ("expires", f"{minute(terms.expires)} UTC" if terms.expires else "never"), ("state", str(found.state(at))),
         ("reason", terms.reason), ("ticket", terms.ticket or ""),
         ("made", f"{_dated(found.made, at)} by {found.actor}"), ("revoked", revoked),
     ]  # fmt: skip
-    print_table(("", ""), [row for row in figures if row[1]])
 
 
 def _dated(moment: datetime, at: datetime) -> str:
     return f"{minute(moment)} UTC ({json_form.AHEAD})" if moment > at else f"{minute(moment)} UTC"
-
-
-def unknown(number: int) -> str:
-    return f"there is no override {number}; `safelist override list --all` shows every one"
