@@ -1,6 +1,7 @@
 """``safelist config check``: every fault of the configuration at once, and of what it points to."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import typer

@@ -168,7 +168,7 @@ def test_second_sync_at_the_same_time_exits_75(
 ) -> None:
     safelist.configure(server, list(organisation.mailboxes), exchange={"timeout": 60})
     organisation.faults.append(Fault(Trouble.SLOW, 1, seconds=5))
-    lock = safelist.database.with_name("safelist.db.lock")
+    lock = safelist.database.with_name("safelist.db.exchange.lock")
     with subprocess.Popen(safelist.line("sync"), env=safelist.environment) as first:
         assert until(lambda: lock.exists() and lock.read_text())
         first.send_signal(signal.SIGSTOP)  # it is at work, however long the second takes
