@@ -12,8 +12,10 @@ from lxml import etree
 
 from safelist.collector.failure import FailureReason, FetchError
 from safelist.collector.sources.ews import soap
+from safelist.collector.sources.ews.autodiscover import discover
 from safelist.collector.sources.ews.connection import tls_context
-from safelist.collector.sources.ews.exchange import ExchangeServer, credentials_of, discover
+from safelist.collector.sources.ews.exchange import ExchangeServer
+from safelist.collector.sources.ews.session import credentials_of
 from safelist.config import Exchange as Settings
 
 NAMESPACE = "http://schemas.microsoft.com/exchange/2010/Autodiscover"

@@ -18,8 +18,10 @@ from cryptography.x509.oid import NameOID
 
 from safelist.collector.failure import FailureReason, FetchError
 from safelist.collector.sources.ews import transport_errors
+from safelist.collector.sources.ews.autodiscover import discover
 from safelist.collector.sources.ews.connection import tls_context
-from safelist.collector.sources.ews.exchange import ExchangeServer, credentials_of, discover
+from safelist.collector.sources.ews.exchange import ExchangeServer
+from safelist.collector.sources.ews.session import credentials_of
 from safelist.config import Exchange as Settings
 from safelist.errors import ConfigError
 from tests.collector.ews_site import ALICE, QUICK, exchange, organisation, rule_of, settings

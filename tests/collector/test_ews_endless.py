@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from safelist.collector.failure import FailureReason, FetchError
+from safelist.collector.sources.ews.autodiscover import discover
 from safelist.collector.sources.ews.connection import tls_context
-from safelist.collector.sources.ews.exchange import ExchangeServer, credentials_of, discover
+from safelist.collector.sources.ews.exchange import ExchangeServer
+from safelist.collector.sources.ews.session import credentials_of
 from safelist.config import Exchange as Settings
 from tests.collector.ews_site import ALICE, QUICK
 

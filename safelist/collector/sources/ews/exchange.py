@@ -1,48 +1,38 @@
-"""Fetches Junk E-mail Rules from Exchange over EWS; the only importer of exchangelib.
+"""Fetches Junk E-mail Rules from Exchange over EWS.
 
-exchangelib supplies authentication and sessions. FindItem, GetItem and ExpandDL are our own (``soap``), since version
-5.6.0 reads answers byte by byte, its session pool locks itself up under throttling, and its FaultTolerance puts every
-thread to sleep for one thread's fault: so neither its services, nor its pool, nor its retry policies are used here.
+exchangelib supplies authentication and sessions (``session``). FindItem, GetItem and ExpandDL are our own (``soap``),
+since version 5.6.0 reads answers byte by byte, its session pool locks itself up under throttling, and its
+FaultTolerance puts every thread to sleep for one thread's fault: so neither its services, nor its pool, nor its retry
+policies are used here.
 """
 
 import hashlib
-import logging
-import ssl
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Self, TypeVar
 
 import requests
-from exchangelib import BASIC, GSSAPI, NTLM, OAUTH2, Configuration, Credentials, OAuth2Credentials
-from exchangelib.protocol import BaseProtocol
-from exchangelib.transport import AUTH_TYPE_MAP
-from oauthlib.oauth2 import OAuth2Error  # type: ignore[import-untyped]
-from requests.auth import HTTPBasicAuth
 
 from safelist.collector.failure import FailureReason, FetchError
 from safelist.collector.source import Unchanged
 from safelist.collector.sources.ews import soap, transport_errors
-from safelist.collector.sources.ews.bounded_http import Bound, BoundedAdapter
+from safelist.collector.sources.ews.autodiscover import discover
 from safelist.collector.sources.ews.client import EwsClient, EwsConnections
 from safelist.collector.sources.ews.connection import EwsConnection, tls_context
 from safelist.collector.sources.ews.item_id import owner
 from safelist.collector.sources.ews.proxy import proxies_for
 from safelist.collector.sources.ews.response_codes import RequestContext
-from safelist.collector.sources.ews.retry import RetryPolicy, TransientError
+from safelist.collector.sources.ews.retry import RetryPolicy
 from safelist.collector.sources.ews.secret import SecretMask
+from safelist.collector.sources.ews.session import credentials_of, open_session
 from safelist.collector.sources.ews.soap import GroupMember, Rule
-from safelist.config import Exchange as ExchangeSettings
-from safelist.errors import ConfigError
+from safelist.config import Exchange
 
 MAX_PAGES = 100
 """FindItem's list is followed for this many parts; an Inbox has a handful of extended rules."""
 
 MAX_ROOM_LISTS = 1000
 """Room lists beyond these are not asked for their rooms; an organisation has a list a building."""
-
-logging.getLogger("exchangelib").addHandler(logging.NullHandler())  # what goes wrong is said once, by us
-
-_AUTHENTICATION: Final = {"basic": BASIC, "ntlm": NTLM, "kerberos": GSSAPI, "oauth": OAUTH2}
 
 Answer = TypeVar("Answer")
 
@@ -55,7 +45,7 @@ class ExchangeServer:
     """
 
     def __init__(
-        self, settings: ExchangeSettings, secret: str | None, *,
+        self, settings: Exchange, secret: str | None, *,
         retry_policy: RetryPolicy | None = None, pause: Callable[[float], object] | None = None,
     ) -> None:  # fmt: skip
         self._settings = settings
@@ -184,7 +174,7 @@ def _refuse_unwritable(address: str) -> None:
 class _Connector:
     """Opens authenticated connections; discovers Exchange's address first where the settings ask for it."""
 
-    def __init__(self, settings: ExchangeSettings, secret: str | None) -> None:
+    def __init__(self, settings: Exchange, secret: str | None) -> None:
         self._settings = settings
         self._context = tls_context(settings.ca_file)
         self._credentials = credentials_of(settings, secret)
@@ -206,7 +196,7 @@ class _Connector:
             self._endpoint = discover(self._settings, self._credentials, self._context)
         if not self._proxies:
             self._proxies = proxies_for(self._endpoint)
-        session = _Protocol(self._settings, self._endpoint, self._credentials, self._context).open_session()
+        session = open_session(self._settings, self._endpoint, self._credentials, self._context)
         return EwsConnection(session, self._endpoint, self._proxies)
 
     def forget_token_of(self, connection: EwsConnection) -> None:
@@ -214,145 +204,3 @@ class _Connector:
         token = getattr(self._credentials, "access_token", None)
         if connection.bearer is not None and token is not None and token["access_token"] == connection.bearer:
             self._credentials.access_token = None
-
-
-class _Verifying:
-    """Mixed into exchangelib's protocols: its sessions, with our TLS context for every address."""
-
-    USERAGENT = "safelist"
-
-    def __init__(self, settings: ExchangeSettings, endpoint: str, credentials: Any, context: ssl.SSLContext) -> None:
-        self._context = context
-        self.TIMEOUT = settings.timeout
-        kind = _AUTHENTICATION[settings.authentication]
-        super().__init__(Configuration(credentials=credentials, service_endpoint=endpoint, auth_type=kind))  # type: ignore[call-arg]
-
-    def raw_session(self, prefix: str, **kwargs: Any) -> Any:
-        session = super().raw_session(prefix, **kwargs)  # type: ignore[misc]
-        session.adapters.clear()
-        adapter = BoundedAdapter(self._context, Bound(self.TIMEOUT))  # begins here, for a token or autodiscover
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
-        return session
-
-
-class _Protocol(_Verifying, BaseProtocol):  # type: ignore[misc] # exchangelib has no types
-    """Makes sessions. Not exchangelib's ``Protocol``, which is cached for ever."""
-
-    def open_session(self) -> requests.Session:
-        """An authenticated session; with OAuth this fetches a token if there is none. Raises FetchError."""
-        token_url = getattr(self.credentials, "token_url", "")
-        try:
-            session: requests.Session = self.create_session()
-        except OAuth2Error as error:
-            code = error.error if str(error.error).replace("_", "").isalpha() else "error"
-            raise FetchError(
-                FailureReason.CREDENTIALS,
-                f"{token_url} gives no token ({code}); check exchange.client_id, tenant_id and the secret",
-            ) from None
-        except (*transport_errors.CONNECTION_ERRORS, Warning) as error:
-            raise _no_token(error, token_url, self.TIMEOUT) from None
-        if self.config.auth_type == BASIC:
-            # RFC 7617 2.1; requests would take Latin-1, which has no euro sign.
-            session.auth = HTTPBasicAuth(self.credentials.username.encode(), self.credentials.password.encode())
-        elif self.config.auth_type == GSSAPI:
-            from safelist.collector.sources.ews.kerberos import KerberosAuth  # needs the extra
-
-            session.auth = KerberosAuth()
-        return session
-
-
-def _no_token(error: Exception, token_url: str, timeout: float) -> FetchError:
-    if isinstance(error, Warning | requests.exceptions.JSONDecodeError):
-        return FetchError(FailureReason.CREDENTIALS, f"{token_url} gives no usable token; check exchange.token_url")
-    failure = transport_errors.of_connection(error, token_url, timeout, answered_before=False)
-    return failure.failure if isinstance(failure, TransientError) else failure
-
-
-class _TokenCredentials(OAuth2Credentials):  # type: ignore[misc] # exchangelib has no types
-    """OAuth client credentials with another place to ask for tokens."""
-
-    def __init__(self, token_endpoint: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.token_endpoint = token_endpoint
-
-    @property
-    def token_url(self) -> str:
-        return self.token_endpoint
-
-
-def credentials_of(settings: ExchangeSettings, secret: str | None) -> Any:
-    """exchangelib's credentials; None for Kerberos, which takes the ticket of kinit. Raises ConfigError."""
-    if settings.authentication == "kerberos":
-        if GSSAPI not in AUTH_TYPE_MAP:
-            raise ConfigError(
-                "exchange.authentication: kerberos needs one more package: pip install 'safelist[kerberos]'"
-            )
-        return None
-    if not secret:
-        raise ConfigError(f"exchange.authentication: {settings.authentication} needs a secret, and it is empty")
-    if settings.authentication != "oauth":
-        return Credentials(settings.username or "", secret)
-    values = {"client_id": settings.client_id, "client_secret": secret, "tenant_id": settings.tenant_id}
-    if settings.token_url is None:
-        return OAuth2Credentials(**values)
-    return _TokenCredentials(settings.token_url, **values)
-
-
-def discover(
-    settings: ExchangeSettings, credentials: Any, context: ssl.SSLContext, urls: tuple[str, ...] | None = None
-) -> str:
-    """The EWS address that autodiscover names for the mailbox ``settings.autodiscover``. Raises FetchError.
-
-    Not exchangelib's own search: it keeps a pickle in /tmp, guesses the authentication, and takes plain HTTP's word on
-    where to send the password. Here only HTTPS at autodiscover.DOMAIN and at DOMAIN is asked (MS-OXDISCO 3.1.5).
-    """
-    user = settings.autodiscover or ""
-    domain = user.rpartition("@")[2]
-    urls = urls or tuple(f"https://{host}/autodiscover/autodiscover.svc" for host in (f"autodiscover.{domain}", domain))
-    failures: dict[str, FetchError] = {}
-    for url in urls:
-        try:
-            return _discover_at(url, settings, credentials, context)
-        except FetchError as failure:
-            failures[url] = failure
-    rejected = next((f for f in failures.values() if f.reason is FailureReason.CREDENTIALS), None)
-    if rejected is not None:
-        raise rejected
-    told = "; ".join(_told(url, failure) for url, failure in failures.items())
-    raise FetchError(
-        FailureReason.UNREACHABLE,
-        f"autodiscover finds no EWS address for {user}: {told}; correct exchange.autodiscover, or write "
-        "exchange.endpoint instead",
-    )
-
-
-def _discover_at(url: str, settings: ExchangeSettings, credentials: Any, context: ssl.SSLContext) -> str:
-    """What one place says. Raises FetchError."""
-    user, account = settings.autodiscover or "", settings.username or settings.client_id or ""
-    session = _Protocol(settings, url, credentials, context).open_session()
-    connection = EwsConnection(session, url, proxies_for(url))
-    try:
-        reply = connection.post(soap.get_user_settings(user, url), user, settings.timeout)
-    except transport_errors.CONNECTION_ERRORS as error:
-        failure = transport_errors.of_connection(error, url, settings.timeout, answered_before=False)
-        raise (failure.failure if isinstance(failure, TransientError) else failure) from None
-    finally:
-        connection.close()
-    if reply.status not in (200, 500):
-        asked = RequestContext(user, settings.access, account, authentication=settings.authentication)
-        of_status = transport_errors.of_status(reply, url, asked)
-        raise of_status.failure if isinstance(of_status, TransientError) else of_status
-    try:
-        endpoint = soap.read_user_settings(reply.body)
-    except soap.UnreadableError as error:
-        raise FetchError(FailureReason.UNREADABLE, str(error)) from None
-    if endpoint is None:
-        raise FetchError(FailureReason.UNREADABLE, "it names no address of EWS that begins with https")
-    return endpoint
-
-
-def _told(url: str, failure: FetchError) -> str:
-    """What was wrong at ``url``, without the advice, which is for EWS's own address."""
-    what = failure.message.partition(";")[0]
-    return what if url in what else f"{url}: {what}"
