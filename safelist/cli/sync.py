@@ -96,7 +96,7 @@ def _sync(config: Config, options: "SyncOptions", *, publish: bool, json: bool) 
         published = publishing.publish_all(opened, config, [], dry_run=options.dry_run, json=json) if publish else []
     if json:
         of_targets = {"published": [publishing.as_json(each) for each in published]}
-        print_json(report.as_json(is_only=len(configured(config)) == 1) | of_targets)
+        print_json(report.as_json(is_only=len(configured(config)) <= 1) | of_targets)
     problems = [(run.source, run.summary.problem) for run in done if run.summary.problem is not None]
     for name, problem in problems:
         complain(f"{name}: {problem}" if len(done) > 1 else str(problem))

@@ -154,20 +154,17 @@ def _whose(
 
     One that was forgotten is nobody's.
     """
-    addresses = list(dict.fromkeys(addresses))
-    states = {state.address: state for state in store.mailboxes()}
-    never = datetime.min.replace(tzinfo=UTC)
-    others = {
-        address: state.source
-        for address in addresses
-        if (state := states.get(address)) is not None
-        and state.source != source.name
-        and state.outcome != Outcome.FORGOTTEN
-    }
-    mine = (address for address in addresses if address not in others)
-    return list(others.items()), dict.fromkeys(
-        sorted(mine, key=lambda address: states[address].checked if address in states else never)
-    )
+    asked = dict.fromkeys(addresses, datetime.min.replace(tzinfo=UTC))
+    others: list[tuple[str, str]] = []
+    for state in store.mailboxes():
+        if state.address not in asked:
+            continue
+        if state.source == source.name or state.outcome == Outcome.FORGOTTEN:
+            asked[state.address] = state.checked
+        else:
+            others.append((state.address, state.source))
+            del asked[state.address]
+    return others, dict.fromkeys(sorted(asked, key=asked.__getitem__))
 
 
 def _of_another_source(address: str, other: str) -> MailboxResult:

@@ -3,15 +3,17 @@
 A new source is one more line in ``SITES``: how its users change their lists, and how it is opened.
 """
 
+import ast
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import pytest
 
-from safelist import store
+from safelist import collector, store
 from safelist.collector.collect import MailboxResult, Options, Summary, collect
 from safelist.collector.source import Lists, Source, Unchanged
 from safelist.collector.sources.ews.settings import EwsSettings
@@ -277,6 +279,15 @@ def test_a_dry_run_writes_nothing(site: SourceSite, run: Runs, opened: Store) ->
     summary = run(dry_run=True)
     assert (summary.added, summary.removed) == (1, 2)
     assert (list(opened.mailboxes()), opened.last_runs(9)) == before
+
+
+@pytest.mark.parametrize("module", [collector.collect, collector.source, collector.plausibility, collector.failure])
+def test_the_collector_imports_no_source(module: ModuleType) -> None:
+    tree = ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
+    imported = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    imported += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    assert imported
+    assert not [name for name in imported if name.startswith(("safelist.collector.sources", "exchangelib"))]
 
 
 def test_what_a_source_does_not_hold_is_not_asked_and_costs_no_reading(opened: Store) -> None:
