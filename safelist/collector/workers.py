@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -23,14 +24,7 @@ def answers(
     todo: SimpleQueue[Task | None] = SimpleQueue()
     done: SimpleQueue[tuple[Answer | None, BaseException | None]] = SimpleQueue()
     stopped = Event()
-
-    def work() -> None:
-        while (task := todo.get()) is not None and not stopped.is_set():
-            try:
-                done.put((ask(task), None))
-            except BaseException as error:
-                done.put((None, error))
-
+    work = partial(_work, ask, todo, done, stopped)
     threads = [Thread(target=work, name=f"collector-{n}", daemon=True) for n in range(workers)]
     for thread in threads:
         thread.start()
@@ -55,3 +49,15 @@ def answers(
         stopped.set()
         for _ in threads:
             todo.put(None)
+
+
+def _work(
+    ask: Callable[[Task], Answer], todo: SimpleQueue[Task | None],
+    done: SimpleQueue[tuple[Answer | None, BaseException | None]], stopped: Event,
+) -> None:  # fmt: skip
+    """Answer tasks until there is None, or nobody wants to know any more."""
+    while (task := todo.get()) is not None and not stopped.is_set():
+        try:
+            done.put((ask(task), None))
+        except BaseException as error:
+            done.put((None, error))
