@@ -10,8 +10,10 @@ from typing import Any
 
 from safelist import sender
 from safelist.policy import decide
+from safelist.publisher.target import Target
 from safelist.publisher.targets import filter_snapshot, postfix
 from safelist.snapshot import Snapshot
+from tests.publisher import pairs
 from tests.publisher.site import INSTALLED, POSTMAP, needs_postmap
 
 Reader = Callable[[Path, Iterable[str]], set[str]]
@@ -19,13 +21,21 @@ Reader = Callable[[Path, Iterable[str]], set[str]]
 
 @dataclass(frozen=True)
 class Case:
-    """``read``: which of these senders the filter that reads the file takes for safe, whoever the recipient is."""
+    """``read``: which of these senders the filter that reads the file takes for safe, whoever the recipient is.
+
+    ``others`` read the target's other files: they have to say the same.
+    """
 
     name: str
-    target: str
+    target: Target
     read: Reader
     keys: dict[str, Any] = field(default_factory=dict)
     marks: tuple[Any, ...] = ()
+    others: tuple[Reader, ...] = ()
+
+    @property
+    def has_hook(self) -> bool:
+        return "on_change" in self.target.settings.model_fields
 
     def section(self, directory: Path, **more: Any) -> dict[str, Any]:
         return {"path": directory / "safelist", **self.keys, **more}
@@ -60,10 +70,29 @@ def _decided(path: Path, senders: Iterable[str]) -> set[str]:
         return {each for each in senders if decide(found.candidate(sender.parse(each), None), found.settings, at).safe}
 
 
+def _everybody(path: Path, senders: Iterable[str]) -> set[str]:
+    lines = path.read_text().splitlines()
+    return {each for each in senders if f"{each} safe" in lines}
+
+
+def _recipients(path: Path, senders: Iterable[str]) -> set[str]:
+    lines = pairs.recipients(path).read_text().splitlines()
+    return {each for each in senders if f"desk@corp.example {each} safe" in lines}
+
+
 CASES = [
     *(
-        Case(f"postfix, {kind}", postfix.NAME, _asked(kind), {"map_type": kind}, (needs_postmap,))
+        Case(
+            f"postfix, {kind}",
+            postfix.TARGET,
+            _asked(kind),
+            {"map_type": kind},
+            (needs_postmap,),
+            (_asked("texthash"),),
+        )
         for kind in ("texthash", *INSTALLED)
     ),
-    Case("filter", filter_snapshot.NAME, _decided),
+    Case("filter", filter_snapshot.TARGET, _decided),
+    Case("pairs", pairs.TARGET, _everybody, others=(_recipients,)),
 ]
+"""Each target of the registry, and one that only the suite has: with several files, and rulings for each recipient."""

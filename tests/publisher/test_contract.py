@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from safelist.cli.configuration import target_sections
 from safelist.cli.publish import publish_all
 from safelist.config import toml
 from safelist.entry import ALL_LISTS, Entry, UserList
-from safelist.errors import ConfigError, SafelistError, TemporaryError, UnavailableError
+from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
 from safelist.override import Effect, Terms
 from safelist.publisher.files import alone
 from safelist.publisher.target import Published
@@ -27,21 +27,33 @@ from safelist.store import Store
 from tests import aggregate
 from tests.cli import in_process
 from tests.forked import exit_code
+from tests.publisher import pairs
 from tests.publisher.contract import CASES, Case
 from tests.publisher.site import fill, names, needs_root, state
 from tests.store.samples import NOW, SEEN
 from tests.waiting import until
 
+WITH_PAIRS = """
+from safelist.__main__ import main
+from safelist.publisher.targets import TARGETS
+from tests.publisher import pairs
+TARGETS[pairs.NAME] = pairs.TARGET
+main()
+"""
 SENDERS = [f"friend{number:02}@aol.com" for number in range(30)]
 every_target = pytest.mark.parametrize("case", [pytest.param(it, id=it.name, marks=it.marks) for it in CASES])
 needs_hook = pytest.mark.parametrize(
     "case",
-    [
-        pytest.param(it, id=it.name, marks=it.marks)
-        for it in CASES
-        if "on_change" in target_sections()[it.target].model_fields
-    ],
+    [pytest.param(it, id=it.name, marks=it.marks) for it in CASES if it.has_hook],
 )
+
+
+@pytest.fixture(autouse=True)
+def registry() -> Iterator[None]:
+    """The suite's own target is registered while a test of the suite runs."""
+    TARGETS[pairs.NAME] = pairs.TARGET
+    yield
+    del TARGETS[pairs.NAME]
 
 
 @dataclass
@@ -65,7 +77,7 @@ class Site:
         keys = "".join(f"{key} = {toml(value)}\n" for key, value in self.case.section(self.files, **more).items())
         self.config.write_text(
             f"[database]\nurl = {toml(self.url)}\n[policy]\nquorum = 2\n"
-            f'[mailboxes]\naddresses = ["desk@corp.example"]\n[publish.{self.case.target}]\n{keys}'
+            f'[mailboxes]\naddresses = ["desk@corp.example"]\n[publish.{self.case.target.name}]\n{keys}'
         )
 
     @property
@@ -100,9 +112,15 @@ class Site:
     def safe(self) -> set[str]:
         return self.case.read(self.path, SENDERS)
 
+    def said(self) -> list[set[str]]:
+        """Who is safe by each of the target's files."""
+        return [read(self.path, SENDERS) for read in (self.case.read, *self.case.others)]
+
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        line = [sys.executable, "-m", "safelist", *arguments, "--config", str(self.config)]
-        return subprocess.Popen(line, env=self._environment, stdin=subprocess.DEVNULL, text=True)
+        line = [sys.executable, "-c", WITH_PAIRS, *arguments, "--config", str(self.config)]
+        return subprocess.Popen(
+            line, cwd=Path(__file__).parents[2], env=self._environment, stdin=subprocess.DEVNULL, text=True
+        )
 
     @staticmethod
     def has_open(pid: int, ending: str) -> bool:
@@ -138,7 +156,7 @@ def _site(case: Case, directory: Path, files: Path) -> Iterator[Site]:
 
 
 def test_every_target_is_in_the_suite() -> None:
-    assert {case.target for case in CASES} == set(TARGETS)
+    assert {case.target.name: case.target for case in CASES} == TARGETS
 
 
 @every_target
@@ -161,7 +179,7 @@ def test_a_dry_run_writes_nothing(site: Site) -> None:
     site.trust(SENDERS[5])
     assert site.publish(dry_run=True).changed
     assert state(site.files) == before
-    assert site.store.last_publication(site.case.target, str(site.path)) is not None
+    assert site.store.last_publication(site.case.target.name, str(site.path)) is not None
 
 
 @every_target
@@ -272,7 +290,7 @@ def test_who_is_left_out_is_said_and_why_asks_for_it(site: Site) -> None:
     done = site.publish()
     left_out = {refused.pattern.text: refused.why for refused in done.refused}
     why = json.loads(site.command("audit", "why", SENDERS[0], "--json").stdout)["left_out"]
-    assert why.get(site.case.target) == left_out.get(SENDERS[0])
+    assert why.get(site.case.target.name) == left_out.get(SENDERS[0])
     assert (SENDERS[0] in site.safe()) == (not left_out)
     assert site.safe() >= {SENDERS[1], SENDERS[2]}
 
@@ -307,7 +325,9 @@ def test_the_hook_runs_once_for_a_change_and_again_where_it_failed(site: Site) -
 def test_config_check_says_what_is_wrong_and_what_is_not_published_and_writes_nothing(site: Site) -> None:
     found = json.loads(site.command("config", "check", "--json").stdout)
     assert [fault for fault in found["faults"] if "publish." in fault] == []
-    assert [note for note in found["notes"] if f"publish.{site.case.target}: " in note and "safelist publish" in note]
+    assert [
+        note for note in found["notes"] if f"publish.{site.case.target.name}: " in note and "safelist publish" in note
+    ]
     assert names(site.files) == []
     site.files.rmdir()
     done = site.command("config", "check")
@@ -321,7 +341,12 @@ def test_it_is_in_the_history_and_in_the_json(site: Site) -> None:
     done = site.command("publish", "--json")
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)
-    assert (row["target"], row["path"], row["changed"], row["error"]) == (site.case.target, str(site.path), True, None)
+    assert (row["target"], row["path"], row["changed"], row["error"]) == (
+        site.case.target.name,
+        str(site.path),
+        True,
+        None,
+    )
     history = json.loads(site.command("audit", "history", "--json").stdout)
     assert [event["what"] for event in history if event["what"] == "published"] == ["published"]
 
@@ -360,11 +385,103 @@ def test_a_kill_at_any_point_leaves_the_old_or_the_new_and_the_next_run_mends_it
         site.trust(*new)
         code = publish_until_killed(site, at)
         assert site.safe() in (old, new), at
+        with alone(site.path):  # as any publication begins, whether it succeeds or not
+            assert len({frozenset(each) for each in site.said()}) == 1, at
         site.publish()
-        assert site.safe() == new, at
+        assert all(each == new for each in site.said()), at
         assert [name for name in names(site.files) if ".new-" in name or name.endswith(".lock")] == []
         if code != -signal.SIGKILL:
             assert code == 0
             break
         killed += 1
     assert 3 < killed < 199
+
+
+several_files = pytest.mark.parametrize("case", [it for it in CASES if it.target is pairs.TARGET], ids=["pairs"])
+
+
+@several_files
+@pytest.mark.parametrize("foreign", [lambda path: path, pairs.recipients, pairs.snippet])
+def test_one_foreign_file_among_several_leaves_all_alone(site: Site, foreign: Callable[[Path], Path]) -> None:
+    path = foreign(site.path)
+    path.write_text("desk@corp.example friend@aol.com\n")
+    before = state(site.files)
+    site.trust(*SENDERS[:3])
+    for options in ({}, {"dry_run": True}):
+        error = site.fault(**options)
+        assert isinstance(error, ConfigError)
+        assert f"{path}: safelist did not write this file" in str(error)
+    assert state(site.files) == before
+
+
+@needs_root
+@several_files
+def test_wherever_the_disk_is_full_all_files_stay(site_on_a_small_disk: Site) -> None:
+    site = site_on_a_small_disk
+    site.trust(*SENDERS[:3])
+    site.publish()
+    before = state(site.files)
+    site.trust(*(f"{'x' * 40}{number}@aol.example" for number in range(100)), *SENDERS[:3])
+    failed = 0
+    for room in range(0, 128, 4):
+        fill(site.files)
+        with (site.files / "ballast").open("r+b") as ballast:
+            ballast.truncate(max(0, ballast.seek(0, os.SEEK_END) - room * 1024))
+        done = site.run()
+        (site.files / "ballast").unlink()
+        if done.error is None:
+            break
+        assert isinstance(done.error, UnavailableError)
+        assert state(site.files) == before, room
+        failed += 1
+    assert site.said() == [set(SENDERS[:3])] * 2
+    assert failed > 3, "in the first list, and in the second, and where the journal is written"
+
+
+@several_files
+def test_only_what_has_changed_among_several_is_replaced_and_each_is_named(site: Site) -> None:
+    site.trust(*SENDERS[:3])
+    site.publish()
+    before = state(site.files)
+    block = Terms(Effect.BLOCK, sender.parse(SENDERS[0]), "x", sender.parse("desk@corp.example"))
+    site.store.make_overrides([block], NOW, "root")
+    done = site.publish()
+    changed = {file.path.name: (file.is_changed, file.new, file.gone) for file in done.files}
+    assert changed == {
+        "safelist": (False, 0, 0), "safelist.recipients": (True, 1, 1), "safelist.conf": (False, 0, 0)
+    }  # fmt: skip
+    assert done.added == (f"desk@corp.example {SENDERS[0]} ask",)
+    assert done.removed == (f"desk@corp.example {SENDERS[0]} safe",)
+    after = state(site.files)
+    assert {name for name in after if after[name] != before[name]} == {"safelist.recipients"}
+    (row,) = json.loads(site.command("publish", "--json").stdout)
+    assert [file["path"] for file in row["files"]] == [str(file.path) for file in done.files]
+    assert (row["entries"], row["changed"]) == (9, False)
+    asked = json.loads(site.command("audit", "why", SENDERS[0], "--recipient", "desk@corp.example", "--json").stdout)
+    assert (asked["safe"], asked["reason"]) == (False, "enforced-block")
+
+
+@several_files
+def test_what_is_left_out_for_a_whole_domain_is_said(site: Site) -> None:
+    """A target that knows single recipients cannot name everybody at a domain."""
+    site.trust(*SENDERS[:2])
+    block = Terms(Effect.BLOCK, sender.parse(SENDERS[0]), "x", sender.parse("corp.example"))
+    site.store.make_overrides([block], NOW, "root")
+    (refused,) = site.publish().refused
+    why = json.loads(site.command("audit", "why", SENDERS[0], "--json").stdout)["left_out"]
+    assert why == {pairs.NAME: refused.why}
+    assert refused.why.endswith("for everybody at corp.example, and this target knows single recipients only")
+    assert site.said() == [{SENDERS[1]}] * 2
+
+
+@several_files
+def test_a_journal_that_others_could_have_written_is_not_believed(site: Site) -> None:
+    site.trust(*SENDERS[:3])
+    site.publish()
+    victim, journal = site.directory / "victim", site.files / ".safelist.swap"
+    victim.write_text("x")
+    journal.write_text(json.dumps([[str(site.path), str(victim)]]))
+    journal.chmod(0o666)
+    before = state(site.files)
+    assert isinstance(site.fault(), PermissionDeniedError)
+    assert (state(site.files), victim.read_text()) == (before, "x")
