@@ -33,8 +33,11 @@ app()
 """
 QUESTIONS = (
     ("--version",), ("--help",), ("audit", "--help"), ("config", "check"), ("override", "list"),
-    ("audit", "who", "friend@aol.com"), ("publish", "--dry-run"), ("filter", "ask", "--help"), ("sync", "--help"),
+    ("audit", "who", "friend@aol.com"), ("audit", "who", "friend@aol.com", "--json"), ("publish", "--dry-run"),
+    ("filter", "ask", "--help"), ("sync", "--help"),
 )  # fmt: skip
+COMPLETION = {"_SAFELIST_COMPLETE": "complete_bash", "COMP_WORDS": "safelist audit w", "COMP_CWORD": "2"}
+"""What bash asks when TAB is pressed behind ``safelist audit w``."""
 
 
 def seconds(command: list[str], environment: dict[str, str], rounds: int) -> float:
@@ -67,6 +70,8 @@ def main() -> None:
         floor = seconds([sys.executable, str(directory / "bare.py"), "--help"], environment, rounds)
         print(machine())
         print(f"typer alone: {floor:.2f} s of CPU")
+        took = seconds(safelist, environment | COMPLETION, rounds)
+        print(f"completion of safelist audit w: {took:.2f} s, {took / floor:.2f} x typer alone")
         for question in QUESTIONS:
             took = seconds([*safelist, *question], environment, rounds)
             print(f"safelist {' '.join(question)}: {took:.2f} s, {took / floor:.2f} x typer alone")

