@@ -15,7 +15,7 @@ Answer = TypeVar("Answer")
 def answers(
     ask: Callable[[Task], Answer], tasks: Iterator[Task], workers: int, until: float | None = None
 ) -> Iterator[Answer]:
-    """``ask(task)`` for every task, from ``workers`` threads; answers in the order in which they come.
+    """Ask every task by ``ask(task)``, from ``workers`` threads; answers in the order in which they come.
 
     ``tasks`` is read by the caller's thread, at most ``2 * workers`` ahead of the answers. An exception of ``ask`` is
     raised here. When the caller stops early, tasks that were not begun are dropped; so it is with all that was not

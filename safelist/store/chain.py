@@ -122,7 +122,7 @@ def append(
 
 
 def lock(connection: Connection) -> bytes:
-    """The newest digest. From now on no other transaction appends until this one ends."""
+    """Keep every other transaction from appending until this one ends; the newest digest."""
     newest = connection.execute(_HEAD).scalar()
     if newest is None:
         raise TamperedError("the chain's head is missing from the database: bring back a backup; nothing was written")

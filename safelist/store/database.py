@@ -151,7 +151,7 @@ def make_engine(url: URL, *, is_upgrade: bool = False) -> Engine:
 
 
 def _connect_sqlite(path: str, busy_seconds: float, pragmas: Sequence[str]) -> sqlite3.Connection:
-    """Opens an existing file only; WAL lets readers work while a run writes (sqlite.org/wal.html)."""
+    """Open an existing file only; WAL lets readers work while a run writes (sqlite.org/wal.html)."""
     connection = sqlite3.connect(
         f"file:{quote(path)}?mode=rw", uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False
     )
@@ -213,7 +213,7 @@ def _wrong_encoding(url: URL, encoding: str) -> ConfigError:
 
 @contextmanager
 def failures(url: URL) -> Iterator[None]:
-    """Turns what the database library raises into errors that say what to do, without the URL's password."""
+    """Turn what the database library raises into errors that say what to do, without the URL's password."""
     try:
         yield
     except exc.NoSuchModuleError:

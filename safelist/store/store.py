@@ -49,7 +49,7 @@ _UNSEEN: dict[str, Any] = NO_RULE._asdict() | {"lists": 0, "entries": 0, "refuse
 
 
 def open_store(url: str) -> "Store":
-    """The aggregate in the database of ``url``, whose schema must be this version's; use it in a ``with``.
+    """Open the aggregate in the database of ``url``, whose schema must be this version's; use it in a ``with``.
 
     Raises ConfigError (no database, an older or a newer schema, a bad URL), PermissionDeniedError, UnavailableError.
     """

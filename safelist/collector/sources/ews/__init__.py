@@ -14,7 +14,7 @@ SETTINGS = EwsSettings
 
 
 def open_source(name: str, settings: EwsSettings) -> "EwsSource":
-    """The source, its secret read; to be used in a ``with``. Asks nothing yet. Raises SafelistError."""
+    """Read the secret and make the source, to be used in a ``with``. Asks nothing yet. Raises SafelistError."""
     from safelist.collector.sources.ews.secret import read_secret
     from safelist.collector.sources.ews.source import EwsSource
 

@@ -14,7 +14,7 @@ from safelist.config import Exchange
 
 
 def discover(settings: Exchange, credentials: Any, context: ssl.SSLContext, urls: tuple[str, ...] | None = None) -> str:
-    """The EWS address that autodiscover names for the mailbox ``settings.autodiscover``. Raises FetchError.
+    """Ask autodiscover for the EWS address of the mailbox ``settings.autodiscover``. Raises FetchError.
 
     Not exchangelib's own search: it keeps a pickle in /tmp, guesses the authentication, and takes plain HTTP's word on
     where to send the password. Here only HTTPS at autodiscover.DOMAIN and at DOMAIN is asked (MS-OXDISCO 3.1.5).
@@ -40,7 +40,7 @@ def discover(settings: Exchange, credentials: Any, context: ssl.SSLContext, urls
 
 
 def _discover_at(url: str, settings: Exchange, credentials: Any, context: ssl.SSLContext) -> str:
-    """What one place says. Raises FetchError."""
+    """Ask one place. Raises FetchError."""
     user, account = settings.autodiscover or "", settings.username or settings.client_id or ""
     session = open_session(settings, url, credentials, context)
     connection = EwsConnection(session, url, proxies_for(url))

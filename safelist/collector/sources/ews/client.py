@@ -34,14 +34,14 @@ class EwsConnections:
         return connection
 
     def mine(self) -> EwsConnection:
-        """The connection of the calling thread. Raises FetchError when none can be opened."""
+        """Return the calling thread's connection, a fresh one where its token ends. Raises FetchError."""
         connection: EwsConnection | None = getattr(self._local, "connection", None)
         if connection is None or connection.is_stale(time.time()):
             return self.renew()
         return connection
 
     def renew(self) -> EwsConnection:
-        """A fresh connection for the calling thread, authenticated anew. Raises FetchError."""
+        """Open a fresh connection for the calling thread, authenticated anew. Raises FetchError."""
         old: EwsConnection | None = getattr(self._local, "connection", None)
         with self._lock:
             if old is not None:
@@ -52,7 +52,7 @@ class EwsConnections:
         return connection
 
     def close(self) -> None:
-        """Hang up all."""
+        """Close all."""
         with self._lock:
             for connection in list(self._open):
                 self._drop(connection)
@@ -83,7 +83,7 @@ class EwsClient:
         self._has_answered = False
 
     def close(self) -> None:
-        """Hang up every connection; questions in flight end as failed."""
+        """Close every connection; questions in flight end as failed."""
         self._closed.set()
         self._connections.close()
 
@@ -91,7 +91,7 @@ class EwsClient:
         self, body: bytes, anchor: str | None, read: Callable[[bytes], Answer], asked: RequestContext,
         until: float | None = None,
     ) -> Answer:  # fmt: skip
-        """What ``read`` makes of the answer to ``body``; asked again as the retry policy has it.
+        """Ask, again as the retry policy has it, and return what ``read`` makes of the answer to ``body``.
 
         Nothing is waited for after ``until`` (by the monotonic clock). Raises FetchError, in which no secret stands
         that the server may have sent back.

@@ -59,7 +59,7 @@ class EwsConnection:
         return self._bearer_until is not None and now > self._bearer_until - 60
 
     def post(self, body: bytes, anchor: str | None, timeout: float) -> Reply:
-        """One question and its answer, ``timeout`` seconds for all of it, log-in included.
+        """Send one question and return its answer, ``timeout`` seconds for all of it, log-in included.
 
         Raises FetchError, or what ``transport_errors.of_connection`` explains.
         """
@@ -89,7 +89,7 @@ class EwsConnection:
             response.close()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the session."""
         self._session.close()
 
 

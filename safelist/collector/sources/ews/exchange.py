@@ -63,11 +63,11 @@ class ExchangeServer:
         self.close()
 
     def close(self) -> None:
-        """Hang up every connection; requests in flight end as failed."""
+        """Close every connection; requests in flight end as failed."""
         self._client.close()
 
     def fetch(self, address: str, change_key: str | None) -> Rule | Unchanged | None:
-        """The mailbox's Junk E-mail Rule, Unchanged when ``change_key`` still holds, None when it has none.
+        """Ask for the mailbox's Junk E-mail Rule, Unchanged when ``change_key`` still holds, None when it has none.
 
         One request when unchanged or none, else two. Raises FetchError.
         """
@@ -79,13 +79,16 @@ class ExchangeServer:
         return rule
 
     def expand(self, group: str, until: float | None = None) -> list[GroupMember]:
-        """The direct members of a distribution group. Raises FetchError, also at ``until`` (by the monotonic clock)."""
+        """Ask for a distribution group's direct members.
+
+        Raises FetchError, also at ``until`` (by the monotonic clock).
+        """
         _refuse_unwritable(group)
         asked = self._asked(group)._replace(is_group=True)
         return self._client.ask(soap.expand_group(group), None, soap.read_members, asked, until)
 
     def rooms(self, until: float | None = None) -> frozenset[str]:
-        """The addresses of the rooms in Exchange's room lists, lower case.
+        """Ask for the addresses of the rooms in Exchange's room lists, lower case.
 
         Raises FetchError, also at ``until`` (by the monotonic clock). EWS tells no other kind of mailbox from a user's.
         """
@@ -182,7 +185,7 @@ class _Connector:
         self._proxies: dict[str, str] = {}
 
     def connect(self) -> EwsConnection:
-        """A connection with a session of its own; never called by two threads at once. Raises FetchError."""
+        """Open a connection with a session of its own; never called by two threads at once. Raises FetchError."""
         try:
             return self._connect()
         except (requests.exceptions.InvalidURL, UnicodeError) as error:
@@ -200,7 +203,7 @@ class _Connector:
         return EwsConnection(session, self._endpoint, self._proxies)
 
     def forget_token_of(self, connection: EwsConnection) -> None:
-        """The next connection asks for a new token, unless another thread got one since."""
+        """Have the next connection ask for a new token, unless another thread got one since."""
         token = getattr(self._credentials, "access_token", None)
         if connection.bearer is not None and token is not None and token["access_token"] == connection.bearer:
             self._credentials.access_token = None

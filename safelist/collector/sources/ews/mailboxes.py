@@ -20,7 +20,7 @@ FAULTS_SHOWN = 20
 
 
 def select(settings: Mailboxes, exchange: ExchangeServer, until: float | None = None) -> Selection:
-    """Every mailbox that the configuration names. Raises ConfigError when it names none.
+    """Find every mailbox that the configuration names, also in groups. Raises ConfigError when it names none.
 
     After ``until`` (by the monotonic clock) no group is asked for its members any more.
     """
@@ -39,7 +39,7 @@ def select(settings: Mailboxes, exchange: ExchangeServer, until: float | None = 
 
 
 def read_file(path: Path) -> list[str]:
-    """The addresses in ``path``: one a line, ``#`` starts a comment. Raises ConfigError naming every bad line."""
+    """Read the addresses in ``path``: one a line, ``#`` starts a comment. Raises ConfigError naming every bad line."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)

@@ -45,12 +45,12 @@ class SharedPause:
         self._lock = threading.Lock()
 
     def hold(self, seconds: float) -> None:
-        """Let nobody through for that long."""
+        """Hold everybody back for that long."""
         with self._lock:
             self._not_before = max(self._not_before, time.monotonic() + seconds)
 
     def wait(self, until: float = inf) -> None:
-        """Return when it is allowed to send, or at ``until`` (by the monotonic clock)."""
+        """Wait until it is allowed to send, or until ``until`` (by the monotonic clock)."""
         while (left := min(self._not_before, until) - time.monotonic()) > 0:
             self._pause(left)
 
@@ -65,7 +65,7 @@ class RequestRetries:
     began: float = field(default_factory=time.monotonic)
 
     def pause_after(self, error: TransientError) -> float:
-        """Seconds that this request alone has to wait; what the server asked for makes everybody pause.
+        """Count a try; the seconds that this request alone has to wait. What the server asks for holds everybody back.
 
         Raises the FetchError inside ``error`` when the policy allows no other try.
         """

@@ -14,7 +14,7 @@ from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
 
 
 def read_secret(exchange: Exchange) -> str | None:
-    """The password or client secret from wherever the configuration says it is; None for Kerberos.
+    """Read the password or client secret from wherever the configuration says it is; None for Kerberos.
 
     Raises ConfigError, PermissionDeniedError or UnavailableError; no message ever holds the secret.
     """

@@ -52,7 +52,7 @@ class _Protocol(_Verifying, BaseProtocol):  # type: ignore[misc] # exchangelib h
     """Makes sessions. Not exchangelib's ``Protocol``, which is cached for ever."""
 
     def open_session(self) -> requests.Session:
-        """An authenticated session; with OAuth this fetches a token if there is none. Raises FetchError."""
+        """Open an authenticated session; with OAuth this fetches a token if there is none. Raises FetchError."""
         token_url = getattr(self.credentials, "token_url", "")
         try:
             session: requests.Session = self.create_session()

@@ -38,11 +38,11 @@ class EwsSource:
         self._server.close()
 
     def mailboxes(self, until: float | None) -> Selection:
-        """Every mailbox that the configuration names; groups are expanded. Raises ConfigError where it names none."""
+        """Find every mailbox that the configuration names, also in groups. Raises ConfigError where it names none."""
         return select(self._settings.mailboxes, self._server, until)
 
     def fetch(self, address: str, known: RuleVersion | None) -> Lists | Unchanged | None:
-        """The lists in the mailbox's rule. A rule whose content is known is not decoded. Raises FetchError."""
+        """Ask for the lists in the mailbox's rule. A rule whose content is known is not decoded. Raises FetchError."""
         found = self._server.fetch(address, known.change_key if known is not None else None)
         if not isinstance(found, Rule):
             return found
@@ -52,7 +52,7 @@ class EwsSource:
         return Lists(version, _texts(found), _notes(found))
 
     def rooms(self, until: float | None) -> frozenset[str]:
-        """The rooms in Exchange's room lists; none where it does not say."""
+        """Ask for the rooms in Exchange's room lists; none where it does not say."""
         try:
             return self._server.rooms(until)
         except FetchError:
