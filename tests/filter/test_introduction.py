@@ -79,12 +79,17 @@ class Way:
         return self.started.verdicts() if self.started else []
 
     def write(self, lines: str) -> None:
-        """These lines in main.cf, then `postfix reload`; the host's name tells when they count."""
+        """Put these lines into main.cf, then `postfix reload`; the host's name tells when they count.
+
+        No parameter stands twice: each program warns of that, and what logs through postlogd's short queue while that
+        starts anew waits for it, master included, which would have to start it.
+        """
         self.step += 1
         lines = re.sub(r"(check_sender_access )\S+:\S+?(,)", rf"\1texthash:{self.safelist.map}\2", lines)
         lines = lines.replace("zen.spamhaus.org", DNSBL).replace(LISTEN, f"inet:127.0.0.1:{self.port}")
         path = self.server.configuration / "main.cf"
         kept = path.read_text().partition("# The administrator's\n")[0]
+        kept = re.sub("^(myhostname|smtpd_recipient_restrictions) = .*\n", "", kept, flags=re.MULTILINE)
         path.write_text(f"{kept}# The administrator's\nmyhostname = step{self.step}.corp.example\n{lines}")
         command = ["postfix", "-c", str(self.server.configuration), "reload"]
         subprocess.run(command, check=True, capture_output=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
