@@ -18,6 +18,8 @@ demo: $(VENV)/.ready
 # Twice as many as there are processors: for half of their time, tests wait for somebody else.
 # A file's tests stay together, and with them the Postfix, the filters or the browser that they share.
 WORKERS := $(shell expr 2 '*' `getconf _NPROCESSORS_ONLN`)
+# Each of them compiles the tests for nine seconds, unless what one has compiled is kept for the next run.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.ready
 	$(RUN)/coverage erase
 	$(RUN)/coverage run -m pytest -n $(WORKERS) --dist loadfile
