@@ -97,12 +97,12 @@ class _InForce:
             if scope is not None and scope.form is Form.ADDRESS:
                 self.left[scope.text] = None
 
-    def about(self, recipient: str, entries: Iterable[str]) -> Iterator[Pattern]:
-        """The senders of overrides for the recipient, and of those that say otherwise about a part of an entry."""
-        for name in (recipient, recipient.rpartition("@")[2]):
-            yield from self._for.get(name, ())
-        for text in entries if self._below else ():
-            yield from self._below.get(text, ())
+    def about(self, recipient: str, own: Iterable[Pattern]) -> Iterator[Pattern]:
+        """What its ``own`` entries and the overrides for the recipient are about, and overrides about a part of it."""
+        domain = recipient.rpartition("@")[2]
+        for each in (*own, *self._for.get(recipient, ()), *self._for.get(domain, ())):
+            yield each
+            yield from self._below.get(each.text, ())
 
 
 def _each(connection: Connection) -> Iterator[tuple[str, list[Holding]]]:
@@ -125,7 +125,7 @@ def _of_recipient(address: str, held: Iterable[Holding], in_force: _InForce) -> 
     for holding in held:
         entries.setdefault(holding.pattern.text, []).append(holding)
     own = (holding.pattern for some in entries.values() for holding in some)
-    for sender in dict.fromkeys((*own, *in_force.about(address, entries))):
+    for sender in dict.fromkeys(in_force.about(address, own)):
         covering_ = tuple(holding for text in covering(sender) for holding in entries.get(text, ()))
         yield Candidate(sender, (), _about(sender, in_force.by_text), address, covering_)
 

@@ -164,6 +164,17 @@ def test_an_override_about_a_part_of_what_a_recipient_trusts_is_asked_about_too(
     }
 
 
+def test_nor_is_a_part_of_what_an_override_allows_one_recipient_forgotten(opened: Store, run: int) -> None:
+    given = [
+        Terms(Effect.ALLOW, sender.parse(".partner.example"), "x", sender.parse("nobody@else.example")),
+        Terms(Effect.BLOCK, sender.parse("bob@partner.example"), "x"),
+    ]
+    opened.make_overrides(given, NOW, "alice")
+    found = of_recipients(opened)
+    assert found["nobody@else.example", ".partner.example"] == "enforced-allow"
+    assert set(found) == {("nobody@else.example", ".partner.example"), ("nobody@else.example", "bob@partner.example")}
+
+
 def test_what_every_recipient_is_asked_about_decides_as_one_question_does(opened: Store, run: int) -> None:
     for n in range(4):
         held = entries(*(f"s{k}@aol.com" for k in range(n + 1)))
