@@ -3,6 +3,7 @@
 import heapq
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from itertools import groupby, islice
 from typing import IO, NamedTuple
 
@@ -17,24 +18,27 @@ def in_order(lines: Iterable[bytes], at_once: int = AT_ONCE) -> Iterator[bytes]:
     in order is one run.
     """
     rest = iter(lines)
-    run = sorted(islice(rest, at_once))
-    if len(run) < at_once:
-        return _once(run)
-    runs, last = [_file(run)], run[-1]
-    while run := sorted(islice(rest, at_once)):
-        if run[0] >= last:
-            runs[-1].writelines(run)
-        else:
-            runs.append(_file(run))
-        last = run[-1]
-    for each in runs:
-        each.seek(0)
-    return _once(heapq.merge(*runs) if len(runs) > 1 else runs[0])
+    first = sorted(islice(rest, at_once))
+    if len(first) < at_once:
+        yield from _once(first)
+        return
+    with ExitStack() as open_:
+        runs = [_run(first, open_)]
+        last = first[-1]
+        while more := sorted(islice(rest, at_once)):
+            if more[0] >= last:
+                runs[-1].writelines(more)
+            else:
+                runs.append(_run(more, open_))
+            last = more[-1]
+        for each in runs:
+            each.seek(0)
+        yield from _once(heapq.merge(*runs) if len(runs) > 1 else runs[0])
 
 
-def _file(run: Iterable[bytes]) -> IO[bytes]:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 (it is closed, and gone, with its last reader)
-    file.writelines(run)
+def _run(lines: Iterable[bytes], open_: ExitStack) -> IO[bytes]:
+    file = open_.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (the stack closes it)
+    file.writelines(lines)
     return file
 
 

@@ -22,7 +22,7 @@ from typing import IO, Any, NamedTuple, Protocol
 from safelist.errors import ConfigError, SafelistError, UnavailableError
 from safelist.publisher import files, rulings
 from safelist.publisher.files import Rename
-from safelist.publisher.sorting import Difference, are_in_order, differences, in_order
+from safelist.publisher.sorting import AT_ONCE, Difference, are_in_order, differences, in_order
 from safelist.publisher.target import Asked, FileChange, LeftOut, Plan, RecipientRuling, Ruling, Scope, Target
 
 KEPT = 10_000
@@ -62,7 +62,8 @@ class TextFile:
 
     The lines may come in any order, but no two may have the same ``key``, and keys must sort as their lines do. Where
     ``is_list`` is false they are no entries and are written as they come. ``left_behind`` are indexes beside the text
-    that are not the configured one, and that the filter may still read.
+    that are not the configured one, and that the filter may still read. Of lines that come one by one ``at_once`` are
+    kept in memory.
     """
 
     path: Path
@@ -72,6 +73,7 @@ class TextFile:
     left_behind: Sequence[Index] = ()
     key: Callable[[bytes], bytes] = first_word
     is_list: bool = True
+    at_once: int = AT_ONCE
 
     @property
     def indexes(self) -> tuple[Index, ...]:
@@ -228,7 +230,7 @@ class _New:
         self.digest = written.hexdigest()
 
     def _counted(self, written: "hashlib._Hash") -> Iterator[bytes]:
-        for line in _sorted(self.file.lines) if self.file.is_list else self.file.lines:
+        for line in _sorted(self.file) if self.file.is_list else self.file.lines:
             written.update(line)
             self.entries += self.file.is_list
             yield line
@@ -294,9 +296,9 @@ class _New:
         return built
 
 
-def _sorted(lines: Iterable[bytes]) -> Iterable[bytes]:
+def _sorted(file: TextFile) -> Iterable[bytes]:
     """What is in memory anyhow is sorted there."""
-    return sorted(lines) if isinstance(lines, Sequence) else in_order(lines)
+    return sorted(file.lines) if isinstance(file.lines, Sequence) else in_order(file.lines, file.at_once)
 
 
 @contextmanager
