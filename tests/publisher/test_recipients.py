@@ -1,0 +1,174 @@
+"""What counts for each recipient: the same as the policy decides, and in the memory that one recipient needs."""
+
+import random
+import tracemalloc
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from safelist import sender, store
+from safelist.entry import ALL_LISTS, Entry, UserList
+from safelist.override import Effect, Level, Override, Terms
+from safelist.policy import Candidate, Settings, decide
+from safelist.publisher import rulings
+from safelist.publisher.publish import publish
+from safelist.publisher.sorting import AT_ONCE
+from safelist.publisher.target import Asked, Nothing, Published, Scope, Target
+from safelist.publisher.text_target import KEPT, Rendering, TextFile, text_target, whole_line
+from safelist.store import Store
+from tests import aggregate
+from tests.publisher import pairs
+from tests.publisher.site import NOW
+from tests.store.samples import SEEN
+
+MAILBOXES = ["a@corp.example", "b@corp.example", "c@other.example", "d@corp.example"]
+SENDERS = ["x@aol.com", "y@p.example", "z@s.p.example", "p.example", ".p.example", "s.p.example", "b@corp.example"]
+ASKED = [each for each in SENDERS if "@" in each] + ["new@p.example", "new@s.p.example", "stranger@aol.com"]
+SCOPES = [None, "a@corp.example", "nobody@corp.example"]
+CHOSEN = [
+    Settings(own_domains=frozenset({"corp.example"}), include_domains=True),
+    Settings(quorum=1, include_contacts=True),
+    Settings(include_domains=True, excluded_mailboxes=frozenset({"a@corp.example"})),
+]
+
+
+def filled(opened: Store, chance: random.Random, scopes: list[str | None]) -> None:
+    run = opened.begin_run(NOW, "sync", "root")
+    for mailbox in MAILBOXES[:3]:
+        held = {
+            Entry(list_, sender.parse(text))
+            for text in SENDERS
+            for list_ in (UserList.SAFE_SENDERS, UserList.BLOCKED_SENDERS, UserList.TRUSTED_CONTACTS)
+            if chance.random() < 0.25
+        }
+        opened.record(run, mailbox, SEEN._replace(owner=mailbox), frozenset(held), ALL_LISTS, NOW)
+    said = {
+        (text, scope, level): chance.choice(list(Effect))
+        for text in SENDERS
+        for scope in scopes
+        for level in Level
+        if chance.random() < 0.1
+    }
+    for (text, scope, level), effect in said.items():
+        where = sender.parse(scope) if scope else None
+        opened.make_overrides([Terms(effect, sender.parse(text), "x", where, level)], NOW, "root")
+
+
+def looked_up(path: Path) -> tuple[Mapping[str, bool], Mapping[tuple[str, str], bool]]:
+    """The pairs filter's two lists."""
+    everybody = dict(line.split() for line in path.read_text().splitlines()[1:])
+    lines = [line.split() for line in pairs.recipients(path).read_text().splitlines()[1:]]
+    return (
+        {text: word == "safe" for text, word in everybody.items()},
+        {(recipient, text): word == "safe" for recipient, text, word in lines},
+    )
+
+
+def is_safe(path: Path, recipient: str, text: str) -> bool:
+    """As the filter finds it: the most specific that counts for the recipient, else what counts for everybody."""
+    everybody, each = looked_up(path)
+    keys = sender.covering(sender.parse(text))
+    found = next((each[recipient, key] for key in keys if (recipient, key) in each), None)
+    return found if found is not None else next((everybody[key] for key in keys if key in everybody), False)
+
+
+def differing(opened: Store, path: Path, settings: Settings) -> Iterator[tuple[str, str, bool]]:
+    moment = opened.newest(NOW)
+    for recipient in (*MAILBOXES, "nobody@corp.example"):
+        for text in ASKED:
+            candidate, _ = opened.candidate(sender.parse(text), recipient, settings, moment)
+            decision, found = decide(candidate, settings, NOW), is_safe(path, recipient, text)
+            if decision.safe is not found:
+                yield recipient, text, found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_lists_say_what_the_policy_says(tmp_path: Path, seed: int) -> None:
+    settings, path = CHOSEN[seed % 3], tmp_path / "lists"
+    with store.open_store(aggregate.create(tmp_path / "safelist.db")) as opened:
+        filled(opened, random.Random(seed), SCOPES)
+        publish(opened, settings, pairs.TARGET, pairs.PairsSettings(path=path), lambda: NOW)
+        assert list(differing(opened, path, settings)) == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_with_overrides_for_a_whole_domain_the_lists_call_nobody_safe_who_is_not(tmp_path: Path, seed: int) -> None:
+    settings, path = CHOSEN[seed % 3], tmp_path / "lists"
+    with store.open_store(aggregate.create(tmp_path / "safelist.db")) as opened:
+        filled(opened, random.Random(seed), [*SCOPES, "corp.example"])
+        publish(opened, settings, pairs.TARGET, pairs.PairsSettings(path=path), lambda: NOW)
+        assert [each for each in differing(opened, path, settings) if each[2]] == []
+
+
+def test_recipients_are_decided_as_they_are_asked_for() -> None:
+    allow = Override(1, Terms(Effect.ALLOW, sender.parse(".aol.com"), "x"), NOW, "root")
+    found = list(islice(rulings.for_each(Asked(Endless(allow), Settings(), NOW, dry_run=True)), 3))
+    assert [each.recipient for each in found] == ["r0@corp.example", "r1@corp.example", "r2@corp.example"]
+    assert all(each.safe for each in found)
+
+
+class Endless(Nothing):
+    """One recipient after the other, each with another sender."""
+
+    def __init__(self, override: Override) -> None:
+        self._override = override
+
+    def recipients_candidates(self, now: datetime) -> Iterator[Candidate]:
+        """Without an end."""
+        for number in count():
+            yield Candidate(sender.parse(f"s{number}@aol.com"), (), (self._override,), f"r{number}@corp.example")
+
+
+def listing(first: int, last: int, at_once: int) -> Target:
+    """A target with a list of so many lines, which come in no order."""
+
+    def render(_: object, __: object, chosen: Any) -> Rendering:
+        lines = (b"r%07d@corp.example s@aol.com\n" % (number * 7919 % last) for number in range(first, last))
+        return Rendering([TextFile(chosen.path, b"# a list\n", lines, key=whole_line, at_once=at_once)])
+
+    return text_target(
+        render=render, scope=Scope.RECIPIENT, name="listing", description="", settings=Chosen,
+        demands=lambda _: "", use=lambda _: "",
+    )  # fmt: skip
+
+
+class Chosen(BaseModel):
+    path: Path
+
+
+def write(path: Path, first: int, last: int, at_once: int = AT_ONCE) -> Published:
+    return publish(
+        Nothing(), Settings(), listing(first, last, at_once), Chosen(path=path), lambda: NOW, allow_shrink=True
+    )
+
+
+def peak(path: Path, size: int) -> int:
+    """Bytes that it takes at most to write a list, and to write it again with some of it gone."""
+    tracemalloc.start()
+    try:
+        assert write(path, 0, size, 2000).entries == size
+        assert write(path, 50, size, 2000).gone == 50
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_list_takes_no_more_memory_however_long_it_is(tmp_path: Path) -> None:
+    """In no order, and in runs of two thousand lines."""
+    peak(tmp_path / "0", 3000)  # what is imported and kept once
+    small, large = (peak(tmp_path / str(size), size) for size in (10_000, 40_000))
+    assert large < small + 700_000, "the lines alone, of which 30,000 more are written, would take two million"
+
+
+def test_of_a_long_list_the_first_that_came_and_went_are_named_and_all_are_counted(tmp_path: Path) -> None:
+    size = KEPT + 2000
+    first = write(tmp_path / "list", 0, size)
+    assert (first.new, len(first.added), first.entries) == (size, KEPT, size)
+    last = write(tmp_path / "list", size - 1, size)
+    assert (last.gone, len(last.removed), last.entries) == (size - 1, KEPT, 1)
+    assert list(last.removed) == sorted(last.removed)
