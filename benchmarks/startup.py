@@ -29,15 +29,19 @@ def two(name: str = "x") -> None:
     "Two."
 
 
-app()
+app(prog_name="bare")
 """
 QUESTIONS = (
-    ("--version",), ("--help",), ("audit", "--help"), ("config", "check"), ("override", "list"),
+    ("--version",), ("--help",), ("config", "check"), ("override", "list"),
     ("audit", "who", "friend@aol.com"), ("audit", "who", "friend@aol.com", "--json"), ("publish", "--dry-run"),
     ("filter", "ask", "--help"), ("sync", "--help"),
 )  # fmt: skip
-COMPLETION = {"_SAFELIST_COMPLETE": "complete_bash", "COMP_WORDS": "safelist audit w", "COMP_CWORD": "2"}
-"""What bash asks when TAB is pressed behind ``safelist audit w``."""
+
+
+def completion(program: str, typed: str) -> dict[str, str]:
+    """What bash asks with when TAB is pressed behind ``program typed``."""
+    words = f"{program} {typed}"
+    return {f"_{program.upper()}_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
 
 
 def seconds(command: list[str], environment: dict[str, str], rounds: int) -> float:
@@ -70,8 +74,12 @@ def main() -> None:
         floor = seconds([sys.executable, str(directory / "bare.py"), "--help"], environment, rounds)
         print(machine())
         print(f"typer alone: {floor:.2f} s of CPU")
-        took = seconds(safelist, environment | COMPLETION, rounds)
-        print(f"completion of safelist audit w: {took:.2f} s, {took / floor:.2f} x typer alone")
+        alone = seconds([sys.executable, str(directory / "bare.py")], environment | completion("bare", "o"), rounds)
+        took = seconds(safelist, environment | completion("safelist", "audit w"), rounds)
+        print(f"completion of safelist audit w: {took:.2f} s, {took / alone:.2f} x completion by typer alone")
+        alone = seconds([sys.executable, str(directory / "bare.py"), "one", "--help"], environment, rounds)
+        took = seconds([*safelist, "audit", "--help"], environment, rounds)
+        print(f"safelist audit --help: {took:.2f} s, {took / alone:.2f} x help on a command by typer alone")
         for question in QUESTIONS:
             took = seconds([*safelist, *question], environment, rounds)
             print(f"safelist {' '.join(question)}: {took:.2f} s, {took / floor:.2f} x typer alone")

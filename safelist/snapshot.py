@@ -115,7 +115,7 @@ class _Writer:
         self._count = 0
 
     def put(self, kind: bytes, name: str, value: bytes) -> bool:
-        """Whether it could be kept: a name that is too long for a key can be no sender or recipient."""
+        """Write a key, and say whether it could be kept: a name that is too long can be no sender or recipient."""
         key = kind + name.encode()
         if len(key) > _MAX_KEY:
             return False
@@ -127,7 +127,7 @@ class _Writer:
         return True
 
     def end(self, meta: Mapping[str, Any]) -> str:
-        """Put the head last: a file without it is half-written."""
+        """Write the head, the last of all (a file without it is half-written), and return the digest."""
         kept = {name: value for name, value in meta.items() if name != "source"}
         self._digest.update(json.dumps(kept, sort_keys=True).encode())
         digest = self._digest.hexdigest()
@@ -253,7 +253,7 @@ Identity = tuple[int, int]
 
 
 def look(path: Path) -> tuple[Identity, datetime]:
-    """The identity of the file that has that name now, and when it was published last. Raises SnapshotError."""
+    """Look up the identity of the file that has that name now, and when it was published last. Raises SnapshotError."""
     try:
         found = path.stat()
     except OSError as error:
@@ -266,7 +266,7 @@ def _identity(found: os.stat_result) -> tuple[Identity, datetime]:
 
 
 def checksum_of(path: Path) -> bytes:
-    """The checksum at the end of the file, unchecked: another one in the same file tells that it was rewritten."""
+    """Read the checksum at the end of the file, unchecked: another one in the same file tells that it was rewritten."""
     with _open_regular(path) as file:
         file.seek(-min(_DIGEST_SIZE, os.fstat(file.fileno()).st_size), os.SEEK_END)
         return file.read()

@@ -67,7 +67,7 @@ def _code() -> int:
 
 
 def _flushed(code: int) -> int:
-    """The code when the rest of the output is written, too; Python must not complain at its exit."""
+    """Write the rest of the output, and return the code; Python must not complain at its exit."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -82,7 +82,7 @@ def _drop_output() -> None:
 
 
 def _prepare_streams() -> None:
-    """A closed stream swallows what is written, and no character of a user's list is too much for the terminal."""
+    """Have a closed stream swallow what is written; no character of a user's list is too much for the terminal."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r+"))  # noqa: PTH123, SIM115 (stays open until the end)

@@ -17,7 +17,7 @@ def target_sections() -> dict[str, type[BaseModel]]:
 
 
 def load_config(path: Path | None) -> config.Config:
-    """The configuration that ``--config`` names, or the default one."""
+    """Read the configuration that ``--config`` names, or the default one."""
     return config.load(path or config.default_path(), target_sections(), sources.sections())
 
 

@@ -10,7 +10,7 @@ from safelist.filter.postfix_check import Remark
 
 
 def report(found: Sequence[Remark], *, json: bool) -> None:
-    """Print the remarks; ends the command with EX_CONFIG where one is a fault."""
+    """Print the remarks, and end the command with EX_CONFIG where one is a fault."""
     if json:
         print_json([{"fault": remark.is_fault, "text": remark.text} for remark in found])
     for remark in found if not json else ():

@@ -65,20 +65,20 @@ def shown(text: str) -> str:
 
 
 def complain(message: str) -> None:
-    """One line per problem on standard error; no work is left undone because nobody reads there any more."""
+    """Print one line per problem on standard error; no work is left undone because nobody reads there any more."""
     with suppress(BrokenPipeError):
         for line in message.split("\n"):
             print(f"safelist: {shown(line)}", file=sys.stderr, flush=True)
 
 
 def say(message: str, *, is_answer: bool = False) -> None:
-    """A line for a person: silent where nobody looks (cron), unless it is what the command was asked for."""
+    """Print a line for a person: silent where nobody looks (cron), unless it is what the command was asked for."""
     if is_answer or sys.stdout.isatty():
         print(shown(message))
 
 
 def print_json(value: object) -> None:
-    """``value`` as one JSON document, in ASCII: no terminal can be fooled by it."""
+    """Print ``value`` as one JSON document, in ASCII: no terminal can be fooled by it."""
     print(json.dumps(value, indent=2))
 
 
@@ -86,7 +86,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """The rows under those columns. What a spreadsheet would take for a formula gets an apostrophe in front."""
+    """Print the rows under those columns. What a spreadsheet would take for a formula gets an apostrophe in front."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:

@@ -11,8 +11,6 @@ from tests.cli.test_startup import leaves
 
 LINES = 14
 """Of statements, behind the docstring."""
-LONGER = ("sync", "filter ask")
-"""Not yet."""
 
 
 def lines_of(deferred: Deferred) -> int:
@@ -23,12 +21,8 @@ def lines_of(deferred: Deferred) -> int:
     return (body[-1].end_lineno or 0) - body[0].lineno + 1
 
 
-@pytest.mark.parametrize("name", [name for name, _ in leaves() if name not in LONGER])
+@pytest.mark.parametrize("name", [name for name, _ in leaves()])
 def test_the_body_of_a_command_is_short(name: str) -> None:
     found = dict(leaves())[name]
     assert found.real().help, "the first statement is the docstring"
     assert lines_of(found) <= LINES
-
-
-def test_every_longer_command_is_one() -> None:
-    assert set(LONGER) <= {name for name, _ in leaves()}

@@ -12,7 +12,7 @@ from safelist.audit.report.words import counted
 
 
 def render(report: AuditReport) -> str:
-    """The page: HTML that is complete in itself, in UTF-8 once it is encoded."""
+    """Write the report out as HTML that is complete in itself, in UTF-8 once it is encoded."""
     return _environment().get_template("report.html.j2").render(report=report)
 
 

@@ -53,7 +53,7 @@ def never_collected(address: str) -> str:
 
 
 def refuse_never_collected(opened: Store, address: str | None) -> None:
-    """After the answer: raises UsageError where it is about a mailbox whose lists nobody knows."""
+    """Raise UsageError, after the answer, where that is about a mailbox whose lists nobody knows."""
     if address is not None and opened.mailbox(address) is None:
         raise UsageError(never_collected(address))
 

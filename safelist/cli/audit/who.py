@@ -36,7 +36,7 @@ def who(
 
 
 def print_sender(answer: audit.SenderAnswer) -> None:
-    """Who trusts or blocks the sender, and whether it is safe for everybody."""
+    """Print who trusts or blocks the sender, and whether it is safe for everybody."""
     if not answer.holdings:
         complain(f"no mailbox has an entry for {answer.sender.text}")
     rows = (
