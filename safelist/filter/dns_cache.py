@@ -7,7 +7,7 @@ from safelist.filter.dns_message import DnsAnswer
 _MAX_SIZE = 4096
 """Octets of an answer's values: a larger one would take the place of many others."""
 
-Key = tuple[str, str]
+NameAndKind = tuple[str, str]
 """A name in lower case, without a dot at its end, and the kind of record."""
 
 
@@ -16,9 +16,9 @@ class DnsCache:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._known: OrderedDict[Key, tuple[float, DnsAnswer]] = OrderedDict()
+        self._known: OrderedDict[NameAndKind, tuple[float, DnsAnswer]] = OrderedDict()
 
-    def get(self, key: Key, now: float) -> DnsAnswer | None:
+    def get(self, key: NameAndKind, now: float) -> DnsAnswer | None:
         """The answer, if it is known and still counts."""
         found = self._known.get(key)
         if found is None:
@@ -29,7 +29,7 @@ class DnsCache:
         self._known.move_to_end(key)
         return found[1]
 
-    def put(self, key: Key, answer: DnsAnswer, now: float) -> None:
+    def put(self, key: NameAndKind, answer: DnsAnswer, now: float) -> None:
         """Keep the answer for as long as its ``ttl`` says."""
         if answer.ttl <= 0 or sum(map(len, answer.values)) > _MAX_SIZE:
             return

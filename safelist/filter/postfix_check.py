@@ -159,7 +159,7 @@ def is_same(asked: str, listening: str) -> bool:
     return asked == f"{kind}:{rest}" or (is_everywhere and asked.startswith("inet:") and asked.endswith(f":{port}"))
 
 
-class _Place(NamedTuple):
+class _PolicyCheck(NamedTuple):
     """The ``at``-th restriction of a service asks the filter."""
 
     at: int
@@ -168,7 +168,7 @@ class _Place(NamedTuple):
     answer: PolicyAnswer
 
 
-def _places(service: MasterEntry, installed: Installed) -> list[_Place]:
+def _places(service: MasterEntry, installed: Installed) -> list[_PolicyCheck]:
     found = []
     for at, it in enumerate(service.restrictions):
         if it.name == "check_policy_service":
@@ -176,7 +176,7 @@ def _places(service: MasterEntry, installed: Installed) -> list[_Place]:
             real = real_address(asked.address, service)
             answer = installed.answers.get(real, PolicyAnswer())
             if answer.mode or any(is_same(real, address) for address in installed.addresses):
-                found.append(_Place(at, it, asked, answer))
+                found.append(_PolicyCheck(at, it, asked, answer))
     return found
 
 
@@ -202,7 +202,7 @@ def _about_service(service: MasterEntry, installed: Installed) -> Iterator[Remar
     yield from _about_relaying(service.restrictions)
 
 
-def _judges_all_mail(service: MasterEntry, place: _Place) -> bool:
+def _judges_all_mail(service: MasterEntry, place: _PolicyCheck) -> bool:
     """Whether what gets so far is rejected there if the filter says so."""
     it = place.it
     is_ended = any(
@@ -284,7 +284,7 @@ def _about_permits(them: Sequence[Restriction]) -> Iterator[Remark]:
             ends.setdefault(it.place, it)
 
 
-def _about_the_filter(service: MasterEntry, installed: Installed, places: Sequence[_Place]) -> Iterator[Remark]:
+def _about_the_filter(service: MasterEntry, installed: Installed, places: Sequence[_PolicyCheck]) -> Iterator[Remark]:
     them = service.restrictions
     if not places:
         yield _asked_nowhere(service, installed)
@@ -349,7 +349,7 @@ def _inside_queue(service: MasterEntry) -> str:
     return real_address("unix:private/safelist", service)
 
 
-def _about_answer(service: MasterEntry, place: _Place, mode: Mode) -> Iterator[Remark]:
+def _about_answer(service: MasterEntry, place: _PolicyCheck, mode: Mode) -> Iterator[Remark]:
     address = place.asked.address
     if place.answer.fault:
         real = real_address(address, service)
@@ -368,7 +368,7 @@ def _about_answer(service: MasterEntry, place: _Place, mode: Mode) -> Iterator[R
         )
 
 
-def _about_failure(service: MasterEntry, place: _Place) -> Iterator[Remark]:
+def _about_failure(service: MasterEntry, place: _PolicyCheck) -> Iterator[Remark]:
     """What Postfix does when the filter is down; options that are none are another fault (:func:`server_errors`)."""
     if place.asked.malformed or any("=" in it.name for it in service.restrictions[place.at + 1 : place.at + 2]):
         return
@@ -397,7 +397,7 @@ def _while_down(action: str) -> str:
     return f"`{shown(action)}` decides about all mail"
 
 
-def _about_patience(service: MasterEntry, place: _Place, timeout: float) -> Iterator[Remark]:
+def _about_patience(service: MasterEntry, place: _PolicyCheck, timeout: float) -> Iterator[Remark]:
     """Postfix gives up before a filter that waits for its lists, and then for SPF, has answered."""
     own = place.asked.options.get("timeout")
     waits = seconds(own or service.settings.get(_TIMEOUT, ""))
@@ -410,14 +410,14 @@ def _about_patience(service: MasterEntry, place: _Place, timeout: float) -> Iter
         )
 
 
-def _about_maps(them: Sequence[Restriction], place: _Place, own: Collection[str]) -> Iterator[Remark]:
+def _about_maps(them: Sequence[Restriction], place: _PolicyCheck, own: Collection[str]) -> Iterator[Remark]:
     """Maps that accept a sender before the filter could ask for a proof."""
     for it in them[: place.at]:
         if it.name == "check_sender_access" and it.place == place.it.place:
             yield before_the_filter(it, is_own=it.argument in own)
 
 
-def _about_allow_lists(them: Sequence[Restriction], place: _Place, secrets: Collection[str]) -> Iterator[Remark]:
+def _about_allow_lists(them: Sequence[Restriction], place: _PolicyCheck, secrets: Collection[str]) -> Iterator[Remark]:
     """Allow lists that Postfix asks first: what they permit ends the list in which the filter is asked.
 
     Postfix makes an exception of relaying alone (postconf(5)), and believes whatever it is answered.
@@ -471,7 +471,7 @@ def _about_lists_to_remove(service: MasterEntry, installed: Installed, at: int) 
             )
 
 
-def _about_kept_lists(service: MasterEntry, installed: Installed, judging: Sequence[_Place]) -> Iterator[Remark]:
+def _about_kept_lists(service: MasterEntry, installed: Installed, judging: Sequence[_PolicyCheck]) -> Iterator[Remark]:
     """Where the filter observes, every list that it would ask has to reject behind it as before."""
     secrets, them = _secrets(installed.providers), service.restrictions
     first = min((place.at for place in judging), default=0)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from time import monotonic
 
 from safelist.filter import dns_message
-from safelist.filter.dns_cache import DnsCache, Key
+from safelist.filter.dns_cache import DnsCache, NameAndKind
 from safelist.filter.dns_client import DnsClient
 from safelist.filter.dns_message import DnsAnswer, failed
 from safelist.filter.resolv_conf import ResolvConf
@@ -36,7 +36,7 @@ class Resolver:
         """
         self._client = DnsClient(nameservers, timeout=timeout, max_in_flight=max_in_flight, resolv_conf=resolv_conf)
         self._cache = DnsCache(max_cached)
-        self._pending: dict[Key, asyncio.Future[DnsAnswer]] = {}
+        self._pending: dict[NameAndKind, asyncio.Future[DnsAnswer]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -73,7 +73,7 @@ class Resolver:
             task.cancel()
         self._client.close()
 
-    def _begin(self, key: Key) -> asyncio.Future[DnsAnswer] | DnsAnswer:
+    def _begin(self, key: NameAndKind) -> asyncio.Future[DnsAnswer] | DnsAnswer:
         """Ask in a task of its own, which no caller's end touches; an answer at once where nothing can be asked."""
         question = dns_message.question(*key)
         if question is None or self._closed:
@@ -85,7 +85,7 @@ class Resolver:
         task.add_done_callback(self._tasks.discard)
         return future
 
-    async def _ask(self, key: Key, question: bytes, future: asyncio.Future[DnsAnswer]) -> None:
+    async def _ask(self, key: NameAndKind, question: bytes, future: asyncio.Future[DnsAnswer]) -> None:
         try:
             answer = await self._client.ask(question, key[1])
             self._cache.put(key, answer, monotonic())
