@@ -25,6 +25,7 @@ from safelist.filter.postfix_restrictions import (
 
 CLIENT_LISTS = ("reject_rbl_client", "reject_rbl", "reject_maps_rbl")
 """Restrictions that reject by a DNSBL of clients; the latter two are old names."""
+_READABLE = "write numbers of 0 to 255, or ranges in brackets, as in =127.0.0.[2..11;20]"
 _ALLOW_LISTS = ("permit_dnswl_client", "permit_rhswl_client")
 RELAY_CONTROL = ("reject_unauth_destination", "defer_unauth_destination")
 RELAY_LISTS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
@@ -255,7 +256,7 @@ def _about_unreadable_codes(them: Sequence[Restriction]) -> Iterator[Remark]:
             yield Remark(
                 True,
                 f"{it.name} in {it.where}: smtpd cannot read `={shown(it.argument.partition('=')[2])}`, and ends "
-                "whenever it gets there; write numbers of 0 to 255, or ranges in brackets, as in =127.0.0.[2..11;20]",
+                f"whenever it gets there; {_READABLE}",
             )
 
 
@@ -579,6 +580,12 @@ def about_postscreen(
         yield Remark(False, "postscreen_dnsbl_sites is set, but master.cf runs no postscreen: nothing asks them")
     for service in postscreens:
         sites = words(service.settings.get("postscreen_dnsbl_sites", ""))
+        for _, _, codes in (site.partition("*")[0].partition("=") for site in sites if _is_unreadable(site)):
+            yield Remark(
+                True,
+                f"postscreen cannot read `={shown(codes)}` in postscreen_dnsbl_sites, so it ends at once and greets "
+                f"nobody; {_READABLE}",
+            )
         if sites and service.settings.get("postscreen_dnsbl_action", "ignore") != "ignore":
             names = ", ".join(shown(site.partition("=")[0].partition("*")[0], secrets) for site in sites)
             yield Remark(
@@ -587,6 +594,11 @@ def about_postscreen(
                 "with reject_rbl_client in smtpd_recipient_restrictions (while no filter enforces) or by the filter, "
                 "then take them out of postscreen_dnsbl_sites (or set postscreen_dnsbl_action = ignore)",
             )
+
+
+def _is_unreadable(site: str) -> bool:
+    """Whether the answers of ``DOMAIN=ANSWERS*WEIGHT`` are none."""
+    return has_unreadable_codes(site.partition("*")[0])
 
 
 def _about_limits(installed: Installed) -> Iterator[Remark]:

@@ -434,6 +434,16 @@ def test_answers_that_smtpd_cannot_read_end_it(name: str, codes: str) -> None:
     assert KEY not in text
 
 
+@pytest.mark.parametrize("action", ["enforce", "ignore"])
+def test_answers_that_postscreen_cannot_read_end_it(action: str) -> None:
+    sites = f"{KEY}.example=127.0.0.[2..300]*2, ok.example=127.0.0.[2..11]*-3 plain.example*2"
+    screen = MasterEntry("smtp/inet", {"postscreen_dnsbl_sites": sites, "postscreen_dnsbl_action": action})
+    texts = [text for is_fault, text in said(service(), postscreens=[screen]) if is_fault]
+    (text,) = [text for text in texts if "cannot read" in text]
+    assert text.startswith("postscreen cannot read `=127.0.0.[2..300]` in postscreen_dnsbl_sites, so it ends at once")
+    assert KEY not in text
+
+
 READABLE = ["127.0.0.2", "127.0.0.002", "[0..255].[0..255].[0..255].[0..255]", "127.0.0.[1;2..2]"]
 
 
