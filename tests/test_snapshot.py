@@ -22,6 +22,7 @@ from safelist.publisher.target import Nothing, Published
 from safelist.publisher.targets import filter_snapshot as target
 from safelist.snapshot import Contents, Snapshot, SnapshotError
 from safelist.store import Store
+from tests import aggregate
 from tests.store.samples import LATER, NOW, SEEN
 
 TEXTS = ["x@aol.com", "y@sub.partner.example", "partner.example", ".partner.example", "aol.com", "b@corp.example"]
@@ -37,8 +38,7 @@ CHOSEN = [
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path / 'safelist.db'}"
-    store.upgrade(url)
+    url = aggregate.create(tmp_path / "safelist.db")
     with store.open_store(url) as opened:
         yield opened
 

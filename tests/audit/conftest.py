@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from safelist import store
+from tests import aggregate
 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[store.Store]:
     """An aggregate without mailboxes, open."""
-    url = f"sqlite:///{tmp_path / 'safelist.db'}"
-    store.upgrade(url)
+    url = aggregate.create(tmp_path / "safelist.db")
     with store.open_store(url) as opened:
         yield opened

@@ -27,6 +27,7 @@ from safelist.policy import Settings
 from safelist.publisher.targets import TARGETS
 from safelist.sender import Form, Pattern, Refusal
 from safelist.store import Store, Verified
+from tests import aggregate
 from tests.store.samples import NOW, SEEN, address, domain, entries, refused
 
 SETTINGS = Settings(own_domains=frozenset({"corp.example"}))
@@ -58,8 +59,7 @@ OPTIONS = (
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Store]:
     """An aggregate without mailboxes, in SQLite."""
-    url = f"sqlite:///{tmp_path / 'safelist.db'}"
-    store.upgrade(url)
+    url = aggregate.create(tmp_path / "safelist.db")
     with store.open_store(url) as opened:
         yield opened
 

@@ -23,6 +23,7 @@ from safelist.junkrule import JunkRule
 from safelist.policy import Settings as Policy
 from safelist.sender import Form, Pattern, Refusal, parse
 from safelist.store import Outcome, RuleVersion, Store
+from tests import aggregate
 from tests.exchange import DemoServer, Fault, Mailbox, Organisation, Trouble
 
 START = datetime(2026, 3, 1, 6, 0, tzinfo=UTC)
@@ -85,8 +86,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     organisation = Organisation.of(
         Mailbox(address(n), JunkRule(safe_senders=(AOL, f"own{n}@partner.example"))) for n in range(12)
     )
-    url = f"sqlite:///{tmp_path}/safelist.db"
-    store.upgrade(url)
+    url = aggregate.create(tmp_path / "safelist.db")
     with DemoServer(organisation) as server, store.open_store(url) as opened:
         yield Site(organisation, server, opened)
 
@@ -296,8 +296,7 @@ def test_a_mailbox_created_anew_is_believed_on_the_third_run(tmp_path: Path) -> 
         Mailbox(address(1), JunkRule(safe_senders=("x@y.example",))),
     ]
     organisation = Organisation.of(boxes)
-    url = f"sqlite:///{tmp_path}/safelist.db"
-    store.upgrade(url)
+    url = aggregate.create(tmp_path / "safelist.db")
     with DemoServer(organisation) as server, store.open_store(url) as opened:
         site = Site(organisation, server, opened)
         site.sync(address(0))
@@ -411,8 +410,7 @@ def test_a_neighbouring_rule_with_characters_that_xml_cannot_hold(site: Site) ->
 
 def test_two_addresses_of_one_mailbox_are_one_voter(tmp_path: Path) -> None:
     organisation = Organisation.of([Mailbox(address(0), JunkRule(safe_senders=(AOL,)), aliases=["alias@corp.example"])])
-    url = f"sqlite:///{tmp_path}/safelist.db"
-    store.upgrade(url)
+    url = aggregate.create(tmp_path / "safelist.db")
     with DemoServer(organisation) as server, store.open_store(url) as opened:
         site = Site(organisation, server, opened)
         site.sync(address(0), "alias@corp.example", access="delegate")

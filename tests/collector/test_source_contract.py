@@ -22,6 +22,7 @@ from safelist.entry import ALL_LISTS, UserList
 from safelist.errors import TemporaryError
 from safelist.junkrule import JunkRule
 from safelist.store import Outcome, Store
+from tests import aggregate
 from tests.collector.memory_source import MemorySource
 from tests.exchange import DemoServer, Fault, Mailbox, Organisation, Trouble
 
@@ -142,8 +143,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[SourceSite]:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path}/safelist.db"
-    store.upgrade(url)
+    url = aggregate.create(tmp_path / "safelist.db")
     with store.open_store(url) as made:
         yield made
 

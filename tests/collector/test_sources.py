@@ -11,6 +11,7 @@ from safelist.collector.collect import MailboxResult, Options, Summary, collect
 from safelist.entry import ALL_LISTS, UserList
 from safelist.errors import TemporaryError
 from safelist.store import NO_RULE, Outcome, Store
+from tests import aggregate
 from tests.collector.memory_source import MemorySource
 
 NOW = datetime(2026, 3, 1, 6, 0, tzinfo=UTC)
@@ -23,8 +24,7 @@ def trusting(*texts: str) -> dict[UserList, tuple[str, ...]]:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path}/safelist.db"
-    store.upgrade(url)
+    url = aggregate.create(tmp_path / "safelist.db")
     with store.open_store(url) as made:
         yield made
 

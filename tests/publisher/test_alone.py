@@ -17,6 +17,7 @@ from safelist.publisher.publish import publish
 from safelist.publisher.targets import filter_snapshot
 from safelist.snapshot import Snapshot
 from safelist.store import lockfile
+from tests import aggregate
 from tests.publisher.site import INSTALLED, NOW, fill, many, names, needs_root, state, write
 from tests.publisher.test_publish import open_directory
 
@@ -120,8 +121,7 @@ def test_a_full_disk_under_the_snapshot_is_named_and_the_old_one_stays(
 ) -> None:
     path = small_disk / "snapshot"
     chosen = filter_snapshot.FilterSettings.model_validate({"path": path})
-    url = f"sqlite:///{tmp_path_factory.mktemp('store')}/safelist.db"
-    store.upgrade(url)
+    url = aggregate.create(tmp_path_factory.mktemp("store") / "safelist.db")
     with store.open_store(url) as opened:
         publish(opened, Policy(), filter_snapshot.TARGET, chosen, lambda: NOW)
         fill(small_disk)
