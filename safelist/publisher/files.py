@@ -142,7 +142,7 @@ def _cut_short(journal: Path) -> list[Rename] | None:
             )
         try:
             return [(Path(new), Path(old)) for new, old in json.load(file)]
-        except ValueError:
+        except (ValueError, TypeError):
             return []
 
 

@@ -9,7 +9,7 @@ from safelist import policy
 from safelist.errors import TemporaryError
 from safelist.publisher import hook
 from safelist.publisher.files import alone, explained
-from safelist.publisher.target import Aggregate, Asked, FileChange, Plan, Published, Target
+from safelist.publisher.target import Aggregate, Asked, FileChange, Published, Target
 
 SHRINK = 10
 """Fewer entries than this may disappear at once, whatever their share."""
@@ -44,7 +44,8 @@ def publish(
                 failed = plan.apply(owed.touch if is_hooked else _nothing)
         if is_hooked and not dry_run:
             failed = hook.run(chosen.path, command) or failed
-    return _published(target, chosen, plan, is_hooked, use, failed)
+    refused = tuple(sorted(plan.left_out, key=lambda each: each.pattern[:2]))
+    return Published(target.name, chosen.path, plan.files, refused, is_hooked, use, plan.notes, failed)
 
 
 def _alone(target: Target, chosen: Any, *, dry_run: bool) -> AbstractContextManager[None]:
@@ -55,13 +56,6 @@ def _alone(target: Target, chosen: Any, *, dry_run: bool) -> AbstractContextMana
 
 def _nothing() -> None:
     """No hook will be owed."""
-
-
-def _published(
-    target: Target, chosen: Any, plan: Plan, is_hooked: bool, use: str, failed: Any
-) -> Published:  # fmt: skip
-    refused = tuple(sorted(plan.left_out, key=lambda each: each.pattern[:2]))
-    return Published(target.name, chosen.path, plan.files, refused, is_hooked, use, plan.notes, failed)
 
 
 def _refuse_shrink(files: Iterable[FileChange]) -> None:

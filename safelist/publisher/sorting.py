@@ -56,14 +56,14 @@ def are_in_order(lines: Iterable[bytes]) -> bool:
     return True
 
 
-class Difference(NamedTuple):
+class ChangedKey(NamedTuple):
     """A key that only one of two lists has."""
 
     key: bytes
     is_new: bool
 
 
-def differences(old: Iterable[bytes], new: Iterable[bytes]) -> Iterator[Difference]:
+def differences(old: Iterable[bytes], new: Iterable[bytes]) -> Iterator[ChangedKey]:
     """Merge two sorted lists of keys; what stands in both is passed over, and a repeated one counts once."""
     left, right = _once(old), _once(new)
     mine, theirs = next(left, None), next(right, None)
@@ -71,8 +71,8 @@ def differences(old: Iterable[bytes], new: Iterable[bytes]) -> Iterator[Differen
         if mine == theirs:
             mine, theirs = next(left, None), next(right, None)
         elif theirs is None or (mine is not None and mine < theirs):
-            yield Difference(mine or b"", is_new=False)
+            yield ChangedKey(mine or b"", is_new=False)
             mine = next(left, None)
         else:
-            yield Difference(theirs, is_new=True)
+            yield ChangedKey(theirs, is_new=True)
             theirs = next(right, None)

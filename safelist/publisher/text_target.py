@@ -22,7 +22,7 @@ from typing import IO, Any, NamedTuple, Protocol
 from safelist.errors import ConfigError, SafelistError, UnavailableError
 from safelist.publisher import files, rulings
 from safelist.publisher.files import Rename
-from safelist.publisher.sorting import AT_ONCE, Difference, are_in_order, differences, in_order
+from safelist.publisher.sorting import AT_ONCE, ChangedKey, are_in_order, differences, in_order
 from safelist.publisher.target import Asked, FileChange, LeftOut, Plan, RecipientRuling, Ruling, Scope, Target
 
 KEPT = 10_000
@@ -123,7 +123,7 @@ def _plan(render: Render, scope: Scope, asked: Asked, chosen: Any) -> Iterator[P
     everybody, left_out = rulings.for_everybody(asked, scope)
     each = rulings.for_each(asked) if scope is Scope.RECIPIENT else iter(())
     rendering = render(everybody, each, chosen)
-    all_ = [_New(file, _Place.of(file), KEPT if scope is Scope.RECIPIENT else None) for file in rendering.files]
+    all_ = [_New(file, _Paths.of(file), KEPT if scope is Scope.RECIPIENT else None) for file in rendering.files]
     destinations = [path for new in all_ for path in new.place.all]
     if not asked.dry_run:
         files.clean(destinations)
@@ -154,7 +154,7 @@ def _apply(all_: Sequence["_New"], path: Path, before: Callable[[], None]) -> Sa
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Paths:
     """Where the files really are, symbolic links followed; ``named`` is the path that the filter's configuration names.
 
     ``indexes`` are the configured one, if any, and those that were left beside it.
@@ -166,7 +166,7 @@ class _Place:
     configured: Index | None
 
     @classmethod
-    def of(cls, file: TextFile) -> "_Place":
+    def of(cls, file: TextFile) -> "_Paths":
         indexes = tuple((each, files.real(Path(f"{file.path}{each.suffix}"))) for each in file.indexes)
         return cls(file.path, files.real(file.path), indexes, file.index)
 
@@ -203,7 +203,7 @@ class _New:
     """A file that is being made: compared with the one that is there, and staged beside it where they differ."""
 
     file: TextFile
-    place: _Place
+    place: _Paths
     kept: int | None
     is_changed: bool = False
     staged: Path | None = None
@@ -254,7 +254,7 @@ class _New:
             for each in differences(theirs, chain(_keys(_lines(same, begin, at), key), map(key, rest))):
                 self._note(each)
 
-    def _note(self, found: Difference) -> None:
+    def _note(self, found: ChangedKey) -> None:
         if found.is_new:
             self.new += 1
         else:

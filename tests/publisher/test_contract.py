@@ -475,6 +475,19 @@ def test_what_is_left_out_for_a_whole_domain_is_said(site: Site) -> None:
 
 
 @several_files
+@pytest.mark.parametrize("written", ["", "[[", "7", '[["x"]]'])
+def test_a_journal_that_is_not_whole_says_nothing(site: Site, written: str) -> None:
+    """It is written before the first file is renamed."""
+    site.trust(*SENDERS[:3])
+    site.publish()
+    (site.files / ".safelist.swap").write_text(written)
+    site.trust(*SENDERS[:4])
+    site.publish()
+    assert site.said() == [set(SENDERS[:4])] * 2
+    assert names(site.files) == ["safelist", "safelist.conf", "safelist.recipients"]
+
+
+@several_files
 def test_a_journal_that_others_could_have_written_is_not_believed(site: Site) -> None:
     site.trust(*SENDERS[:3])
     site.publish()
