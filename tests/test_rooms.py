@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +112,18 @@ def test_imports_point_one_way(path: Path) -> None:
     for name in imports(path):
         if name.startswith("safelist."):
             assert name.split(".")[1] in allowed, f"{path} imports {name}"
+
+
+def test_no_class_name_stands_twice() -> None:
+    """One word, one meaning: also a private class is read beside the others."""
+    found = [
+        (node.name.lstrip("_"), str(path.relative_to(PACKAGE)))
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    ]
+    times = Counter(name for name, _ in found)
+    assert [each for each in found if times[each[0]] > 1] == []
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -57,5 +57,5 @@ class Deferred(TyperCommand):
         return made
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Import the command, and make the context of the real one, which then is the one that runs, helps and completes."""
+        """Import the command, and make the context of the real one: that one then runs, helps and completes."""
         return self.real().make_context(*args, **kwargs)

@@ -119,7 +119,7 @@ class DnsClient:
     def _is_plain(self, server: "_Nameserver") -> bool:
         return self._plain_until.get(server, 0.0) > monotonic()
 
-    def _asks_for_less(self, query: "_Query", reply: "_Reply") -> bool:
+    def _asks_for_less(self, query: "_Query", reply: "_Received") -> bool:
         """Ask again without EDNS where the reply says that it was not understood (RFC 6891 7); whether that is so."""
         is_error = reply.message is not None and dns_message.wants_no_edns(reply.message)
         if not is_error or not query.has_edns(reply.server):
@@ -147,7 +147,7 @@ class DnsClient:
             return False
         return True
 
-    async def _read(self, query: "_Query", reply: "_Reply", until: float) -> DnsAnswer:
+    async def _read(self, query: "_Query", reply: "_Received", until: float) -> DnsAnswer:
         message = reply.message
         if message is None:
             return failed("cannot be reached")
@@ -179,7 +179,7 @@ def _nameserver(host: str, port: int) -> _Nameserver:
     return _Nameserver(host, port, found[0][0], found[0][4])
 
 
-class _Reply(NamedTuple):
+class _Received(NamedTuple):
     """What came for a query; None where the server cannot be reached."""
 
     server: _Nameserver
@@ -195,7 +195,7 @@ class _Query:
         self._may_be_large = dns_message.may_be_large(kind)
         self._without: set[_Nameserver] = set()
         self._sent: list[tuple[_UdpSocket, int]] = []
-        self._replies: deque[_Reply] = deque(maxlen=_READ_AT_ONCE)
+        self._replies: deque[_Received] = deque(maxlen=_READ_AT_ONCE)
         self._waiter: asyncio.Future[None] | None = None
 
     def has_edns(self, server: _Nameserver) -> bool:
@@ -214,12 +214,12 @@ class _Query:
     def send(self, opened: "_UdpSocket") -> None:
         self._sent.append((opened, opened.send(self)))
 
-    def arrived(self, reply: _Reply) -> None:
+    def arrived(self, reply: _Received) -> None:
         """Keep what came for whoever waits in :meth:`reply`, and wake him."""
         self._replies.append(reply)
         _wake(self._waiter)
 
-    async def reply(self, until: float) -> _Reply | None:
+    async def reply(self, until: float) -> _Received | None:
         """Wait for the next one; None at that time of the loop."""
         if not self._replies:
             loop = asyncio.get_running_loop()
@@ -302,7 +302,7 @@ class _UdpSocket:
     def _take(self, message: bytes) -> None:
         query = self._waiting.get(int.from_bytes(message[:2], "big"))
         if query is not None and self._answers(message, query):
-            query.arrived(_Reply(self._server, message))
+            query.arrived(_Received(self._server, message))
         else:
             self._left -= _STRAY_COSTS
 
@@ -312,7 +312,7 @@ class _UdpSocket:
 
     def _tell_all_unreachable(self) -> None:
         for query in self._waiting.values():
-            query.arrived(_Reply(self._server, None))
+            query.arrived(_Received(self._server, None))
 
 
 async def _over_tcp(server: _Nameserver, query: _Query, until: float) -> bytes | None:

@@ -52,12 +52,12 @@ def publish(
             raise UsageError(f"publish: the configuration has no [publish.{name}]; it has: {', '.join(config.publish)}")
     if not config.publish:
         raise ConfigError(f"there is no target: write a section such as [publish.{next(iter(TARGETS))}]")
-    run = _Run(store, config.policy.settings(store.own_domains()), now, actor, dry_run, allow_shrink)
+    run = _Publisher(store, config.policy.settings(store.own_domains()), now, actor, dry_run, allow_shrink)
     return [run.publish(name, config.publish[name]) for name in dict.fromkeys(names or config.publish)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _Publisher:
     store: Store
     settings: Settings
     now: Clock

@@ -77,7 +77,7 @@ def plan(asked: Asked, chosen: FilterSettings) -> Iterator[Plan]:
         return
     new = Path(tempfile.mkdtemp()) / "snapshot" if asked.dry_run else beside(path)
     try:
-        after = _State(source, write(new, _contents(asked, source)))
+        after = _Held(source, write(new, _contents(asked, source)))
         same = before is not None and before.made.digest == after.made.digest
         apply = (lambda _: _renew(path, group)) if same else partial(_replace, new, path, group)
         yield _planned(chosen.path, before, after, apply)
@@ -85,7 +85,7 @@ def plan(asked: Asked, chosen: FilterSettings) -> Iterator[Plan]:
         shutil.rmtree(new.parent, ignore_errors=True)
 
 
-class _State:
+class _Held:
     """What a snapshot was made from and what it holds."""
 
     def __init__(self, source: str, made: SnapshotSummary) -> None:
@@ -93,10 +93,10 @@ class _State:
         self.made = made
 
 
-def _current(path: Path) -> _State | None:
+def _current(path: Path) -> _Held | None:
     """The snapshot that is there; None where there is none that can be read."""
     with suppress(SnapshotError), Snapshot(path) as found:
-        return _State(found.source, SnapshotSummary(found.entries, found.patterns, found.overrides, found.digest))
+        return _Held(found.source, SnapshotSummary(found.entries, found.patterns, found.overrides, found.digest))
     return None
 
 
@@ -147,7 +147,7 @@ def _tallies(asked: Asked) -> Iterator[Tally]:
 
 
 def _planned(
-    path: Path, before: _State | None, after: _State, apply: Callable[[Callable[[], None]], None]
+    path: Path, before: _Held | None, after: _Held, apply: Callable[[Callable[[], None]], None]
 ) -> Plan:  # fmt: skip
     had, entries = before.made.entries if before else 0, after.made.entries
     is_changed = before is None or before.made.digest != after.made.digest
