@@ -27,8 +27,6 @@ ROOMS = [
     "store",
     "collector",
     "publisher",
-    "override_notes",
-    "overriding",
     "audit",
     "runs",
     "demo",

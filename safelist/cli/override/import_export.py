@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from safelist import override_file, overriding, store
+from safelist import override_file, store
 from safelist.audit import json_form
 from safelist.cli.configuration import load_config
 from safelist.cli.override.options import FROM_WHEN, ReplaceOption, UnderstandOption, recorded_actor
@@ -15,7 +15,8 @@ from safelist.cli.terminal import ActorOption, ConfigOption, CsvOption, JsonOpti
 from safelist.errors import PermissionDeniedError, UsageError
 from safelist.override import sentence
 from safelist.override_file import Format, place
-from safelist.overriding import Consent, MadeFrom, OverrideFile
+from safelist.runs import overrides
+from safelist.runs.overrides import Consent, MadeFrom, OverrideFile
 
 
 def import_(
@@ -35,13 +36,13 @@ def import_(
     config, consent, by = load_config(config_file), Consent(i_understand, replace), recorded_actor(actor)
     given = OverrideFile(name, written, _data_of(file))
     with store.open_store(config.database.url) as opened:
-        done = overriding.make_all(opened, config, given, now(), by, consent, dry_run=dry_run)
+        done = overrides.make_all(opened, config, given, now(), by, consent, dry_run=dry_run)
     if json:
         rows = [json_form.made_from(place(given.format, row.at), made, notes) for row, made, notes in done]
         print_json({"dry_run": dry_run, "overrides": rows})
     else:
         _report(given, done, dry_run=dry_run)
-    for line in overriding.notes_once(given, done):
+    for line in overrides.notes_once(given, done):
         complain(line)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from safelist import overriding, store
+from safelist import store
 from safelist.audit import json_form
 from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.override.options import (
@@ -28,7 +28,8 @@ from safelist.cli.terminal import ActorOption, ConfigOption, JsonOption, complai
 from safelist.errors import UsageError
 from safelist.override import Authentication, Effect, Level, sentence
 from safelist.override_file import InvalidTermsError
-from safelist.overriding import Consent
+from safelist.runs import overrides
+from safelist.runs.overrides import Consent
 from safelist.sender import Form, parse
 from safelist.store import Made
 
@@ -113,7 +114,7 @@ def _make(
 ) -> None:  # fmt: skip
     config, by = load_config(config_file), recorded_actor(actor)
     with store.open_store(config.database.url) as opened, _named_as_options(cells):
-        made, found = overriding.make(opened, config, cells, now(), by, consent)
+        made, found = overrides.make(opened, config, cells, now(), by, consent)
     if json:
         print_json(json_form.made(made) | {"notes": found})
     else:

@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from safelist import overriding, store
+from safelist import store
 from safelist.cli.configuration import load_config
 from safelist.cli.override.options import FROM_WHEN, ReasonOption, plain_text, recorded_actor
 from safelist.cli.terminal import ActorOption, ConfigOption, JsonOption, now, print_json
+from safelist.runs import overrides
 
 
 def revoke(
@@ -26,7 +27,7 @@ def revoke(
     """Take overrides back, all of these or none; the past stays in the audit."""
     config, by, why = load_config(config_file), recorded_actor(actor), plain_text(reason, "--reason")
     with store.open_store(config.database.url) as opened:
-        ids = overriding.revoke(opened, which, why, now(), by)
+        ids = overrides.revoke(opened, which, why, now(), by)
     if json:
         print_json({"revoked": ids})
     for id_ in ids if not json else ():

@@ -12,8 +12,8 @@ from safelist.config import Config
 from safelist.errors import UsageError
 from safelist.override import Effect, Terms, sentence
 from safelist.override_file import Cells, Circumstances, FileContent, FileFault, FileRow, Format, place
-from safelist.override_notes import Context, notes
 from safelist.policy import Settings
+from safelist.runs.override_notes import Context, notes
 from safelist.sender import Form, Pattern, domain_of, parse
 from safelist.store import ContradictionError, Made, Store
 
