@@ -35,7 +35,7 @@ def fill(opened: Store) -> None:
     opened.note_publication(run, LATER, Publication("postfix", "/map", 1, 1, 0, "ab" * 32, "{}"))
     opened.record(run, "c@corp.example", SEEN._replace(owner="c"), entries("x@aol.com"), SAFE, LATER)
     opened.record(run, "c@corp.example", GONE, frozenset(), ALL_LISTS, LATER)
-    opened.note(opened.begin_run(LATER, "sync", "root", "subsidiary"), "d@corp.example", LATER, "no-rule")
+    opened.note(opened.begin_run(LATER, "sync", "root", "subsidiary"), "shop@sub.example", LATER, "no-rule")
 
 
 @pytest.fixture
