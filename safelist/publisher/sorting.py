@@ -25,6 +25,7 @@ def in_order(lines: Iterable[bytes], at_once: int = AT_ONCE) -> Iterator[bytes]:
     with ExitStack() as open_:
         runs = [_run(first, open_)]
         last = first[-1]
+        del first  # as long as the list is, no more than two runs are in memory
         while more := sorted(islice(rest, at_once)):
             if more[0] >= last:
                 runs[-1].writelines(more)
