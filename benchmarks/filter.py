@@ -32,10 +32,10 @@ from safelist.entry import Holding, UserList
 from safelist.filter.authentication import Authenticator
 from safelist.filter.current_snapshot import CurrentSnapshot
 from safelist.filter.dnsbl import Provider
+from safelist.filter.policy_service import Service
 from safelist.filter.providers import Providers
 from safelist.filter.resolver import Resolver
 from safelist.filter.server import Server
-from safelist.filter.service import Service
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.policy import Settings, Tally, decide

@@ -16,8 +16,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from safelist.filter.current_snapshot import CurrentSnapshot
+from safelist.filter.policy_service import Service
 from safelist.filter.server import Server
-from safelist.filter.service import Service
 from safelist.filter.sockets import open_inet
 
 MAX_CONNECTIONS = 8

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
 
+from safelist.filter.policy_service import PROBE, PROBED
 from safelist.filter.postfix_check import PolicyAnswer
-from safelist.filter.service import PROBE, PROBED
 
 SECONDS = 10.0
 _AT_ONCE = 64

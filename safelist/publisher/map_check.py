@@ -8,17 +8,19 @@ from safelist.filter import probe
 from safelist.filter.postfix_check import Remark, inbound_services, merged, policy_addresses, server_errors
 from safelist.publisher import map_placement, program
 from safelist.publisher.postconf import main_settings, map_types, services, unapproved, unopened
-from safelist.publisher.targets import postfix
 
 
-def remarks(chosen: postfix.PostfixSettings | None) -> Iterator[Remark]:
-    """Ask this machine's Postfix what it makes of the map, and where its lists have it."""
+def remarks(path: Path | None, map_type: str, header: bytes) -> Iterator[Remark]:
+    """Ask this machine's Postfix what it makes of the map, which begins with ``header``, and where its lists have it.
+
+    ``path`` is None where the configuration has no map.
+    """
     postconf, postmap = program.find("postconf"), program.find("postmap")
     if postconf is None or postmap is None:
         raise UnavailableError("Postfix is not installed here: run this check on the machine where it is")
     smtpds, types = services(postconf, "smtpd"), map_types(postconf)
     broken = unopened(postconf, postmap, inbound_services(smtpds))
-    if chosen is None:
+    if path is None:
         yield Remark(
             True,
             "the configuration has no [publish.postfix]: write that section, with the map's file as `path`, and run "
@@ -26,11 +28,10 @@ def remarks(chosen: postfix.PostfixSettings | None) -> Iterator[Remark]:
         )
         yield from merged((each, server_errors(each.restrictions, broken)) for each in inbound_services(smtpds))
         return
-    index = postfix.index(chosen)
-    names, proxied = map_placement.names_of(smtpds, str(chosen.path)), unapproved(postconf, inbound_services(smtpds))
-    name = f"{index.map_type if index else 'texthash'}:{chosen.path}"
+    names, proxied = map_placement.names_of(smtpds, str(path)), unapproved(postconf, inbound_services(smtpds))
+    name = f"{map_type}:{path}"
     published = map_placement.Map(
-        name, str(chosen.path), {each: _fault(postmap, each, chosen.path, types) for each in {*names, name}},
+        name, str(path), {each: _fault(postmap, each, path, header, types) for each in {*names, name}},
         [each for each in map_placement.forgeable(smtpds) if _accepts(postmap, each)],
         {table: why for table, why in broken.items() if table not in names or table in proxied},
         [at for at, answer in probe.ask_all(policy_addresses(inbound_services(smtpds))).items() if answer.mode],
@@ -38,7 +39,7 @@ def remarks(chosen: postfix.PostfixSettings | None) -> Iterator[Remark]:
     yield from map_placement.remarks(main_settings(postconf), smtpds, services(postconf, "postscreen"), published)
 
 
-def _fault(postmap: str, name: str, path: Path, types: list[str]) -> str:
+def _fault(postmap: str, name: str, path: Path, header: bytes, types: list[str]) -> str:
     """Why Postfix cannot look the published senders up under this name; empty where it can."""
     kind = name.removeprefix("proxy:").partition(":")[0]
     if kind not in types:
@@ -52,7 +53,7 @@ def _fault(postmap: str, name: str, path: Path, types: list[str]) -> str:
         return "the map has not been published: run `safelist publish` before main.cf names it"
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
-    if not text.startswith(postfix.HEADER):
+    if not text.startswith(header):
         return "safelist did not write this file; correct `path`, or move it and publish"
     return _looked_up(postmap, name.removeprefix("proxy:"), text)
 

@@ -15,8 +15,8 @@ import pytest
 
 from safelist import policy, snapshot
 from safelist.filter import probe
+from safelist.filter.policy_service import PROBE, PROBED
 from safelist.filter.postfix_check import PolicyAnswer
-from safelist.filter.service import PROBE, PROBED
 from tests.cli.command import Command, Done
 from tests.filter.dns_server import nameserver
 from tests.filter.site import Filter, running

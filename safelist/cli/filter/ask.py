@@ -12,8 +12,8 @@ from safelist.cli.table import print_table
 from safelist.cli.terminal import JsonOption, now, print_json, shown
 from safelist.errors import UsageError
 from safelist.filter.decision import Facts, Listings
+from safelist.filter.policy_service import Mail, client_of
 from safelist.filter.running import examine
-from safelist.filter.service import Mail, client_of
 from safelist.filter.settings import Filter
 from safelist.sender import Form
 

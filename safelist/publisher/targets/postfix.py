@@ -438,7 +438,10 @@ def check(settings: PostfixSettings | None) -> "Iterator[Remark]":
     """Ask this machine's Postfix what it makes of the map, and where its lists have it."""
     from safelist.publisher import map_check  # what only this needs takes longer to import than the rest
 
-    return map_check.remarks(settings)
+    if settings is None:
+        return map_check.remarks(None, "", HEADER)
+    found = index(settings)
+    return map_check.remarks(settings.path, found.map_type if found else "texthash", HEADER)
 
 
 TARGET = text_target(

@@ -24,10 +24,10 @@ from safelist.filter import protocol
 from safelist.filter.authentication import Authenticator
 from safelist.filter.current_snapshot import CurrentSnapshot
 from safelist.filter.dnsbl import query_name
+from safelist.filter.policy_service import Service
 from safelist.filter.protocol import RequestParser
 from safelist.filter.providers import Providers
 from safelist.filter.resolver import Resolver
-from safelist.filter.service import Service
 from safelist.filter.settings import Filter
 from safelist.override import Authentication, Effect, Override, Terms, days
 from safelist.policy import Tally
