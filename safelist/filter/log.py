@@ -16,7 +16,7 @@ _AT_ONCE = 256
 _LEVELS = {logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
-class Log(logging.Handler):
+class QueuedHandler(logging.Handler):
     """Writes one line a record to a descriptor, which is None where there is none to write to.
 
     What finds the queue full, or cannot be written (EPIPE, a full disk), is left out and counted in ``dropped``; the
@@ -90,7 +90,7 @@ class Log(logging.Handler):
         return True
 
 
-class Journal(logging.Formatter):
+class JournalFormatter(logging.Formatter):
     """With the priority in front, for journald: sd-daemon(3)."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -68,7 +68,7 @@ class PolicyAnswer(NamedTuple):
     mode: str = ""
 
 
-class Installed(NamedTuple):
+class PostfixConfiguration(NamedTuple):
     """Postfix as it is (``main``: main.cf; its smtpd and postscreen services), and the filter as it is configured.
 
     ``answers`` is by :func:`real_address`; ``own_maps`` are the maps (type:path) that safelist wrote; ``unopened``
@@ -89,7 +89,7 @@ class Installed(NamedTuple):
     timeout: float = 0.0
 
 
-def remarks(installed: Installed) -> Iterator[Remark]:
+def remarks(installed: PostfixConfiguration) -> Iterator[Remark]:
     """What is wrong with the places of DNSBLs and of the filter."""
     yield from about_postscreen(installed.main, installed.postscreens, _secrets(installed.providers))
     judged = inbound_services(installed.services)
@@ -169,7 +169,7 @@ class _PolicyCheck(NamedTuple):
     answer: PolicyAnswer
 
 
-def _places(service: MasterEntry, installed: Installed) -> list[_PolicyCheck]:
+def _places(service: MasterEntry, installed: PostfixConfiguration) -> list[_PolicyCheck]:
     found = []
     for at, it in enumerate(service.restrictions):
         if it.name == "check_policy_service":
@@ -181,7 +181,7 @@ def _places(service: MasterEntry, installed: Installed) -> list[_PolicyCheck]:
     return found
 
 
-def _about_service(service: MasterEntry, installed: Installed) -> Iterator[Remark]:
+def _about_service(service: MasterEntry, installed: PostfixConfiguration) -> Iterator[Remark]:
     places = _places(service, installed)
     judging = [place for place in places if _judges_all_mail(service, place)]
     yield from server_errors(service.restrictions, installed.unopened)
@@ -285,7 +285,9 @@ def _about_permits(them: Sequence[Restriction]) -> Iterator[Remark]:
             ends.setdefault(it.place, it)
 
 
-def _about_the_filter(service: MasterEntry, installed: Installed, places: Sequence[_PolicyCheck]) -> Iterator[Remark]:
+def _about_the_filter(
+    service: MasterEntry, installed: PostfixConfiguration, places: Sequence[_PolicyCheck]
+) -> Iterator[Remark]:
     them = service.restrictions
     if not places:
         yield _asked_nowhere(service, installed)
@@ -321,7 +323,7 @@ def _about_the_filter(service: MasterEntry, installed: Installed, places: Sequen
             )
 
 
-def _asked_nowhere(service: MasterEntry, installed: Installed) -> Remark:
+def _asked_nowhere(service: MasterEntry, installed: PostfixConfiguration) -> Remark:
     here = ", ".join(installed.addresses)
     asked = [policy_service(it.argument).address for it in service.restrictions if it.name == "check_policy_service"]
     for address in asked:
@@ -449,7 +451,7 @@ def before_the_filter(it: Restriction, *, is_own: bool) -> Remark:
     )
 
 
-def _about_lists_to_remove(service: MasterEntry, installed: Installed, at: int) -> Iterator[Remark]:
+def _about_lists_to_remove(service: MasterEntry, installed: PostfixConfiguration, at: int) -> Iterator[Remark]:
     """Where the filter enforces, whatever rejects beside it cannot be lifted."""
     secrets, asked = _secrets(installed.providers), {it.lookup_domain for it in installed.providers}
     for it in service.restrictions:
@@ -472,7 +474,9 @@ def _about_lists_to_remove(service: MasterEntry, installed: Installed, at: int) 
             )
 
 
-def _about_kept_lists(service: MasterEntry, installed: Installed, judging: Sequence[_PolicyCheck]) -> Iterator[Remark]:
+def _about_kept_lists(
+    service: MasterEntry, installed: PostfixConfiguration, judging: Sequence[_PolicyCheck]
+) -> Iterator[Remark]:
     """Where the filter observes, every list that it would ask has to reject behind it as before."""
     secrets, them = _secrets(installed.providers), service.restrictions
     first = min((place.at for place in judging), default=0)
@@ -601,7 +605,7 @@ def _is_unreadable(site: str) -> bool:
     return has_unreadable_codes(site.partition("*")[0])
 
 
-def _about_limits(installed: Installed) -> Iterator[Remark]:
+def _about_limits(installed: PostfixConfiguration) -> Iterator[Remark]:
     limit = installed.main.get("default_process_limit", "")
     if limit.isdecimal() and int(limit) > installed.max_connections:
         yield Remark(

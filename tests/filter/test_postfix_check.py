@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from safelist.filter import postfix_check
-from safelist.filter.postfix_check import BlockList, Installed, PolicyAnswer
+from safelist.filter.postfix_check import BlockList, PolicyAnswer, PostfixConfiguration
 from safelist.filter.postfix_restrictions import (
     MasterEntry,
     Restriction,
@@ -46,7 +46,7 @@ def said(
     defaults: dict[str, Any] = {
         "addresses": (HERE,), "own_maps": (OWN,), "providers": [BlockList("Zen", ZEN, ZEN)], "timeout": 3.0,
     }  # fmt: skip
-    installed = Installed(main or {}, services, postscreens, **defaults | keys)
+    installed = PostfixConfiguration(main or {}, services, postscreens, **defaults | keys)
     return [(remark.is_fault, remark.text) for remark in postfix_check.remarks(installed)]
 
 

@@ -75,7 +75,7 @@ def _about_postfix(chosen: Filter) -> Iterator[Remark]:
     smtpds = services(postconf, "smtpd")
     asked = postfix_check.policy_addresses(smtpds)
     main = main_settings(postconf)
-    installed = postfix_check.Installed(
+    installed = postfix_check.PostfixConfiguration(
         main, smtpds, services(postconf, "postscreen"), chosen.listen, chosen.mode, _providers(chosen),
         {at: _as_smtpd(at, answer, main.get("mail_owner", "postfix")) for at, answer in probe.ask_all(asked).items()},
         chosen.max_connections, chosen.recipient_delimiter, _own_maps(smtpds),

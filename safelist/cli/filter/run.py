@@ -14,7 +14,7 @@ import typer
 from safelist.cli.filter.configured import FilterConfigOption, load_filter
 from safelist.cli.terminal import now
 from safelist.errors import UsageError
-from safelist.filter.log import Journal, Log
+from safelist.filter.log import JournalFormatter, QueuedHandler
 from safelist.filter.running import serve
 from safelist.override import days
 
@@ -56,11 +56,12 @@ def _days(text: str) -> str:
     return text
 
 
-def log_to(stream: TextIO) -> Log:
+def log_to(stream: TextIO) -> QueuedHandler:
     """One line a verdict; for journald with the priority in front, sd-daemon(3). Nothing that is logged ever waits."""
-    log = Log(os.dup(stream.fileno()))  # its own: whatever becomes of the stream, no other file gets this number
+    # A descriptor of its own: whatever becomes of the stream, no other file gets this number.
+    log = QueuedHandler(os.dup(stream.fileno()))
     if "JOURNAL_STREAM" in os.environ:
-        log.setFormatter(Journal())
+        log.setFormatter(JournalFormatter())
     logging.getLogger().addHandler(log)  # asyncio's complaints, too: by themselves they would go to standard error
     logging.captureWarnings(True)
     logging.getLogger("safelist.filter").setLevel(logging.INFO)
