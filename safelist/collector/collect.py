@@ -126,11 +126,20 @@ def collect(
     run = 0 if options.dry_run else store.begin_run(now(), "sync", actor, source.name)
     recorder = _Recorder(store, run, source, options, now)
     others, waiting = _whose(store, source, addresses)
-    tasks = (_Task(address, store.mailbox(address)) for address in list(waiting))
     for address, other in others:
         report(summary.count(_of_another_source(address, other)))
+
+    def tasks() -> Iterator[_Task]:
+        for address in list(waiting):
+            state = store.mailbox(address)
+            if state is not None and _is_anothers(state, source):  # whose run, beside this one, was first
+                del waiting[address]
+                report(summary.count(_of_another_source(address, state.source)))
+            else:
+                yield _Task(address, state)
+
     try:
-        for answer in _answers(source, tasks, options):
+        for answer in _answers(source, tasks(), options):
             waiting.pop(answer.task.address)
             result = recorder.settle(answer)
             if result is not None:
@@ -150,21 +159,24 @@ def collect(
 def _whose(
     store: Store, source: Source, addresses: Iterable[str]
 ) -> tuple[list[tuple[str, str]], dict[str, None]]:  # fmt: skip
-    """The mailboxes that another source recorded first, with its name; and the others, the longest not asked first.
-
-    One that was forgotten is nobody's.
-    """
+    """The mailboxes that another source recorded first, with its name; and the others, the longest not asked first."""
     asked = dict.fromkeys(addresses, datetime.min.replace(tzinfo=UTC))
     others: list[tuple[str, str]] = []
     for state in store.mailboxes():
         if state.address not in asked:
             continue
-        if state.source == source.name or state.outcome == Outcome.FORGOTTEN:
-            asked[state.address] = state.checked
-        else:
+        if _is_anothers(state, source):
             others.append((state.address, state.source))
             del asked[state.address]
+        else:
+            asked[state.address] = state.checked
     return others, dict.fromkeys(sorted(asked, key=asked.__getitem__))
+
+
+def _is_anothers(state: MailboxState, source: Source) -> bool:
+    """Whether another source recorded it; one that only ever failed is nobody's, and so is one that was forgotten."""
+    is_recorded = state.answered is not None and state.outcome != Outcome.FORGOTTEN
+    return is_recorded and state.source != source.name
 
 
 def _of_another_source(address: str, other: str) -> MailboxResult:

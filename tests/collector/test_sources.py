@@ -8,9 +8,10 @@ import pytest
 
 from safelist import store
 from safelist.collector.collect import MailboxResult, Options, Summary, collect
+from safelist.collector.source import Lists, Unchanged
 from safelist.entry import ALL_LISTS, UserList
 from safelist.errors import TemporaryError
-from safelist.store import NO_RULE, Outcome, Store
+from safelist.store import NO_RULE, Outcome, RuleVersion, Store
 from tests import aggregate
 from tests.collector.memory_source import MemorySource
 
@@ -23,8 +24,12 @@ def trusting(*texts: str) -> dict[UserList, tuple[str, ...]]:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Store]:
-    url = aggregate.create(tmp_path / "safelist.db")
+def url(tmp_path: Path) -> str:
+    return aggregate.create(tmp_path / "safelist.db")
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Store]:
     with store.open_store(url) as made:
         yield made
 
@@ -72,6 +77,41 @@ def test_a_mailbox_that_was_forgotten_is_whoevers_asks_first(opened: Store) -> N
     assert run(opened, second).outcomes == {Outcome.COLLECTED: 1}
     assert held(opened, DESK) == {"b@x.example"}
     assert run(opened, MemorySource("office", held={DESK: trusting("a@x.example")})).outcomes == {Outcome.FAILED: 1}
+
+
+def test_a_mailbox_that_only_ever_failed_is_no_sources_yet(opened: Store) -> None:
+    """A group of one organisation may hold people whose mailboxes are in the other."""
+    office = MemorySource("office", held={DESK: trusting("a@x.example"), SHOP: None}, failing={SHOP})
+    assert run(opened, office).outcomes == {Outcome.COLLECTED: 1, Outcome.FAILED: 1}
+    subsidiary = MemorySource("subsidiary", held={SHOP: trusting("b@x.example")})
+    assert run(opened, subsidiary).outcomes == {Outcome.COLLECTED: 1}
+    results: list[MailboxResult] = []
+    run(opened, office, results)
+    assert [result.address for result in results if result.reason == "other-source"] == [SHOP]
+    assert {state.address: state.source for state in opened.mailboxes()} == {DESK: "office", SHOP: "subsidiary"}
+    assert held(opened, SHOP) == {"b@x.example"}
+
+
+def test_of_two_runs_side_by_side_the_one_that_records_a_mailbox_first_has_it(
+    opened: Store, url: str
+) -> None:  # fmt: skip
+    subsidiary = MemorySource("subsidiary", held={SHOP: trusting("b@x.example")})
+
+    class Office(MemorySource):
+        """While it answers for its first mailbox, the other run is at its own."""
+
+        def fetch(self, address: str, known: RuleVersion | None) -> Lists | Unchanged | None:
+            if address == DESK:
+                with store.open_store(url) as beside:
+                    run(beside, subsidiary)
+            return super().fetch(address, known)
+
+    results: list[MailboxResult] = []
+    office = Office("office", held={DESK: trusting("a@x.example"), SHOP: trusting("c@x.example")})
+    summary = run(opened, office, results)
+    assert summary.not_reached == []
+    assert [(result.address, result.reason) for result in results] == [(DESK, None), (SHOP, "other-source")]
+    assert held(opened, SHOP) == {"b@x.example"}
 
 
 def test_many_losses_of_one_source_are_not_diluted_by_another(opened: Store) -> None:
