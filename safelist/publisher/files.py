@@ -79,11 +79,20 @@ def sync(path: Path) -> None:
 
 
 def swap(renames: Sequence[Rename], beside_: Path) -> None:
-    """Rename all, or none: what is cut short :func:`alone` brings to its end, before the next publication."""
+    """Rename all, or none: what is cut short :func:`alone` brings to its end, before the next publication.
+
+    Where not even the first can be renamed there is nothing to be brought to an end: what is new today may be wrong by
+    the time that it could be.
+    """
     journal = _journal(beside_)
     if len(renames) > 1:
         _begin(journal, renames)
-    _rename(renames)
+    try:
+        _rename(renames)
+    except OSError:
+        if renames[0][0].exists():
+            journal.unlink(missing_ok=True)
+        raise
     journal.unlink(missing_ok=True)
 
 
@@ -100,10 +109,10 @@ def _begin(journal: Path, renames: Sequence[Rename]) -> None:
             json.dump([[str(new), str(old)] for new, old in renames], file)
             file.flush()
             os.fsync(file.fileno())
+        sync(journal.parent)
     except OSError:
         journal.unlink(missing_ok=True)
         raise
-    sync(journal.parent)
 
 
 def _rename(renames: Iterable[Rename]) -> None:
@@ -113,7 +122,8 @@ def _rename(renames: Iterable[Rename]) -> None:
             new.replace(old)
         directories.add(old.parent)
     for directory in directories:
-        sync(directory)
+        with suppress(FileNotFoundError):  # one that is not there any more since
+            sync(directory)
 
 
 def _finish(journal: Path) -> None:
@@ -133,6 +143,11 @@ def _cut_short(journal: Path) -> list[Rename] | None:
         handle = os.open(journal, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    except PermissionError:
+        raise PermissionDeniedError(
+            f"{journal}: says what is still to be renamed of a publication of another user's that was cut short; "
+            "publish once as the owner of that file, or remove it"
+        ) from None
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
@@ -196,14 +211,21 @@ def explained(path: Path) -> Iterator[None]:
     except PermissionError as error:
         raise PermissionDeniedError(
             f"{path}: this user may not replace it ({error.strerror}: {error.filename}); run as the owner of "
-            f"{path.parent}; the old map stays in use"
+            f"{path.parent}; {_in_use(path)}"
         ) from None
     except OSError as error:
         why = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         raise UnavailableError(
             f"{path}: cannot be written ({why}); {_REMEDIES.get(error.errno or 0, 'mend that')} and publish again; "
-            "the old map stays in use"
+            f"{_in_use(path)}"
         ) from None
+
+
+def _in_use(path: Path) -> str:
+    with suppress(OSError, ConfigError):
+        if is_cut_short(real(path)):
+            return "until then some of its files may be new and others old: the next publication renames the rest"
+    return "the old map stays in use"
 
 
 _REMEDIES = {
