@@ -401,6 +401,26 @@ several_files = pytest.mark.parametrize("case", [it for it in CASES if it.target
 
 
 @several_files
+def test_a_hook_is_owed_from_before_the_first_change_that_the_filter_sees(site: Site) -> None:
+    """Wherever the publication is killed: the next one runs it, whoever has brought the new files into place."""
+    runs = site.directory / "runs"
+    site.configure(on_change=["sh", "-c", f"echo x >> {runs}"])
+    killed = 0
+    for at in range(1, 200):
+        site.trust(*SENDERS[:3])
+        site.publish()
+        site.trust(*SENDERS[2:6])
+        runs.unlink()
+        code = publish_until_killed(site, at)
+        site.publish()
+        assert runs.exists(), at
+        if code != -signal.SIGKILL:
+            break
+        killed += 1
+    assert 3 < killed < 199
+
+
+@several_files
 @pytest.mark.parametrize("foreign", [lambda path: path, pairs.recipients, pairs.snippet])
 def test_one_foreign_file_among_several_leaves_all_alone(site: Site, foreign: Callable[[Path], Path]) -> None:
     path = foreign(site.path)

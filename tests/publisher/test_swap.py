@@ -8,7 +8,8 @@ import pytest
 
 from safelist.errors import PermissionDeniedError, UnavailableError
 from safelist.publisher.files import Rename, alone, explained, swap, write
-from tests.publisher.site import as_nobody, names, needs_root
+from tests.publisher.site import as_nobody, many, names, needs_postmap, needs_root
+from tests.publisher.site import write as write_map
 from tests.publisher.test_publish import open_directory
 
 __all__ = ["open_directory"]
@@ -26,6 +27,29 @@ def cut_short(directory: Path, *called: str) -> list[Rename]:
     journal.write_text(json.dumps([[str(new), str(old)] for new, old in renames]))
     journal.chmod(0o600)
     return renames
+
+
+@needs_postmap
+def test_all_is_on_the_disk_before_the_first_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a loss of power leaves is old or new, and whole; no kill can show that."""
+    done: list[str] = []
+
+    def note(name: str) -> None:
+        call = getattr(os, name)
+
+        def noted(what: int | Path, *more: Path) -> None:
+            path = Path(f"/proc/self/fd/{what}").readlink() if isinstance(what, int) else what
+            done.append(f"{name} {'.' if path == tmp_path else path.name}")
+            call(what, *more)
+
+        monkeypatch.setattr(os, name, noted)
+
+    note("fsync")
+    note("replace")
+    write_map(tmp_path / "map", many(2), "hash")
+    assert done == [
+        "fsync map", "fsync map.db", "fsync .map.swap", "fsync .", "replace map", "replace map.db", "fsync ."
+    ]  # fmt: skip
 
 
 def test_where_not_even_the_first_can_be_renamed_nothing_is_left_to_be_brought_to_an_end(tmp_path: Path) -> None:
