@@ -20,7 +20,8 @@ keys and wrong values are faults: `safelist config check` and `safelist filter c
 ## safelist.toml
 
 `safelist init` writes this file: for root `/etc/safelist/safelist.toml`, for others `~/.config/safelist/safelist.toml`,
-or what `--config` or `SAFELIST_CONFIG` names.
+or what `--config` or `SAFELIST_CONFIG` names. Further sources stand in `[[sources]]`, with the same keys: [several
+sources](../sources.md#several-sources).
 
 ```toml
 {config.sample(DATABASE, target_sections()).strip()}
