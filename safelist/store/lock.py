@@ -21,6 +21,8 @@ from safelist.store.database import disk_failure, failures, file_of, make_engine
 
 _KEY = int.from_bytes(b"safelist", "big")
 """The advisory lock's number: one aggregate in a PostgreSQL database."""
+_SHOWN = 63
+"""Bytes of an application_name (NAMEDATALEN less one)."""
 _TALK_SECONDS = 20
 _ANYTHING = text("SELECT 1")
 # What would end a transaction that is long and idle; which of them there are depends on the server's version.
@@ -150,13 +152,18 @@ def _take_advisory(connection: Connection, me: _LockHolder, source: str | None) 
     taken = [(_KEY, "")] if source is None else [(_KEY, "_shared"), (_key_of(source), "")]
     busy = next((key for key, how in taken if not _try_advisory(connection, key, how)), None)
     if busy is None:
-        # PostgreSQL keeps 63 bytes of it, and every user may read it.
-        name = f"{me.what} by {me.user} on {me.host[:20]} ({me.pid}) since {me.since}"
-        connection.execute(text("SELECT set_config('application_name', :name, true)"), {"name": f"safelist {name}"})
+        connection.execute(text("SELECT set_config('application_name', :name, true)"), {"name": _shown_to_all(me)})
         connection.execute(_NO_TIMEOUTS)
         return
     holder = connection.execute(_WHO_HOLDS, {"key": busy}).scalar()
     raise _taken(holder.removeprefix("safelist ") if holder else None)
+
+
+def _shown_to_all(me: _LockHolder) -> str:
+    """Who holds it, as PostgreSQL keeps it, and every user may read it: where it is too long, the names are cut."""
+    before, behind = f"safelist {me.what} by ", f" ({me.pid}) since {me.since}"
+    who = f"{me.user} on {me.host}".encode("ascii", "replace").decode()  # as PostgreSQL itself would write it
+    return before + who[: _SHOWN - len(before) - len(behind)] + behind
 
 
 def _try_advisory(connection: Connection, key: int, how: str) -> bool:

@@ -478,7 +478,8 @@ def many(site: Site, fault: Fault | None, *, well: int = 0, **options: Any) -> S
             box.faults.append(fault)
     asked = [name for name in site.organisation.mailboxes if name.startswith("m")]
     quick = RetryPolicy(attempts=2, first=0.001)
-    settings = site.settings(timeout=1)
+    is_slow = fault is not None and fault.trouble is Trouble.SLOW
+    settings = site.settings(timeout=1 if is_slow else 10)
     with EwsSource("exchange", settings, site.organisation.account.password, retry_policy=quick) as source:
         return collect(
             site.store, source, asked, Options(lists=ALL_LISTS, **options), lambda: START, site.results.append, "test"
