@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, or_, select
 
-from safelist.entry import Entry, UserList
+from safelist.entry import FIRST_SOURCE, Entry, UserList
 from safelist.override import State
 from safelist.store import overrides
 from safelist.store.reading import is_first, pattern_of, seconds, stream
@@ -138,7 +138,12 @@ def _failures(connection: Connection, window: Window) -> Iterator[Event]:
         problem = _problem(row)
         if problem:
             at = datetime.fromtimestamp(row.finished or row.started, UTC)
-            yield Event(at, EventKind.RUN_FAILED, row.actor, row.id, problem=f"{row.what}: {problem}")
+            yield Event(at, EventKind.RUN_FAILED, row.actor, row.id, problem=f"{_named(row)}: {problem}")
+
+
+def _named(row: Any) -> str:
+    """What the run was, and of which source; the first one's go without, as before there were others."""
+    return str(row.what) if row.source in (None, FIRST_SOURCE) else f"{row.what} {row.source}"
 
 
 def _problem(row: Any) -> str | None:

@@ -82,6 +82,14 @@ def test_one_that_fails_keeps_no_other_from_its_turn(
     assert sources_of(safelist) == {SHOP: "subsidiary"}
 
 
+def test_the_history_says_of_which_source_a_run_failed(safelist: Command, subsidiary: DemoServer) -> None:
+    text = safelist.config.read_text()
+    safelist.config.write_text(text.replace(toml(subsidiary.organisation.account.password), '"wrong"'))
+    assert safelist("sync", "--source", "subsidiary").code == errors.EX_NOPERM
+    (failed,) = safelist("audit", "history", "--what", "run-failed", "--json").json
+    assert failed["detail"].startswith("sync subsidiary: http://")
+
+
 def test_one_that_cannot_even_begin_is_a_problem_of_its_own(safelist: Command, subsidiary: DemoServer) -> None:
     text = safelist.config.read_text()
     safelist.config.write_text(text.replace(f'addresses = ["{SHOP}"]', 'file = "/nowhere/at/all"'))
