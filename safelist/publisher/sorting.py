@@ -2,7 +2,7 @@
 
 import heapq
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import groupby, islice
 from typing import IO, NamedTuple
@@ -57,23 +57,30 @@ def are_in_order(lines: Iterable[bytes]) -> bool:
     return True
 
 
-class ChangedKey(NamedTuple):
-    """A key that only one of two lists has."""
+class ChangedEntry(NamedTuple):
+    """An entry that is not the same in two lists: its line in each, None where that has none."""
 
-    key: bytes
-    is_new: bool
+    old: bytes | None
+    new: bytes | None
 
 
-def differences(old: Iterable[bytes], new: Iterable[bytes]) -> Iterator[ChangedKey]:
-    """Merge two sorted lists of keys; what stands in both is passed over, and a repeated one counts once."""
+def differences(
+    old: Iterable[bytes], new: Iterable[bytes], key: Callable[[bytes], bytes] = bytes
+) -> Iterator[ChangedEntry]:  # fmt: skip
+    """Merge two sorted lists of lines; a line that stands in both is passed over, and a repeated one counts once.
+
+    Lines of one ``key`` are one entry. Keys sort as their lines do.
+    """
     left, right = _once(old), _once(new)
     mine, theirs = next(left, None), next(right, None)
     while mine is not None or theirs is not None:
-        if mine == theirs:
+        if mine == theirs or (mine is not None and theirs is not None and key(mine) == key(theirs)):
+            if mine != theirs:
+                yield ChangedEntry(mine, theirs)
             mine, theirs = next(left, None), next(right, None)
         elif theirs is None or (mine is not None and mine < theirs):
-            yield ChangedKey(mine or b"", is_new=False)
+            yield ChangedEntry(mine, None)
             mine = next(left, None)
         else:
-            yield ChangedKey(theirs, is_new=True)
+            yield ChangedEntry(None, theirs)
             theirs = next(right, None)

@@ -125,8 +125,9 @@ class Asked(NamedTuple):
 class FileChange:
     """What becomes of one file (or table): ``had`` entries, of which ``lost`` disappear, become ``entries``.
 
-    ``new`` and ``gone`` are shown to people; ``added`` and ``removed`` name those entries, sorted: all of them, or the
-    first ones of a list that is too long to be kept. ``opened`` are the files that the filter opens.
+    ``new`` and ``gone`` are shown to people; an entry that says something else now is both, and not lost. ``added`` and
+    ``removed`` name those entries, sorted: all of them, or the first ones of a list that is too long to be kept.
+    ``opened`` are the files that the filter opens.
     """
 
     path: Path

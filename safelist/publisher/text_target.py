@@ -22,7 +22,7 @@ from typing import IO, Any, NamedTuple, Protocol
 from safelist.errors import ConfigError, SafelistError, UnavailableError
 from safelist.publisher import files, rulings
 from safelist.publisher.files import Rename
-from safelist.publisher.sorting import AT_ONCE, ChangedKey, are_in_order, differences, in_order
+from safelist.publisher.sorting import AT_ONCE, ChangedEntry, are_in_order, differences, in_order
 from safelist.publisher.target import Asked, FileChange, LeftOut, Plan, RecipientRuling, Ruling, Scope, Target
 
 KEPT = 10_000
@@ -210,6 +210,7 @@ class _New:
     entries: int = 0
     new: int = 0
     gone: int = 0
+    lost: int = 0
     added: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     digest: str = ""
@@ -246,28 +247,28 @@ class _New:
         if not self.file.is_list:
             deque(rest, maxlen=0)
             return
-        begin, key = len(self.file.header), self.file.key
+        begin = len(self.file.header)
         with _again(old) as looked_at, _again(old) as all_, _again(old) as same:
-            theirs: Iterable[bytes] = _keys(_lines(all_, begin), key)
-            if not are_in_order(_keys(_lines(looked_at, begin), key)):  # somebody has edited it by hand
-                theirs = (line[:-1] for line in in_order(each + b"\n" for each in theirs))
-            for each in differences(theirs, chain(_keys(_lines(same, begin, at), key), map(key, rest))):
+            theirs: Iterable[bytes] = _entries(_lines(all_, begin))
+            if not are_in_order(_entries(_lines(looked_at, begin))):  # somebody has edited it by hand
+                theirs = in_order(theirs)
+            for each in differences(theirs, chain(_entries(_lines(same, begin, at)), rest), self.file.key):
                 self._note(each)
 
-    def _note(self, found: ChangedKey) -> None:
-        if found.is_new:
-            self.new += 1
-        else:
-            self.gone += 1
-        names = self.added if found.is_new else self.removed
-        if self.kept is None or len(names) < self.kept:
-            names.append(found.key.decode("ascii", "backslashreplace"))
+    def _note(self, found: ChangedEntry) -> None:
+        self.new += found.new is not None
+        self.gone += found.old is not None
+        self.lost += found.new is None
+        name = self.file.key if found.old is None or found.new is None else whole_line  # what it says now counts, too
+        for line, names in ((found.new, self.added), (found.old, self.removed)):
+            if line is not None and (self.kept is None or len(names) < self.kept):
+                names.append(name(line).decode(errors="backslashreplace"))
 
     def change(self) -> FileChange:
         """What becomes of the file."""
         had, opened = self.entries - self.new + self.gone, self.place.opened
         return FileChange(
-            self.place.named, self.entries, had, self.gone, self.is_changed, self.digest, opened,
+            self.place.named, self.entries, had, self.lost, self.is_changed, self.digest, opened,
             self.new, self.gone, tuple(self.added), tuple(self.removed),
         )  # fmt: skip
 
@@ -346,9 +347,9 @@ def _lines(file: IO[bytes], begin: int, end: int | None = None) -> Iterator[byte
         yield line
 
 
-def _keys(lines: Iterable[bytes], key: Callable[[bytes], bytes]) -> Iterator[bytes]:
-    """What the entries are known by; neither comments nor empty lines are some."""
-    return (key(line) for line in lines if line.strip() and not line.startswith(b"#"))
+def _entries(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines that are entries; neither comments nor empty lines are some. Each ends in a line feed."""
+    return (line.rstrip(b"\n") + b"\n" for line in lines if line.strip() and not line.startswith(b"#"))
 
 
 def _copied(lines: Iterable[bytes], file: IO[bytes]) -> Iterator[bytes]:

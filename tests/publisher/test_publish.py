@@ -11,18 +11,23 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from safelist.config import Section
 from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
 from safelist.policy import Candidate
-from safelist.publisher.target import Published
+from safelist.policy import Settings as Policy
+from safelist.publisher.publish import publish
+from safelist.publisher.target import Nothing, Published, Ruling, Target
 from safelist.publisher.targets import postfix
+from safelist.publisher.text_target import Rendering, TextFile, text_target
 from safelist.sender import Form, Pattern
 from tests.publisher.site import (
     INSTALLED,
+    NOW,
     POSTMAP,
     address,
     as_nobody,
@@ -466,3 +471,35 @@ def test_a_crash_between_the_two_renames_heals_itself(tmp_path: Path) -> None:
     assert len(listed("hash", path)) == 2
     assert runs(tmp_path) == 1
     assert names(tmp_path) == ["runs", "safelist", "safelist.db"]
+
+
+def listing(path: Path, lines: Iterable[str]) -> Target:
+    """A target of one list, whatever the aggregate holds."""
+
+    def render(_: Sequence[Ruling], __: object, ___: object) -> Rendering:
+        return Rendering([TextFile(path, postfix.HEADER, [f"{line}\n".encode() for line in lines])])
+
+    return text_target(
+        name="listing", description="", settings=Section, demands=lambda _: "", use=lambda _: "", render=render
+    )
+
+
+def test_an_entry_that_says_something_else_is_shown_with_what_it_said_and_says(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    chosen = settings(path, "texthash")
+    before = listing(path, ["a@x.example OK", "b@x.example DUNNO", "müller@x.example OK"])
+    publish(Nothing(), Policy(), before, chosen, lambda: NOW)
+    after = listing(path, ["a@x.example OK", "b@x.example OK", "jürgen@x.example OK"])
+    told = publish(Nothing(), Policy(), after, chosen, lambda: NOW, dry_run=True)
+    assert told.added == ("b@x.example OK", "jürgen@x.example")
+    assert told.removed == ("b@x.example DUNNO", "müller@x.example")
+    assert [(each.had, each.entries, each.new, each.gone, each.lost) for each in told.files] == [(3, 3, 2, 2, 1)]
+
+
+def test_a_list_of_which_every_entry_says_something_else_has_lost_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    chosen = settings(path, "texthash")
+    senders = [f"a{number}@x.example" for number in range(40)]
+    publish(Nothing(), Policy(), listing(path, [f"{each} DUNNO" for each in senders]), chosen, lambda: NOW)
+    done = publish(Nothing(), Policy(), listing(path, [f"{each} OK" for each in senders]), chosen, lambda: NOW)
+    assert (done.new, done.gone, [each.lost for each in done.files]) == (40, 40, [0])
