@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from safelist import config, store
-from safelist.cli.configuration import target_sections
+from safelist.cli.configuration import load_config, target_sections
 from safelist.cli.terminal import ConfigOption, JsonOption, complain, print_json, say
 from safelist.errors import PermissionDeniedError, UnavailableError
 
@@ -23,7 +23,7 @@ def init(
     path = (config_file or config.default_path()).absolute()
     url = database or f"sqlite:///{config.default_database()}"
     if is_there := path.exists():
-        url = config.load(path, target_sections()).database.url
+        url = load_config(path).database.url
         if database:
             complain(f"{path} was there and names its own database; --database was not used")
     store.upgrade(url)

@@ -140,3 +140,10 @@ def test_another_run_on_the_same_source_waits_for_none(safelist: Command) -> Non
     assert "another safelist is at work: sync by" in done.json["sources"][0]["problem"]
     assert done.json["sources"][1]["summary"]["collected"] == 1
     assert sources_of(safelist) == {SHOP: "subsidiary"}
+
+
+def test_init_leaves_a_configuration_with_several_sources_as_it_is(safelist: Command) -> None:
+    before = safelist.config.read_text()
+    done = safelist("init", "--json")
+    assert (done.code, done.json["config_written"]) == (0, False)
+    assert safelist.config.read_text() == before
