@@ -130,5 +130,7 @@ async def _serve_metrics(address: str, parts: _Parts, server: Server) -> None:
     try:
         from safelist.filter import metrics
     except ModuleNotFoundError:
-        raise ConfigError("prometheus-client is not installed: pip install 'safelist[metrics]'") from None
+        raise ConfigError(
+            "prometheus-client is not installed: in safelist's checkout, pip install '.[metrics]'"
+        ) from None
     await metrics.serve(address, parts.service, server, parts.snapshot)

@@ -230,7 +230,7 @@ def failures(url: URL) -> Iterator[None]:
 
 def _missing_driver(url: URL, module: str) -> str:
     if url.get_backend_name() == "postgresql":
-        return f"database.url: the driver {module} is not installed: pip install 'safelist[postgres]'"
+        return f"database.url: the driver {module} is not installed: in safelist's checkout, pip install '.[postgres]'"
     return f"database.url: the driver {module} is not installed: pip install it beside safelist"
 
 

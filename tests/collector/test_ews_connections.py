@@ -215,7 +215,7 @@ def test_kerberos_needs_its_extra(secure: DemoServer) -> None:
     if importlib.util.find_spec("requests_gssapi"):
         ExchangeServer(made, None).close()
         return
-    with pytest.raises(ConfigError, match=r"pip install 'safelist\[kerberos\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[kerberos\]'"):
         ExchangeServer(made, None)
 
 

@@ -98,7 +98,8 @@ def credentials_of(settings: Exchange, secret: str | None) -> Any:
     if settings.authentication == "kerberos":
         if GSSAPI not in AUTH_TYPE_MAP:
             raise ConfigError(
-                "exchange.authentication: kerberos needs one more package: pip install 'safelist[kerberos]'"
+                "exchange.authentication: kerberos needs one more package: in safelist's checkout, "
+                "pip install '.[kerberos]'"
             )
         return None
     if not secret:
