@@ -1,5 +1,6 @@
 """What every target has to do, whatever its filter: each in the registry passes all of this."""
 
+import errno
 import json
 import os
 import signal
@@ -418,6 +419,29 @@ def test_a_hook_is_owed_from_before_the_first_change_that_the_filter_sees(site: 
             break
         killed += 1
     assert 3 < killed < 199
+
+
+@several_files
+def test_what_a_swap_that_failed_has_not_renamed_is_there_for_the_next_publication(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """It may be refused, for a shrink for one, and has to bring the files to one state all the same."""
+    replace = os.replace
+
+    def refused(new: Path, old: Path) -> None:
+        if old == pairs.recipients(site.path):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(new), None, str(old))
+        replace(new, old)
+
+    site.trust(*SENDERS[:3])
+    site.publish()
+    site.trust(*SENDERS[2:6])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", refused)
+        assert "some of its files may be new and others old" in str(site.fault())
+    assert site.said() == [set(SENDERS[2:6]), set(SENDERS[:3])]
+    with alone(site.path):
+        assert site.said() == [set(SENDERS[2:6])] * 2
 
 
 @several_files
