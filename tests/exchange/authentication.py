@@ -1,5 +1,6 @@
 """Who may ask: Basic, NTLM and OAuth bearer tokens, as IIS and Exchange demand and check them."""
 
+import atexit
 import base64
 import binascii
 import hmac
@@ -24,6 +25,8 @@ SCHEMES = ("ntlm", "basic", "bearer")
 """The schemes that the endpoint can offer, in the order of its WWW-Authenticate headers."""
 
 _ENVIRONMENT = threading.Lock()
+_FOLDER = tempfile.TemporaryDirectory(prefix="ntlm-", ignore_cleanup_errors=True)
+atexit.register(_FOLDER.cleanup)
 _CHALLENGES = {
     "ntlm": "NTLM",
     "basic": 'Basic realm="127.0.0.1"',
@@ -144,20 +147,18 @@ class Logon:
 
 @contextmanager
 def _credentials(account: ServiceAccount) -> Iterator[None]:
-    """pyspnego's acceptor reads passwords from the file that NTLM_USER_FILE names, and from nowhere else."""
+    """pyspnego's acceptor reads passwords from the file that NTLM_USER_FILE names, and from nowhere else.
+
+    The variable stays: whoever reads the environment in another thread would stumble over one that goes.
+    """
     name = account.principal.partition("@")[0]
     lines = (f"{account.domain}:{name}", f":{name}", f":{account.principal}")
-    with _ENVIRONMENT, tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "users"
-        path.write_text("".join(f"{line}:{account.password}\n" for line in lines), encoding="utf-8")
-        before = os.environ.get("NTLM_USER_FILE")
+    with _ENVIRONMENT:
+        path = Path(_FOLDER.name) / "users"
+        path.parent.mkdir(exist_ok=True)  # a copy of this process may have ended, and cleaned up
         os.environ["NTLM_USER_FILE"] = str(path)
-        try:
-            yield
-        finally:
-            os.environ.pop("NTLM_USER_FILE")
-            if before is not None:
-                os.environ["NTLM_USER_FILE"] = before
+        path.write_text("".join(f"{line}:{account.password}\n" for line in lines), encoding="utf-8")
+        yield
 
 
 def _client(form: Mapping[str, str], authorization: str | None) -> tuple[str, str]:
