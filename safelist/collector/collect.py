@@ -282,6 +282,10 @@ def _ask(source: Source, task: _Task, options: Options) -> _Answer:
                 return _Answer(task, version=version, entries=entries_of(texts, lists), notes=notes)
     except FetchError as error:
         return _Answer(task, failure=error)
+    except OSError as error:  # a source of files meets them at one mailbox; it must not end the run of the others
+        return _Answer(
+            task, failure=FetchError(FailureReason.UNAVAILABLE, f"it cannot be read: {error}", "", Extent.ONE)
+        )
 
 
 class _Recorder:

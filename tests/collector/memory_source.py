@@ -13,19 +13,23 @@ Texts = Mapping[UserList, Sequence[str]]
 
 @dataclass
 class MemorySource:
-    """What ``held`` says; ``owners`` where an address is another one's too; ``failing`` mailboxes do not answer."""
+    """What ``held`` says; ``owners`` where an address is another one's too; ``failing`` mailboxes do not answer,
+    ``broken`` ones raise what the system raised."""
 
     name: str = "memory"
     lists: frozenset[UserList] = ALL_LISTS
     held: dict[str, Texts | None] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     failing: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)
     reads: int = 0
 
     def mailboxes(self, until: float | None) -> Selection:
         return Selection(list(self.held))
 
     def fetch(self, address: str, known: RuleVersion | None) -> Lists | Unchanged | None:
+        if address in self.broken:
+            raise OSError(5, "Input/output error", address)
         if address in self.failing:
             raise FetchError(FailureReason.UNAVAILABLE, "not now; run again later")
         texts = self.held[address]

@@ -92,6 +92,19 @@ def test_a_mailbox_that_only_ever_failed_is_no_sources_yet(opened: Store) -> Non
     assert held(opened, SHOP) == {"b@x.example"}
 
 
+def test_what_the_system_raises_at_one_mailbox_is_its_failure_alone(opened: Store) -> None:
+    results: list[MailboxResult] = []
+    office = MemorySource("office", held={DESK: trusting("a@x.example"), SHOP: trusting("b@x.example")})
+    run(opened, office)
+    office.broken = {DESK}
+    summary = run(opened, office, results)
+    assert (summary.problem, summary.outcomes) == (None, {Outcome.FAILED: 1, Outcome.UNCHANGED: 1})
+    (failed,) = [result for result in results if result.outcome is Outcome.FAILED]
+    assert (failed.address, failed.reason) == (DESK, "unavailable")
+    assert "Input/output error" in (failed.message or "")
+    assert held(opened, DESK) == {"a@x.example"}
+
+
 def test_of_two_runs_side_by_side_the_one_that_records_a_mailbox_first_has_it(
     opened: Store, url: str
 ) -> None:  # fmt: skip
