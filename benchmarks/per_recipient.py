@@ -45,7 +45,7 @@ def render(_: Sequence[Ruling], each: Iterable[RecipientRuling], chosen: Chosen)
 
 
 TARGET = text_target(
-    name="pairs", description="", settings=Chosen, demands=lambda _: "", use=lambda _: "", scope=Scope.RECIPIENT,
+    name="pairs", settings=Chosen, demands=lambda _: "", use=lambda _: "", scope=Scope.RECIPIENT,
     render=render,
 )  # fmt: skip
 

@@ -93,7 +93,8 @@ def _about_service(service: MasterEntry, published: Map) -> Iterator[Remark]:
     named = [(at, it) for at, it in enumerate(them) if _names(it.argument, published.path)]
     has_lists = any(it.name in CLIENT_LISTS and not it.only_warns for it in them)
     if not named and not has_lists:
-        yield Remark(False, "no reject_rbl_client is left, so there is nothing to lift: [publish.postfix] can go")
+        lifted = "no reject_rbl_client is left, so there is nothing to lift"
+        yield Remark(False, f"{lifted}: [publish.postfix] can go, once you will not go back")
     elif not named:
         if fault := published.faults.get(published.name):
             yield Remark(True, f"{published.name}: {fault}")

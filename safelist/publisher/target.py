@@ -246,7 +246,6 @@ class Target:
     """
 
     name: str
-    description: str
     settings: type[BaseModel]
     demands: Callable[[Any], str]
     use: Callable[[Any], str]

@@ -72,6 +72,6 @@ def render(everybody: Sequence[Ruling], each: Iterable[RecipientRuling], chosen:
 
 
 TARGET = text_target(
-    name=NAME, description="two lists and a snippet for the pairs filter", settings=PairsSettings, demands=demands,
+    name=NAME, settings=PairsSettings, demands=demands,
     use=use, scope=Scope.RECIPIENT, render=render,
 )  # fmt: skip

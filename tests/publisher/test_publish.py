@@ -479,9 +479,7 @@ def listing(path: Path, lines: Iterable[str]) -> Target:
     def render(_: Sequence[Ruling], __: object, ___: object) -> Rendering:
         return Rendering([TextFile(path, postfix.HEADER, [f"{line}\n".encode() for line in lines])])
 
-    return text_target(
-        name="listing", description="", settings=Section, demands=lambda _: "", use=lambda _: "", render=render
-    )
+    return text_target(name="listing", settings=Section, demands=lambda _: "", use=lambda _: "", render=render)
 
 
 def test_an_entry_that_says_something_else_is_shown_with_what_it_said_and_says(tmp_path: Path) -> None:

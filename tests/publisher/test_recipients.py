@@ -132,7 +132,7 @@ def listing(first: int, last: int, at_once: int) -> Target:
         return Rendering([TextFile(chosen.path, b"# a list\n", lines, key=whole_line, at_once=at_once)])
 
     return text_target(
-        render=render, scope=Scope.RECIPIENT, name="listing", description="", settings=Chosen,
+        render=render, scope=Scope.RECIPIENT, name="listing", settings=Chosen,
         demands=lambda _: "", use=lambda _: "",
     )  # fmt: skip
 

@@ -30,7 +30,7 @@ def used_(
     config = load_config(config_file)
     uses = used.read(_path(config))
     rows = json_form.uses(_never_used(config, uses) if never else uses)
-    print_answer(json, csv, lambda: rows, json_form.USE, lambda: rows, lambda: _print(rows))
+    print_answer(json, csv, lambda: rows, json_form.USE, lambda: rows, lambda: _print(rows, never=never))
 
 
 def _never_used(config: Config, uses: Sequence[Use]) -> list[audit.NeverUsed]:
@@ -45,9 +45,11 @@ def _path(config: Config) -> Path:
     return Path(chosen.used)
 
 
-def _print(rows: list[dict[str, Any]]) -> None:
+def _print(rows: list[dict[str, Any]], *, never: bool) -> None:
     if not rows:
-        complain("there is none")
+        complain(
+            "every sender that is safe for everybody was needed" if never else "no entry has let a mail through yet"
+        )
     texts = ([*(str(row[name] or "") for name in json_form.USE[:3]), *_when(row), str(row["times"])] for row in rows)
     print_table(json_form.USE, texts)
 

@@ -25,7 +25,6 @@ from safelist.publisher.target import Asked, FileChange, Plan, Scope, Target
 from safelist.snapshot import Contents, Snapshot, SnapshotError, SnapshotSummary, write
 
 NAME = "filter"
-DESCRIPTION = "the snapshot that `safelist filter` reads: per recipient and for the whole organisation"
 
 
 class FilterSettings(Section):
@@ -191,6 +190,6 @@ def use(_: FilterSettings) -> str:
 
 
 TARGET = Target(
-    name=NAME, description=DESCRIPTION, settings=FilterSettings, demands=demands, use=use, refuse=refuse,
+    name=NAME, settings=FilterSettings, demands=demands, use=use, refuse=refuse,
     plan=plan, scope=Scope.RECIPIENT,
 )  # fmt: skip

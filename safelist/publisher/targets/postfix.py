@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from safelist.filter.postfix_check import Remark
 
 NAME = "postfix"
-DESCRIPTION = "a map for Postfix's check_sender_access: the senders that its reject_rbl_client does not reject"
 RESULT = "permit_auth_destination"
 EXCEPTION = "DUNNO"
 HEADER = b"# Written by safelist; do not edit: `safelist publish` writes it anew.\n"
@@ -445,6 +444,6 @@ def check(settings: PostfixSettings | None) -> "Iterator[Remark]":
 
 
 TARGET = text_target(
-    name=NAME, description=DESCRIPTION, settings=PostfixSettings, demands=demands, use=use, check=check, render=render,
+    name=NAME, settings=PostfixSettings, demands=demands, use=use, check=check, render=render,
     left_out=lambda everybody, settings: map_lines(everybody, settings).left_out,
 )  # fmt: skip
