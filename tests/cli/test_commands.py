@@ -369,6 +369,19 @@ def test_completion_and_version(safelist: Command) -> None:
     assert "complete" in safelist("--show-completion", "bash").out
 
 
+def test_completion_is_installed_where_the_shell_finds_it(tmp_path: Path) -> None:
+    environment = {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def bash(line: str) -> str:
+        done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    bash("safelist --install-completion; exit $?")  # the exit keeps bash there, which typer looks for
+    ask = "COMP_WORDS=(safelist audit w) COMP_CWORD=2; _safelist_completion safelist; echo ${COMPREPLY[@]}"
+    assert bash(f". ~/.bashrc; {ask}") == "who why\n"
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
     [
