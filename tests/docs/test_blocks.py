@@ -128,12 +128,13 @@ def test_the_example_configuration_is_complete(tmp_path: Path) -> None:
     assert configuration.mailboxes.groups == ("all@example.com",)
 
 
-COMMANDS = {
-    span: words[1:]
-    for page in PAGES.values()
-    for span in page.spans()
-    if command_lines.program_of((words := span.split() or [""])[0]) == "safelist" and len(words) > 1
-}
+def words_of(span: str) -> list[str]:
+    """What stands behind the program's name; a line for cron has the times before it."""
+    words = re.sub(r"^\S+ \* \* \* \* ", "", span).split()
+    return words[1:] if words and command_lines.program_of(words[0]) == "safelist" else []
+
+
+COMMANDS = {span: words for page in PAGES.values() for span in page.spans() if (words := words_of(span))}
 """Every code span that is a command."""
 
 
