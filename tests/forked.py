@@ -1,6 +1,8 @@
 """Work in a copy of this process, which may be killed: what is imported here need not be imported again there."""
 
 import os
+import sys
+import traceback
 import warnings
 from collections.abc import Callable
 
@@ -17,5 +19,8 @@ def exit_code(work: Callable[[], object]) -> int:
     try:
         work()
         code = 0
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
     finally:
         os._exit(code)
