@@ -71,8 +71,8 @@ def publish_all(
 
 def _report(published: Published, *, dry_run: bool) -> None:
     # Unchanged means that it was said before: cron would mail it every hour, and nobody can mend a user's entry.
-    for pattern, why in published.refused if published.changed or sys.stderr.isatty() else ():
-        complain(f"{published.target}: {pattern.text} was left out: {why}")
+    for refused in published.refused if published.changed or sys.stderr.isatty() else ():
+        complain(f"{published.target}: {refused.pattern.text} was left out: {refused.why}")
     for note in published.notes if published.changed or sys.stderr.isatty() else ():
         complain(note)
     if dry_run:
@@ -108,7 +108,7 @@ def as_json(publishing: Publishing) -> dict[str, Any]:
             "changed": published.changed,
             "added": list(published.added),
             "removed": list(published.removed),
-            "refused": [{"sender": pattern.text, "why": why} for pattern, why in published.refused],
+            "refused": [{"sender": each.pattern.text, "why": each.why} for each in published.refused],
             "use": published.use,
             "notes": list(published.notes),
         }

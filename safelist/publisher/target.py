@@ -58,10 +58,14 @@ class RecipientRuling(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """A sender that cannot be written into the target's files, and why not."""
+    """A sender that cannot be written into the target's files, and why not.
+
+    ``exception`` is the address or domain in it that must not be safe, where the target cannot say so.
+    """
 
     pattern: Pattern
     why: str
+    exception: str = ""
 
 
 class Aggregate(Protocol):

@@ -83,6 +83,9 @@ def _left_out(made: Sequence[Made], context: Context) -> Mapping[Pattern, list[s
     if not made or not context.config.publish:
         return {}
     asked = {each.override.terms.pattern for each in made}
+    named: dict[str, list[Pattern]] = {}
+    for each in asked:
+        named.setdefault(each.text.removeprefix("."), []).append(each)
     found: dict[Pattern, list[str]] = {}
     try:
         given = list(_candidates(made, context))
@@ -93,9 +96,8 @@ def _left_out(made: Sequence[Made], context: Context) -> Mapping[Pattern, list[s
             elif pattern.form is Form.SUBDOMAINS and domain in asked:
                 found.setdefault(domain, []).append(f"the target {name} leaves {pattern.text} out: {refused.why}")
             else:
-                for each in asked:
-                    if refused.why.startswith(f"{each.text.removeprefix('.')} must be an exception"):
-                        found.setdefault(each, []).append(f"the target {name} leaves {pattern.text} out: {refused.why}")
+                for each in named.get(refused.exception, ()):
+                    found.setdefault(each, []).append(f"the target {name} leaves {pattern.text} out: {refused.why}")
     except SafelistError as error:
         said = f"what the targets leave out cannot be told: {error}"
         return {pattern: [said] for pattern in asked}

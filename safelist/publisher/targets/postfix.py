@@ -216,7 +216,8 @@ def _leave_out_what_foreign_letters_open(
     open_ = {key: below for key in wide for below in excepted if below.endswith("." + key.removeprefix("."))}
     for key, below in sorted(open_.items()) if open_ and _smtputf8_enable(settings) else ():
         del lines[key]
-        yield LeftOut(Pattern("." + key.removeprefix("."), Form.SUBDOMAINS), _FOREIGN.format(exception=below))
+        pattern = Pattern("." + key.removeprefix("."), Form.SUBDOMAINS)
+        yield LeftOut(pattern, _FOREIGN.format(exception=below), below)
 
 
 def _except_domains_of(addresses: Iterable[Pattern], lines: dict[str, str], *, is_wide: bool) -> Iterator[LeftOut]:
@@ -226,7 +227,8 @@ def _except_domains_of(addresses: Iterable[Pattern], lines: dict[str, str], *, i
         if _found(lines, name, is_wide=is_wide) == RESULT:
             lines[name] = EXCEPTION
             domain = Pattern(name, Form.DOMAIN)
-            yield LeftOut(with_subdomains(domain) if is_wide else domain, _TAGGED.format(exception=address.text))
+            pattern = with_subdomains(domain) if is_wide else domain
+            yield LeftOut(pattern, _TAGGED.format(exception=address.text), address.text)
 
 
 def _found(lines: Mapping[str, str], domain: str, *, is_wide: bool) -> str | None:
