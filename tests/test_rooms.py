@@ -43,6 +43,7 @@ PURE = [
     "policy",
     "audit/json_form.py",
     "audit/verp.py",
+    "runs/json_form.py",
     "filter/address_space.py",
     "filter/decision.py",
     "filter/dns_cache.py",

@@ -14,12 +14,13 @@ from safelist import audit, store
 from safelist.cli.audit.who import print_sender
 from safelist.cli.configuration import load_config
 from safelist.cli.init import write_new
-from safelist.cli.publish import as_json, end, publish_all
+from safelist.cli.publish import end, publish_all
 from safelist.cli.sync import SyncReport
 from safelist.cli.terminal import JsonOption, actor, complain, now, print_json
 from safelist.config import Config, toml
 from safelist.errors import UnavailableError, UsageError
 from safelist.publisher import program
+from safelist.runs import json_form
 
 if TYPE_CHECKING:
     from safelist.demo import Organisation
@@ -107,7 +108,7 @@ def _run(opened: store.Store, config: Config) -> dict[str, Any]:
     (published,) = done = publish_all(opened, config, [])
     end(done)
     found = {sender: _look_up(sender, config.publish["postfix"].path) for sender in (*SENDERS, "stranger@aol.com")}
-    return {"summary": collected.summary.figures(), "published": as_json(published), "found": found}
+    return {"summary": collected.summary.figures(), "published": json_form.publishing(published), "found": found}
 
 
 def _show(opened: store.Store, config: Config, place: Path, endpoint: str) -> None:

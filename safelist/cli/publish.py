@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,7 +12,8 @@ from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, now
 from safelist.config import Config
 from safelist.errors import SafelistError, worst
 from safelist.publisher.target import FileChange, Published
-from safelist.runs.publish import NotPublished, Publishing
+from safelist.runs import json_form
+from safelist.runs.publish import Publishing
 from safelist.runs.publish import publish as publish_configured
 from safelist.store import Store
 
@@ -31,7 +32,7 @@ def publish(
     with store.open_store(config.database.url) as opened:
         done = publish_all(opened, config, targets or [], dry_run=dry_run, allow_shrink=allow_shrink, json=json)
     if json:
-        print_json([as_json(each) for each in done])
+        print_json([json_form.publishing(each) for each in done])
     end(done)
 
 
@@ -91,33 +92,3 @@ def _print_changes(file: FileChange) -> None:
         print("".join(f"{sign} {file.path}: {key}\n" for key in keys), end="")
         if count > len(keys):
             print(f"{sign} {file.path}: and {count - len(keys)} more")
-
-
-def as_json(publishing: Publishing) -> dict[str, Any]:
-    """What became of a target, for ``--json``; of one that failed there are only its name, path and error."""
-    published, error = publishing.done, publishing.error
-    failure = {"error": None if error is None else str(error)}
-    if isinstance(published, NotPublished):
-        return {"target": published.target, "path": str(published.path)} | failure
-    several = {"files": [_file_as_json(file) for file in published.files]} if len(published.files) > 1 else {}
-    return (
-        {
-            "target": published.target,
-            "path": str(published.path),
-            "entries": published.entries,
-            "changed": published.changed,
-            "added": list(published.added),
-            "removed": list(published.removed),
-            "refused": [{"sender": each.pattern.text, "why": each.why} for each in published.refused],
-            "use": published.use,
-            "notes": list(published.notes),
-        }
-        | several
-        | failure
-    )
-
-
-def _file_as_json(file: FileChange) -> dict[str, Any]:
-    return {
-        "path": str(file.path), "entries": file.entries, "changed": file.is_changed, "new": file.new, "gone": file.gone
-    }  # fmt: skip

@@ -19,8 +19,8 @@ from safelist.cli.problems import one_line_a_cause
 from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, now, print_json, say, shown
 from safelist.collector.sources import configured
 from safelist.config import Collect, Config, ListType
-from safelist.entry import Entry
 from safelist.errors import EX_OK, EX_TEMPFAIL
+from safelist.runs import json_form
 from safelist.store import Outcome
 
 if TYPE_CHECKING:  # exchangelib takes longer to import than most commands to run
@@ -95,8 +95,8 @@ def _sync(config: Config, options: "SyncOptions", *, publish: bool, json: bool) 
         done = collect(opened, config, options, report, now, actor())
         published = publishing.publish_all(opened, config, [], dry_run=options.dry_run, json=json) if publish else []
     if json:
-        of_targets = {"published": [publishing.as_json(each) for each in published]}
-        print_json(report.as_json(is_only=len(configured(config)) <= 1) | of_targets)
+        of_targets = {"published": [json_form.publishing(each) for each in published]}
+        print_json(json_form.sync(report.of_sources, is_only=len(configured(config)) <= 1) | of_targets)
     problems = [(run.source, run.summary.problem) for run in done if run.summary.problem is not None]
     for name, problem in problems:
         complain(f"{name}: {problem}" if len(done) > 1 else str(problem))
@@ -137,7 +137,8 @@ class SyncReport:
         self._options = options
         self._is_json = json
         self._rows: list[dict[str, Any]] = []
-        self._of_sources: list[dict[str, Any]] = []
+        self.of_sources: list[dict[str, Any]] = []
+        """What came of each, as it is said in JSON."""
         self.has_problems = False
         """Whether anything needs a person or a later run."""
 
@@ -160,26 +161,8 @@ class SyncReport:
             leavers.tell(self._opened, run.source, run.not_named)
         if run.rooms and not self._is_json:
             say(_rooms_sentence(run.rooms))
-        self._of_sources.append({"source": run.source} | _run_as_json(run) | {"mailboxes": self._rows[:]})
+        self.of_sources.append(json_form.source_run(run, self._rows))
         self._rows.clear()
-
-    def as_json(self, *, is_only: bool) -> dict[str, Any]:
-        """The run for ``--json``: where the configuration has only one source, that one's."""
-        if is_only:
-            return {key: value for key, value in self._of_sources[0].items() if key != "source"}
-        return {"sources": self._of_sources}
-
-
-def _run_as_json(run: "SourceRun") -> dict[str, Any]:
-    problem = run.summary.problem
-    return {
-        "summary": run.summary.figures(),
-        "problem": str(problem) if problem is not None else None,
-        "not_reached": run.summary.not_reached,
-        "left_out": [f"group {group}: {message}" for group, message in run.left_out],
-        "not_named": run.not_named,
-        "rooms": run.rooms,
-    }
 
 
 def _rooms_sentence(addresses: Sequence[str]) -> str:
@@ -251,23 +234,9 @@ class _MailboxProgress:
         for note in result.notes if result.outcome is Outcome.COLLECTED else ():
             self._complain(f"{result.address}: {note}")
         if self._is_json:
-            self._rows.append(_as_json(result, dry_run=self._options.dry_run))
+            self._rows.append(json_form.mailbox_result(result, dry_run=self._options.dry_run))
         elif self._options.dry_run:
             _print_change(result)
-
-
-def _as_json(result: "MailboxResult", *, dry_run: bool) -> dict[str, Any]:
-    changes: dict[str, Any] = {"added": result.change.added, "removed": result.change.removed}
-    for name, entries in changes.items():
-        changes[name] = [_entry_as_json(entry) for entry in entries] if dry_run else len(entries)
-    return {
-        "mailbox": result.address, "outcome": result.outcome, "reason": result.reason, "message": result.message,
-        **changes, "refused": dict(result.refused), "notes": list(result.notes),
-    }  # fmt: skip
-
-
-def _entry_as_json(entry: Entry) -> dict[str, str | None]:
-    return {"list": entry.list.code, "entry": entry.pattern.text, "refused": entry.pattern.refusal}
 
 
 def _print_change(result: "MailboxResult") -> None:
