@@ -14,6 +14,7 @@ import pytest
 
 from safelist.junkrule import JunkRule
 from safelist.publisher.files import alone
+from safelist.store.schema import VERSION_TABLE
 from tests.cli.command import Command
 from tests.cli.conftest import AOL
 from tests.exchange import DemoServer, Fault, Mailbox, Organisation, Trouble
@@ -234,10 +235,15 @@ def test_wrong_password_is_77_and_no_endpoint_69(
 
 
 def test_old_and_missing_databases_get_a_clear_message(safelist: Command) -> None:
+    def is_refused(because: str) -> bool:
+        done = safelist("audit", "who", AOL)
+        return (done.code, because in done.err, "run `safelist db upgrade`" in done.err) == (78, True, True)
+
+    with contextlib.closing(sqlite3.connect(safelist.database)) as connection, connection:
+        assert connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0001'").rowcount == 1
+    assert is_refused("its schema 0001 is older than")
     safelist.config.write_text(safelist.config.read_text().replace("state/safelist.db", "none/safelist.db"))
-    done = safelist("audit", "who", AOL)
-    assert done.code == 78
-    assert "safelist db upgrade" in done.err or "safelist init" in done.err
+    assert is_refused("there is no database yet")
 
 
 def test_init_writes_a_commented_configuration_once(tmp_path: Path) -> None:
