@@ -195,6 +195,11 @@ def test_what_the_map_will_leave_out_is_said_when_the_override_is_made(admin: Co
     assert unwritable.startswith(
         'the target postfix leaves .whole.example out: "front desk"@whole.example must be an exception from it, '
     )
+    admin.config.write_text(admin.config.read_text() + "smtputf8_enable = true\n")
+    (foreign,) = made("block", "s.whole.example", "--with-subdomains")
+    assert "leaves .whole.example out: s.whole.example must be an exception below it" in foreign
+    admin.config.write_text(admin.config.read_text().replace("smtputf8_enable = true\n", ""))
+    assert admin("override", "revoke", "s.whole.example", "--reason", "x").code == 0
     (wide,) = made("block", "whole.example")
     assert wide == (
         "the target postfix leaves .whole.example out: an exception for whole.example itself leaves its sub-domains "
