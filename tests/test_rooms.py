@@ -19,8 +19,10 @@ ROOMS = [
     "domains",
     "override",
     "override_file",
+    "remark",
     "policy",
     "config",
+    "postfix",
     "snapshot",
     "used",
     "filter",
@@ -40,6 +42,7 @@ PURE = [
     "domains",
     "override",
     "override_file",
+    "remark",
     "policy",
     "audit/json_form.py",
     "audit/verp.py",
@@ -49,9 +52,17 @@ PURE = [
     "filter/dns_cache.py",
     "filter/dns_message.py",
     "filter/dnsbl.py",
+    "filter/postfix_block_lists.py",
     "filter/postfix_check.py",
+    "filter/postfix_configuration.py",
+    "filter/postfix_placement.py",
     "filter/protocol.py",
-    "filter/postfix_restrictions.py",
+    "postfix/lookup_domain.py",
+    "postfix/postscreen.py",
+    "postfix/relaying.py",
+    "postfix/restrictions.py",
+    "postfix/server_errors.py",
+    "postfix/services.py",
     "publisher/map_placement.py",
     "collector/plausibility.py",
     "collector/sources/ews/item_id.py",
@@ -111,6 +122,14 @@ def test_imports_point_one_way(path: Path) -> None:
     for name in imports(path):
         if name.startswith("safelist."):
             assert name.split(".")[1] in allowed, f"{path} imports {name}"
+
+
+def test_publishing_and_filtering_do_without_each_other() -> None:
+    """What both have to know of Postfix is a room above them."""
+    both = ("filter", "publisher")
+    for path in modules():
+        for name in imports(path) if room(path) in both else ():
+            assert name.split(".")[1:2] not in [[each] for each in both if each != room(path)], f"{path} imports {name}"
 
 
 def test_no_class_name_stands_twice() -> None:

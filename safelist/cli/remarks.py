@@ -6,7 +6,7 @@ import typer
 
 from safelist.cli.terminal import complain, print_json, shown
 from safelist.errors import EX_CONFIG
-from safelist.filter.postfix_check import Remark
+from safelist.remark import Remark
 
 
 def report(found: Sequence[Remark], *, json: bool) -> None:

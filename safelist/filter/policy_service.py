@@ -19,15 +19,12 @@ from safelist.filter.providers import Providers
 from safelist.filter.settings import Filter
 from safelist.override import Override
 from safelist.policy import Decision, Tally
+from safelist.postfix.policy_probe import PROBE, PROBED
 from safelist.sender import Form, Pattern
 from safelist.used import Key, UseBuffer
 
 _log = logging.getLogger("safelist.filter")
 NOTHING = "DUNNO"
-PROBE, PROBED = "safelist filter check", "safelist answers in mode "
-"""The policy_context of a request that asks whether somebody answers (it is about no mail, and no verdict), and what
-follows DUNNO then. A policy_context of main.cf switches nothing off: with what Postfix asks, an instance comes along.
-"""
 _MAX_SHOWN = 320
 _MAX_CACHED = 1 << 14
 _MAX_PREPENDED = 10_000

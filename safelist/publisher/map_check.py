@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from safelist.errors import SafelistError, UnavailableError
-from safelist.filter import probe
-from safelist.filter.postfix_check import Remark, inbound_services, merged, policy_addresses, server_errors
+from safelist.postfix import policy_probe
+from safelist.postfix.server_errors import server_errors
+from safelist.postfix.services import inbound_services, merged, policy_addresses
 from safelist.publisher import map_placement, program
 from safelist.publisher.postconf import main_settings, map_types, services, unapproved, unopened
+from safelist.remark import Remark
 
 
 def remarks(path: Path | None, map_type: str, header: bytes) -> Iterator[Remark]:
@@ -34,7 +36,7 @@ def remarks(path: Path | None, map_type: str, header: bytes) -> Iterator[Remark]
         name, str(path), {each: _fault(postmap, each, path, header, types) for each in {*names, name}},
         [each for each in map_placement.forgeable(smtpds) if _accepts(postmap, each)],
         {table: why for table, why in broken.items() if table not in names or table in proxied},
-        [at for at, answer in probe.ask_all(policy_addresses(inbound_services(smtpds))).items() if answer.mode],
+        [at for at, answer in policy_probe.ask_all(policy_addresses(inbound_services(smtpds))).items() if answer.mode],
     )  # fmt: skip
     yield from map_placement.remarks(main_settings(postconf), smtpds, services(postconf, "postscreen"), published)
 

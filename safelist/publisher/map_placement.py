@@ -8,23 +8,13 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from safelist.filter.postfix_check import (
-    ANSWERS_451,
-    CLIENT_LISTS,
-    RELAY_CONTROL,
-    RELAY_LISTS,
-    Remark,
-    about_postscreen,
-    before_relay_control,
-    before_the_filter,
-    inbound_services,
-    is_too_early,
-    merged,
-    real_address,
-    server_errors,
-    shown,
-)
-from safelist.filter.postfix_restrictions import MasterEntry, Restriction, policy_service
+from safelist.postfix.lookup_domain import shown
+from safelist.postfix.postscreen import about_postscreen
+from safelist.postfix.relaying import RELAY_CONTROL, RELAY_LISTS, before_relay_control, before_the_filter
+from safelist.postfix.restrictions import CLIENT_LISTS, MasterEntry, Restriction, policy_service
+from safelist.postfix.server_errors import ANSWERS_451, server_errors
+from safelist.postfix.services import inbound_services, is_too_early, merged, real_address
+from safelist.remark import Remark
 
 
 class Map(NamedTuple):

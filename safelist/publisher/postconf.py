@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from safelist.errors import UnavailableError
-from safelist.filter.postfix_check import ANSWERS_451, ENDS_AT_ONCE
-from safelist.filter.postfix_restrictions import MasterEntry, parse, parse_overrides, words
+from safelist.postfix.restrictions import MasterEntry, parse, parse_overrides, words
+from safelist.postfix.server_errors import ANSWERS_451, ENDS_AT_ONCE
 from safelist.publisher import program
 from safelist.publisher.map_placement import misnamed, without_index
 

@@ -25,7 +25,7 @@ from safelist.policy import Candidate
 from safelist.sender import Pattern
 
 if TYPE_CHECKING:  # only `safelist check` needs what it imports
-    from safelist.filter.postfix_check import Remark
+    from safelist.remark import Remark
 
 
 class Scope(StrEnum):

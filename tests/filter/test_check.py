@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from safelist import policy, snapshot
-from safelist.filter import probe
-from safelist.filter.policy_service import PROBE, PROBED
-from safelist.filter.postfix_check import PolicyAnswer
+from safelist.postfix import policy_probe
+from safelist.postfix.policy_probe import PROBE, PROBED
+from safelist.postfix.services import PolicyAnswer
 from tests.cli.command import Command, Done
 from tests.filter.dns_server import nameserver
 from tests.filter.site import Filter, running
@@ -222,14 +222,16 @@ def test_no_key_is_printed(filters: dict[str, Filter], tmp_path: Path) -> None:
 
 def test_what_answers_is_told_apart(filters: dict[str, Filter]) -> None:
     before = [each.verdicts() for each in filters.values()]
-    assert probe.ask(filters["enforce"].address) == PolicyAnswer(mode="enforce")
-    assert probe.ask(filters["observe"].address) == PolicyAnswer(mode="observe")
+    assert policy_probe.ask(filters["enforce"].address) == PolicyAnswer(mode="enforce")
+    assert policy_probe.ask(filters["observe"].address) == PolicyAnswer(mode="observe")
     assert [each.verdicts() for each in filters.values()] == before  # it is about no mail
-    assert probe.ask(unused()) == PolicyAnswer("Connection refused")
-    assert probe.ask("unix:/nonexistent/socket") == PolicyAnswer("No such file or directory")
+    assert policy_probe.ask(unused()) == PolicyAnswer("Connection refused")
+    assert policy_probe.ask("unix:/nonexistent/socket") == PolicyAnswer("No such file or directory")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"inet:127.0.0.1:{silent.getsockname()[1]}"
-        assert probe.ask(address, 0.2).fault.startswith("no answer in 0.2 seconds, though something holds the socket")
+        assert policy_probe.ask(address, 0.2).fault.startswith(
+            "no answer in 0.2 seconds, though something holds the socket"
+        )
 
 
 def test_all_are_asked_at_once_so_that_the_silent_take_no_longer_together() -> None:
@@ -242,8 +244,10 @@ def test_all_are_asked_at_once_so_that_the_silent_take_no_longer_together() -> N
             thread.start()
             stack.callback(thread.join)
         addresses = [f"inet:127.0.0.1:{server.getsockname()[1]}" for server in listening]
-        assert probe.ask_all([*addresses, *addresses], 60) == dict.fromkeys(addresses, PolicyAnswer(mode="enforce"))
-    assert probe.ask_all([]) == {}
+        assert policy_probe.ask_all([*addresses, *addresses], 60) == dict.fromkeys(
+            addresses, PolicyAnswer(mode="enforce")
+        )
+    assert policy_probe.ask_all([]) == {}
 
 
 def answer_together(server: socket.socket, everybody: threading.Barrier) -> None:
@@ -266,7 +270,7 @@ def test_who_answers_an_octet_at_a_time_has_no_more_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=drip, args=(server,))
         thread.start()
-        found = probe.ask(f"inet:127.0.0.1:{server.getsockname()[1]}", 0.5)
+        found = policy_probe.ask(f"inet:127.0.0.1:{server.getsockname()[1]}", 0.5)
         thread.join()
     assert found.fault.startswith("no answer in 0.5 seconds, though something holds the socket")
 
@@ -346,9 +350,9 @@ def test_a_socket_that_smtpd_may_not_open_is_told(tmp_path: Path) -> None:
         path.chmod(0o600)
         for parent in (tmp_path, *tmp_path.parents[:-2]):
             parent.chmod(0o711)
-        assert probe.refuses(path, "nobody") == f"nobody, as whom smtpd runs, may not open {path}"
+        assert policy_probe.refuses(path, "nobody") == f"nobody, as whom smtpd runs, may not open {path}"
         tmp_path.chmod(0o700)
-        assert probe.refuses(path, "nobody") == f"nobody, as whom smtpd runs, may not enter {tmp_path}"
+        assert policy_probe.refuses(path, "nobody") == f"nobody, as whom smtpd runs, may not enter {tmp_path}"
         tmp_path.chmod(0o711)
         path.chmod(0o666)
-        assert probe.refuses(path, "nobody") == ""
+        assert policy_probe.refuses(path, "nobody") == ""

@@ -11,18 +11,21 @@ from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_fi
 from safelist.cli.remarks import report
 from safelist.cli.terminal import JsonOption, now
 from safelist.errors import SafelistError
-from safelist.filter import postfix_check, probe
+from safelist.filter import postfix_check
 from safelist.filter.current_snapshot import CLOCKS_DIFFER
 from safelist.filter.dnsbl import Lookup
-from safelist.filter.postfix_check import PolicyAnswer, Remark
-from safelist.filter.postfix_restrictions import MasterEntry
+from safelist.filter.postfix_configuration import BlockList, PostfixConfiguration
 from safelist.filter.providers import Providers
 from safelist.filter.running import resolver_of
 from safelist.filter.settings import Filter
 from safelist.override import days
+from safelist.postfix import policy_probe
+from safelist.postfix.restrictions import MasterEntry
+from safelist.postfix.services import PolicyAnswer, inbound_services, is_same, policy_addresses
 from safelist.publisher import program
 from safelist.publisher.postconf import main_settings, services, unopened
 from safelist.publisher.targets import postfix
+from safelist.remark import Remark
 from safelist.snapshot import Snapshot
 
 
@@ -73,41 +76,39 @@ def _about_postfix(chosen: Filter) -> Iterator[Remark]:
         yield from _unreachable(chosen.listen)
         return
     smtpds = services(postconf, "smtpd")
-    asked = postfix_check.policy_addresses(smtpds)
+    asked = policy_addresses(smtpds)
     main = main_settings(postconf)
-    installed = postfix_check.PostfixConfiguration(
+    installed = PostfixConfiguration(
         main, smtpds, services(postconf, "postscreen"), chosen.listen, chosen.mode, _providers(chosen),
-        {at: _as_smtpd(at, answer, main.get("mail_owner", "postfix")) for at, answer in probe.ask_all(asked).items()},
+        {at: _as_smtpd(at, it, main.get("mail_owner", "postfix")) for at, it in policy_probe.ask_all(asked).items()},
         chosen.max_connections, chosen.recipient_delimiter, _own_maps(smtpds),
-        unopened(postconf, program.find("postmap") or "postmap", postfix_check.inbound_services(smtpds)),
+        unopened(postconf, program.find("postmap") or "postmap", inbound_services(smtpds)),
         chosen.timeout,
     )  # fmt: skip
     yield from postfix_check.remarks(installed)
     if not any(answer.mode for answer in installed.answers.values()):
-        told = postfix_check.policy_addresses(postfix_check.inbound_services(smtpds))
-        yield from _unreachable(
-            [it for it in chosen.listen if not any(postfix_check.is_same(each, it) for each in told)]
-        )
+        told = policy_addresses(inbound_services(smtpds))
+        yield from _unreachable([it for it in chosen.listen if not any(is_same(each, it) for each in told)])
 
 
 def _as_smtpd(address: str, answer: PolicyAnswer, user: str) -> PolicyAnswer:
     """What ``user`` gets there, as whom smtpd runs: root may connect to every socket."""
     kind, _, path = address.partition(":")
     if kind == "unix" and not answer.fault:
-        return PolicyAnswer(fault=fault) if (fault := probe.refuses(Path(path), user)) else answer
+        return PolicyAnswer(fault=fault) if (fault := policy_probe.refuses(Path(path), user)) else answer
     return answer
 
 
 def _unreachable(addresses: Sequence[str]) -> Iterator[Remark]:
     """Where the filter is to listen and nobody answers; of an address whose port it chooses itself nothing is known."""
-    for address, answer in probe.ask_all(it for it in addresses if not it.endswith(":0")).items():
+    for address, answer in policy_probe.ask_all(it for it in addresses if not it.endswith(":0")).items():
         if answer.fault:
             yield Remark(True, f"nobody answers on {address} ({answer.fault}): is safelist-filter.service running?")
 
 
-def _providers(chosen: Filter) -> list[postfix_check.BlockList]:
+def _providers(chosen: Filter) -> list[BlockList]:
     return [
-        postfix_check.BlockList(it.name, it.lookup_domain, it.public_domain, partial(_counts, it))
+        BlockList(it.name, it.lookup_domain, it.public_domain, partial(_counts, it))
         for it in chosen.providers
         if it.enabled
     ]

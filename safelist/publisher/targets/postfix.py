@@ -28,7 +28,7 @@ from safelist.publisher.text_target import Rendering, TextFile, text_target
 from safelist.sender import Form, Pattern, covering, domain_of, unquoted, with_subdomains
 
 if TYPE_CHECKING:
-    from safelist.filter.postfix_check import Remark
+    from safelist.remark import Remark
 
 NAME = "postfix"
 RESULT = "permit_auth_destination"

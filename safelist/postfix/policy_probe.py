@@ -9,9 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
 
-from safelist.filter.policy_service import PROBE, PROBED
-from safelist.filter.postfix_check import PolicyAnswer
+from safelist.postfix.services import PolicyAnswer
 
+PROBE, PROBED = "safelist filter check", "safelist answers in mode "
+"""The policy_context of a request that asks whether somebody answers (it is about no mail, and no verdict), and what
+follows DUNNO then. A policy_context of main.cf switches nothing off: with what Postfix asks, an instance comes along.
+"""
 SECONDS = 10.0
 _AT_ONCE = 64
 _REQUEST = (

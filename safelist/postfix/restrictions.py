@@ -28,6 +28,10 @@ _TABLES = {
     "smtpd_recipient_restrictions": "check_recipient_access",
     "smtpd_relay_restrictions": "check_recipient_access",
 }
+CLIENT_LISTS = ("reject_rbl_client", "reject_rbl", "reject_maps_rbl")
+"""Restrictions that reject by a DNSBL of clients; the latter two are old names."""
+ENDS = ("permit", "permit_auth_destination")
+"""For mail to this site's domains, which is all that gets so far."""
 EARLY_LISTS = LISTS[:3]
 """At RCPT TO only with smtpd_delay_reject = yes; else before a recipient is known."""
 _OPTIONS = (
