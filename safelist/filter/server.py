@@ -34,6 +34,8 @@ logger = logging.getLogger("safelist.filter")
 
 _BACKLOG = 1024
 _BUFFER = 16 * 1024
+_TURNS_TO_ACCEPT = 2
+"""Of the loop, from accept(2) to connection_made."""
 _END = b""
 """In the place of an answer: close the connection here."""
 
@@ -157,12 +159,24 @@ class Server:
                 await self._stopping.wait()
             finally:
                 notify("STOPPING=1", "STATUS=stopping")
-                for server in servers:
-                    server.close()
-                self._close_sockets()
+                await self._accept_no_more(servers)
                 await self._drain()
                 for task in background:
                     task.cancel()
+
+    async def _accept_no_more(self, servers: Sequence[asyncio.Server]) -> None:
+        """Close the sockets, when whoever asyncio has accepted is a connection here.
+
+        It makes the transport in the turn after, and a server that has been closed by then takes none: the client
+        would be neither answered nor disconnected (python/cpython#109564).
+        """
+        for listening in self._sockets:
+            asyncio.get_running_loop().remove_reader(listening)
+        for _ in range(_TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
+        for server in servers:
+            server.close()
+        self._close_sockets()
 
     async def _drain(self) -> None:
         """Close every connection when its answers are sent, or when it takes too long."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -666,6 +668,27 @@ def test_a_stop_answers_what_is_under_way() -> None:
         with pytest.raises(ConnectionRefusedError):
             dial(server.addresses[0])
     assert server.counters.unfinished == 0
+
+
+def test_a_stop_closes_whom_the_loop_has_just_accepted() -> None:
+    """The stop comes in the turn in which the client is accepted, before its transport is made."""
+
+    async def stop_while_accepting() -> bytes:
+        server = Server(echo, [LOOPBACK])
+        server.listen()
+        running = asyncio.create_task(server.run())
+        loop = asyncio.get_running_loop()
+        assert await asyncio.to_thread(asked, server.addresses[0], ask()) == "PREPEND X-Number: 0"
+        with dial(server.addresses[0]) as client:
+            loop.call_soon(server.stop)
+            await running
+            return await asyncio.to_thread(rest, client)
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert asyncio.run(stop_while_accepting()) == b""
+        gc.collect()
+    assert [str(each.message) for each in told] == []
 
 
 def test_a_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
