@@ -63,7 +63,7 @@ class AuthenticationResult(StrEnum):
 
 
 class SenderAuthentication(NamedTuple):
-    """``told``: a sentence for the administrator. ``said``: for the sender, behind the reply that rejects the mail."""
+    """``told``: a sentence for the administrator. ``said``: for the sender, in the reply that refuses the mail."""
 
     result: AuthenticationResult
     told: str
@@ -210,16 +210,17 @@ def _cannot_authenticate(facts: Facts, choices: Choices) -> Verdict | None:
     found = facts.authentication
     if found is None or found.result is not AuthenticationResult.CANNOT_TELL or not choices.defer_unproven:
         return None
-    reply = f"{DEFER_UNPROVEN} Your IP is on a block list, and your SPF record could not be read; try again later"
-    return Verdict(Action.DEFER, VerdictReason.CANNOT_AUTHENTICATE, f"{_whys(facts)}; {found.told}", reply)
+    reply = f"{DEFER_UNPROVEN} Your IP is on a block list, and {found.said or _NOT_SHOWN}; try again later"
+    return Verdict(Action.DEFER, VerdictReason.CANNOT_AUTHENTICATE, f"{_whys(facts)}; {found.told}", reply[:MAX_TEXT])
 
 
 def _not_authenticated(facts: Facts, choices: Choices) -> Verdict:
     told, said = facts.authentication[1:] if facts.authentication else ("", "")
-    reply = f"{_reply(facts)}; {said or 'SPF does not show that this mail is from its sender'}"
+    reply = f"{_reply(facts)}; {said or _NOT_SHOWN}"
     return Verdict(Action.REJECT, VerdictReason.NOT_AUTHENTICATED, f"{_whys(facts)}; {told}", reply[:MAX_TEXT])
 
 
+_NOT_SHOWN = "SPF does not show that this mail is from its sender"
 MAX_TEXT = 500
 """Octets of a reply."""
 

@@ -53,7 +53,7 @@ class Filter(Section):
         False, description="Reject whom the recipient has among the Blocked Senders, listed or not (554 5.1.0)."
     )
     defer_unproven: bool = Field(
-        True, description="Defer (451) a safe sender on a listed client whose SPF cannot be read now; else reject."
+        True, description="Defer (451) a safe sender on a listed client whose SPF gives no result now; else reject."
     )
     header: str = Field(
         "X-Safelist", description="The header that says that a listing was lifted, and why; empty: none."

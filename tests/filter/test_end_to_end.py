@@ -58,7 +58,10 @@ def lifted(reason: str) -> str:
 
 
 UNPROVEN = f"{listed(FORGER)}; SPF does not permit your IP to use this sender"
-LATER = "451 4.7.1 Your IP is on a block list, and your SPF record could not be read; try again later"
+LATER = (
+    "451 4.7.1 Your IP is on a block list, and the SPF record of flaky.example could not be read now (temperror); "
+    "try again later"
+)
 
 
 class Case(NamedTuple):
