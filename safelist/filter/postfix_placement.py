@@ -62,7 +62,11 @@ def about_the_lists(
 
 def _asked_nowhere(service: MasterEntry, installed: PostfixConfiguration) -> Remark:
     here = ", ".join(installed.addresses)
-    asked = [policy_service(it.argument).address for it in service.restrictions if it.name == "check_policy_service"]
+    asked = [
+        policy_service(it.argument).address
+        for it in service.restrictions
+        if it.name == "check_policy_service" and it.argument
+    ]
     for address in asked:
         if address in installed.addresses:  # then it is a path, and leads elsewhere
             real = real_address(address, service)

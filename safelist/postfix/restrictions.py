@@ -61,6 +61,11 @@ class Restriction(NamedTuple):
         return not self.classes or not self.classes[0].startswith("?")
 
     @property
+    def lacks_argument(self) -> bool:
+        """Whether its list ends where a table, a service or a domain has to stand."""
+        return not self.argument and bool(_TAKES_ARGUMENT.match(self.name))
+
+    @property
     def where(self) -> str:
         """The list, and the restriction classes in it."""
         names = [name.removeprefix("?") for name in self.classes]

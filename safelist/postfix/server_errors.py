@@ -30,6 +30,7 @@ def server_errors(them: Sequence[Restriction], unopened: Mapping[str, str]) -> I
             else "correct it, name it in smtpd_restriction_classes, or take it out"
         )
         yield Remark(True, f"`{shown(it.name)}` in {it.where} is no restriction: {ANSWERS_451}; {advice}")
+    yield from _about_missing_arguments(them)
     yield from _about_options(them)
     yield from _about_unreadable_codes(them)
     yield from _about_relay_control(them)
@@ -37,6 +38,18 @@ def server_errors(them: Sequence[Restriction], unopened: Mapping[str, str]) -> I
     for it in them:
         if it.name.endswith("_access") and (why := unopened.get(it.argument)):
             yield Remark(True, f"main.cf names {it.argument} in {it.where}, which Postfix cannot open: {why}")
+
+
+def _about_missing_arguments(them: Sequence[Restriction]) -> Iterator[Remark]:
+    """The last word of a list that needs another one behind it."""
+    for it in them:
+        if it.lacks_argument:
+            is_evaluated = it.name.startswith("check_") or it.name == "sleep"
+            so = ANSWERS_451 if is_evaluated else "smtpd passes over it and asks nobody"
+            yield Remark(
+                True,
+                f"{it.name} is the last word in {it.where}: {so}; write behind it what it is to ask, or take it out",
+            )
 
 
 def _about_options(them: Sequence[Restriction]) -> Iterator[Remark]:

@@ -46,7 +46,7 @@ def policy_addresses(services: Iterable[MasterEntry]) -> list[str]:
         real_address(policy_service(it.argument).address, service)
         for service in services
         for it in service.restrictions
-        if it.name == "check_policy_service"
+        if it.name == "check_policy_service" and it.argument
     )
     return list(dict.fromkeys(found))
 

@@ -426,6 +426,24 @@ def test_a_real_smtpd_reads_the_same_answers() -> None:
         assert [counted(f"{ZEN}={codes}") is None for codes in services] == [codes in ended for codes in services]
 
 
+LAST_WORDS = {"check_sender_access": 451, "check_policy_service": 451, "sleep": 451, "reject_rbl_client": 250,
+              "reject_rhsbl_sender": 250, "permit_dnswl_client": 250}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAST_WORDS)
+def test_what_needs_a_word_behind_it_is_named_where_its_list_ends(name: str) -> None:
+    texts = [text for is_fault, text in said(service(**{RECIPIENT: f"{PLACE}, {name}"})) if is_fault]
+    so = "Postfix answers 451 to all mail that gets there" if LAST_WORDS[name] == 451 else "smtpd passes over it"
+    assert [text.startswith(f"{name} is the last word in {RECIPIENT}: {so}") for text in texts] == [True]
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_a_real_smtpd_does_the_same_where_a_list_ends_too_soon() -> None:
+    services = {name: {RECIPIENT: f"reject_unauth_destination, {name}"} for name in LAST_WORDS}
+    with postfix("", services, "127.0.0.1") as server:
+        assert {name: reply(server, name) for name in services} == LAST_WORDS
+
+
 def reply(server: Postfix, service: str) -> int:
     """The code that a listed client gets; 0 where smtpd ends."""
     try:
