@@ -408,6 +408,31 @@ def test_answers_that_postscreen_cannot_read_end_it(action: str) -> None:
     assert KEY not in text
 
 
+@pytest.mark.parametrize(
+    ("site", "words_"),
+    [
+        ("z.example*abc", "cannot read `*abc` in"), ("z.example*", "cannot read `*` in"),
+        ("z.example*2.5", "cannot read `*2.5` in"), ("z.example*2=127.0.0.2", "cannot read `*2=127.0.0.2` in"),
+        ("z.example**2", "cannot read `**2` in"), ("z.example=", "cannot read `=` in"),
+        ("-z.example", "takes `-z.example` for no domain"), ("z..example", "takes `z..example` for no domain"),
+        ("z.example.", "takes `z.example.` for no domain"), ("*2", "takes `` for no domain"),
+        ("z.example:", "takes `z.example:` for no domain"), ("1.2.3.4", "takes `1.2.3.4` for no domain"),
+    ],
+)  # fmt: skip
+def test_a_list_that_postscreen_cannot_read_ends_it(site: str, words_: str) -> None:
+    """As a postscreen of Postfix 3.7 did with each of these, and with none of those below."""
+    screen = MasterEntry("smtp/inet", {"postscreen_dnsbl_sites": f"ok.example*2, {site}"})
+    ((is_fault, text),) = said(service(), postscreens=[screen])
+    assert is_fault
+    assert f"postscreen {words_}" in text
+    assert "so it ends at once and greets nobody; write" in text
+
+
+def test_a_list_that_postscreen_reads_is_without_remark() -> None:
+    sites = "z.example*2 z.example*-2 z.example*+2 z_1.example Z.EXAMPLE localhost z.example=127.0.0.[2..11]*-3"
+    assert said(service(), postscreens=[MasterEntry("smtp/inet", {"postscreen_dnsbl_sites": sites})]) == []
+
+
 READABLE = ["127.0.0.2", "127.0.0.002", "[0..255].[0..255].[0..255].[0..255]", "127.0.0.[1;2..2]"]
 
 
