@@ -210,6 +210,8 @@ def _values(message: bytes, kind: str, answers: Iterable[_ResourceRecord]) -> tu
         owner = _owner(message, record.owner)
         ttls[owner] = min(record.ttl, ttls.get(owner, MAX_TTL))
         if record.kind == _CNAME:
+            if _after_name(message, record.data) != record.data + record.length:
+                raise MalformedMessageError
             aliases[owner] = _owner(message, record.data)
         else:
             values.setdefault(owner, []).extend(_READERS[kind](message, record.data, record.length))

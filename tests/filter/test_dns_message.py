@@ -71,6 +71,8 @@ def chain(length: int) -> Fault:
         answering(record(A, ADDRESS, owner=b"\x80x\0")),
         answering(record(A, ADDRESS, owner=b"\x3fx")),
         answering(record(CNAME, b"\xc0\x29")),
+        answering(record(CNAME, b""), record(A, ADDRESS)),
+        answering(record(CNAME, b"\1b\xc0\x10x"), record(A, ADDRESS, owner=b"\1b\xc0\x10")),
         answering(record(CNAME, b"\xc0\x0c")),
         answering(record(CNAME, b"\xff\xff\xff")),
         answering(record(CNAME, b"\1b\xc0\x10"), record(CNAME, b"\xc0\x0c", owner=b"\1b\xc0\x10")),
