@@ -70,9 +70,13 @@ class Source(Protocol):
         ...
 
     def fetch(self, address: str, known: RuleVersion | None) -> Lists | Unchanged | None:
-        """The mailbox's lists, Unchanged where they are those of ``known``, None where it has none. Raises FetchError.
+        """Ask for the lists: Unchanged where they are those of ``known``, None where the mailbox is there without any.
 
-        Whoever finds the version unchanged reads no lists.
+        Raises FetchError; for an address that it does not know, with NOT_FOUND: None would end the mailbox's entries.
+        Whoever finds the version unchanged reads no lists. A mailbox may be asked for without :meth:`mailboxes` before.
+
+        The version's ``owner`` names the mailbox behind the address, as long as the mailbox lives: another address of
+        it has the same owner, and no other mailbox of any source has it. Where nothing says so, None.
         """
         ...
 

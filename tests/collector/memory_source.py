@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from safelist.collector.failure import FailureReason, FetchError
+from safelist.collector.failure import Extent, FailureReason, FetchError
 from safelist.collector.source import Lists, Selection, Unchanged, digest_of
 from safelist.entry import ALL_LISTS, UserList
 from safelist.store import RuleVersion
@@ -32,6 +32,8 @@ class MemorySource:
             raise OSError(5, "Input/output error", address)
         if address in self.failing:
             raise FetchError(FailureReason.UNAVAILABLE, "not now; run again later")
+        if address not in self.held:
+            raise FetchError(FailureReason.NOT_FOUND, "it has no such mailbox; correct the address", "", Extent.ONE)
         texts = self.held[address]
         if texts is None:
             return None

@@ -15,6 +15,7 @@ import pytest
 
 from safelist import collector, store
 from safelist.collector.collect import MailboxResult, Options, Summary, collect
+from safelist.collector.failure import FailureReason, FetchError
 from safelist.collector.source import Lists, Source, Unchanged
 from safelist.collector.sources.ews.settings import EwsSettings
 from safelist.collector.sources.ews.source import EwsSource
@@ -200,6 +201,17 @@ def test_it_answers_with_lists_that_are_unchanged_next_time_and_then_reads_none(
         assert (changed.version.owner, changed.version == first.version) == (first.version.owner, False)
         site.remove(FIRST)
         assert source.fetch(FIRST, first.version) is None
+
+
+def test_a_mailbox_can_be_asked_before_the_mailboxes_are_named(site: SourceSite) -> None:
+    with site.open() as source:  # as `safelist sync --mailbox` does
+        assert isinstance(source.fetch(FIRST, None), Lists)
+
+
+def test_an_address_that_it_never_knew_is_a_failure_and_not_a_mailbox_without_lists(site: SourceSite) -> None:
+    with site.open() as source, pytest.raises(FetchError) as caught:
+        source.fetch("nobody@corp.example", None)
+    assert caught.value.reason is FailureReason.NOT_FOUND
 
 
 def test_what_was_recorded_is_not_read_again(site: SourceSite, run: Runs) -> None:
