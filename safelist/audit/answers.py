@@ -156,8 +156,15 @@ def verify(store: Store, contains: bytes | None = None) -> Verified:
 
 
 def _warnings(state: MailboxState, holdings: Sequence[Holding], settings: Settings) -> Iterator[str]:
-    """What nobody tells the user: limits, a rule that is off, domains that Exchange passes over."""
-    if state.rule.rule_id is not None and state.rule.state is not None and not state.rule.state & 1:
+    """What nobody tells the user of a Junk E-mail Rule, and what is to be said of an entry."""
+    if state.rule.rule_id is not None:
+        yield from _warnings_of_rule(state, holdings)
+    yield from _advice(dict.fromkeys(h.pattern for h in holdings), settings)
+
+
+def _warnings_of_rule(state: MailboxState, holdings: Sequence[Holding]) -> Iterator[str]:
+    """Limits, a rule that is off, domains that Exchange passes over: lists of another source have none of these."""
+    if state.rule.state is not None and not state.rule.state & 1:
         yield "the Junk E-mail Rule is switched off: Outlook and Exchange do not use these lists"
     senders = sum(h.list not in (UserList.SAFE_RECIPIENTS, UserList.SAFE_RECIPIENT_DOMAINS) for h in holdings)
     if senders > MANY_ENTRIES:
@@ -170,7 +177,6 @@ def _warnings(state: MailboxState, holdings: Sequence[Holding], settings: Settin
     domains = sum(h.list is UserList.SAFE_SENDER_DOMAINS and h.pattern.form in _DOMAIN_FORMS for h in holdings)
     if domains:
         yield f"{domains} trusted domain{'' if domains == 1 else 's'}: Update-Safelist ignores domains by default"
-    yield from _advice(dict.fromkeys(h.pattern for h in holdings), settings)
 
 
 def _advice(patterns: dict[Pattern, None], settings: Settings) -> tuple[str, ...]:

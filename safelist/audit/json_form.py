@@ -140,10 +140,10 @@ def mailbox_answer(answer: MailboxAnswer) -> Object:
     }
 
 
-def rule_state(state: MailboxState) -> str:
-    """Whether the mailbox has a Junk E-mail Rule, and whether it is on."""
+def rule_state(state: MailboxState) -> str | None:
+    """Whether the mailbox has a Junk E-mail Rule, and whether it is on; None: its lists stand in none."""
     if state.rule.rule_id is None:
-        return "none"
+        return "none" if state.rule.digest is None else None
     if state.rule.state is None:
         return "there; whether it is on is unknown"
     return "on" if state.rule.state & 1 else "switched off"

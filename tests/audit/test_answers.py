@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from safelist import audit, sender
+from safelist.audit import json_form
 from safelist.entry import ALL_LISTS, Entry, Holding, UserList
 from safelist.override import Effect, Level, Terms
 from safelist.policy import Reason, Settings, decide
-from safelist.store import Store
+from safelist.store import RuleVersion, Store
 from tests.store.samples import LATER, NOW, SAFE, SEEN, domain, entries, refused
 
 AOL = "accounts.desk@aol.com"
@@ -90,6 +91,20 @@ def test_who_looks_at_every_covering_entry_and_as_of_a_moment(opened: Store) -> 
     then = audit.who(opened, AOL, OWN, LATER, opened.moment_at(NOW))
     assert [h.pattern.text for h in then.holdings] == [AOL]
     assert then.decisions[0][1].reason is Reason.BELOW_QUORUM
+
+
+def test_lists_that_stand_in_no_rule_have_none_of_its_limits(opened: Store) -> None:
+    held = {Entry(UserList.SAFE_SENDER_DOMAINS, domain("partner.example"))}
+    held |= entries(*(f"a{n}@partner.example" for n in range(1025)))
+    run = opened.begin_run(NOW, "sync", "root", "office")
+    opened.record(run, DESK, RuleVersion(owner=DESK, digest=b"1"), frozenset(held), ALL_LISTS, NOW)
+    answer = audit.mailbox(opened, DESK, OWN, NOW)
+    assert answer is not None
+    assert (answer.warnings, json_form.mailbox_answer(answer)["rule"]) == ((), None)
+    opened.record(run, DESK, SEEN._replace(owner=DESK), frozenset(held), ALL_LISTS, LATER)
+    of_rule = audit.mailbox(opened, DESK, OWN, NOW)
+    assert of_rule is not None
+    assert (len(of_rule.warnings), json_form.mailbox_answer(of_rule)["rule"]) == (2, "on")
 
 
 def test_the_warnings_that_outlook_never_shows(opened: Store) -> None:

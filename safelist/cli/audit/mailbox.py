@@ -47,7 +47,7 @@ def _print(answer: audit.MailboxAnswer, at: str | None) -> None:
         ("last asked", f"{state.checked:%Y-%m-%d %H:%M} UTC: {state.outcome}"),
         ("last answer believed", f"{state.answered:%Y-%m-%d %H:%M} UTC" if state.answered else "never"),
         ("problem", state.problem or ""),
-        ("Junk E-mail Rule", json_form.rule_state(state)),
+        ("Junk E-mail Rule", json_form.rule_state(state) or ""),
         ("entries", f"{state.entries}" + (f", of which {state.refused} cannot be senders" if state.refused else "")),
         *(("warning", warning) for warning in answer.warnings),
     ]
