@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from safelist.cli.terminal import actor, complain, now
+from safelist.entry import FIRST_SOURCE
 from safelist.store import Store
 
 TOLD = "sync: leavers told"
@@ -16,16 +17,17 @@ def tell(opened: Store, source: str, addresses: Sequence[str]) -> None:
     told = opened.last_run(TOLD, source)
     if not addresses or (told is not None and told.started.date() == at.date()):
         return
-    complain(sentence(addresses))
+    complain(sentence(source, addresses))
     run = opened.begin_run(at, TOLD, actor(), source)
     opened.end_run(run, now(), {"leavers": len(addresses)}, None)
 
 
-def sentence(addresses: Sequence[str]) -> str:
+def sentence(source: str, addresses: Sequence[str]) -> str:
     """What is so, of which mailboxes, and what to do."""
     count, shown = len(addresses), " ".join(addresses[:_SHOWN])
     more = f" (and {count - _SHOWN} more: not_named in `safelist sync --json`)" if count > _SHOWN else ""
+    where = "in [mailboxes]" if source == FIRST_SOURCE else "by their source"
     return (
-        f"{count} collected mailbox{'' if count == 1 else 'es'} no longer named in [mailboxes] still count; "
+        f"{count} collected mailbox{'' if count == 1 else 'es'} no longer named {where} still count; "
         f"for those that are gone: safelist forget {shown}{more}"
     )

@@ -146,7 +146,7 @@ class SyncReport:
     def collecting(self, source: str, selection: "Selection") -> "Iterator[Callable[[MailboxResult], None]]":
         """Show one source's mailboxes as they come."""
         shown_ = _MailboxProgress(len(selection.addresses), self._options, self._rows, json=self._is_json)
-        shown_.complain_of("groups", selection.problems)
+        shown_.complain_of(selection.problems, selection.part)
         try:
             with shown_:
                 yield shown_.show
@@ -156,7 +156,7 @@ class SyncReport:
     def end(self, run: "SourceRun") -> None:
         """Say of a source what concerns more than one mailbox."""
         if run.not_named and not self._is_json:
-            say(leavers.sentence(run.not_named))
+            say(leavers.sentence(run.source, run.not_named))
         if not (self._options.dry_run or has_readers(json=self._is_json)):
             leavers.tell(self._opened, run.source, run.not_named)
         if run.rooms and not self._is_json:
@@ -201,7 +201,7 @@ class _MailboxProgress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
-        self.complain_of("mailboxes", self._problems)
+        self.complain_of(self._problems)
         if kind is None and not self._is_json:
             figures = self._summary.figures()
             asked = sum(self._summary.outcomes.values())
@@ -211,11 +211,11 @@ class _MailboxProgress:
             dry_run = self._options.dry_run
             say(f"{told}; nothing was written" if dry_run else told, is_answer=dry_run)
 
-    def complain_of(self, kind: str, problems: Sequence[tuple[str, str]]) -> None:
-        """A line for each cause of what is wrong with those mailboxes or groups."""
+    def complain_of(self, problems: Sequence[tuple[str, str]], part: str | None = None) -> None:
+        """Say in a line for each cause what is wrong with those mailboxes, or those parts of the source."""
         self.has_problems |= bool(problems)
-        for line in one_line_a_cause(problems, kind):
-            self._complain(f"group {line}" if kind == "groups" else line)
+        for line in one_line_a_cause(problems, f"{part}s" if part else "mailboxes"):
+            self._complain(f"{part} {line}" if part else line)
 
     def _complain(self, message: str) -> None:
         """A line that the progress bar neither breaks nor swallows."""

@@ -16,7 +16,7 @@ from safelist import sender
 from safelist.collector import plausibility
 from safelist.collector.failure import HOPELESS, STALLED, Extent, FailureReason, FetchError
 from safelist.collector.plausibility import Doubt
-from safelist.collector.source import Lists, Source, Unchanged, name_mailboxes
+from safelist.collector.source import Lists, Source, SourceTerms, Unchanged, name_mailboxes
 from safelist.collector.workers import answers
 from safelist.entry import TRUSTING_LISTS, Entry, UserList
 from safelist.errors import PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
@@ -145,7 +145,7 @@ def collect(
             if result is not None:
                 report(summary.count(result))
         summary.not_reached = list(waiting)
-        summary.problem = recorder.mass_change() or _time_is_up(summary.not_reached)
+        summary.problem = recorder.mass_change() or _time_is_up(summary.not_reached, source.terms)
         for result in recorder.settle_losses():
             report(summary.count(result))
     except _RunEndedError as ended:
@@ -187,14 +187,14 @@ def _of_another_source(address: str, other: str) -> MailboxResult:
     return MailboxResult(address, Outcome.FAILED, FailureReason.OTHER_SOURCE, message)
 
 
-def _time_is_up(not_reached: list[str]) -> TemporaryError | None:
+def _time_is_up(not_reached: list[str], terms: SourceTerms) -> TemporaryError | None:
     if not not_reached:
         return None
     count, first = len(not_reached), not_reached[0]
     return TemporaryError(
         f"the run's time was up before {count} mailbox{'' if count == 1 else 'es'} ({first}{', ...' * (count > 1)}) "
         "answered; what the others answered was recorded, and the next run asks these first; "
-        "if it is so every time, raise exchange.budget, or look why Exchange is slow"
+        f"if it is so every time, raise {terms.budget}, or look why {terms.system} is slow"
     )
 
 
@@ -324,7 +324,7 @@ class _Recorder:
         return TemporaryError(
             f"{losing} of {self._with_lists} mailboxes with lists lost all their entries, or everybody they trusted, "
             "in this run; nothing of that was recorded. If it is true, run `safelist sync --accept-mass-change`; "
-            "else look at Exchange first."
+            f"else look at {self._source.terms.system} first."
         )
 
     def settle_losses(self) -> Iterator[MailboxResult]:
@@ -350,7 +350,8 @@ class _Recorder:
         if seen.is_believed or address in self._options.accept_vanished:
             return self._record(answer)
         message = (
-            f"its Junk E-mail Rule has vanished (seen {seen.runs} of {plausibility.RUNS_TO_BELIEVE} times in a row); "
+            f"its {self._source.terms.holder} has vanished "
+            f"(seen {seen.runs} of {plausibility.RUNS_TO_BELIEVE} times in a row); "
             f"the last good list is kept; if it was really deleted: safelist sync --accept-vanished {address}"
         )
         return self._note(answer, Outcome.VANISHED, None, "vanished", message, seen)

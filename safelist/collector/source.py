@@ -22,13 +22,27 @@ _ITEM = "id-"
 class Selection:
     """The mailboxes to ask, each once, in the order named.
 
-    ``problems`` are groups and what is wrong with each. ``is_whole``: these are all that the source has, so that one
-    which is recorded and not among them is named no more.
+    ``problems`` are parts of the source that name mailboxes and what is wrong with each; ``part`` is what such a one
+    is. ``is_whole``: these are all that the source has, so that one which is recorded and not among them is named no
+    more.
     """
 
     addresses: list[str]
     problems: list[tuple[str, str]] = field(default_factory=list)
     is_whole: bool = True
+    part: str = "group"
+
+
+class SourceTerms(NamedTuple):
+    """What a source calls things in the messages that the collector has for people.
+
+    ``budget`` is the key of the time that a run has, ``holder`` what holds a mailbox's lists, ``system`` what to look
+    at where it is slow, or many lists are gone at once.
+    """
+
+    budget: str
+    holder: str = "safelist collection"
+    system: str = "the source"
 
 
 class Lists(NamedTuple):
@@ -60,6 +74,11 @@ class Source(Protocol):
     @property
     def lists(self) -> frozenset[UserList]:
         """The lists that it holds; it says nothing about the others."""
+        ...
+
+    @property
+    def terms(self) -> SourceTerms:
+        """What it calls things."""
         ...
 
     def mailboxes(self, until: float | None) -> Selection:

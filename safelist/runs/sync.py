@@ -52,13 +52,15 @@ class SyncOptions:
 class SourceRun:
     """What came of one source.
 
-    ``left_out`` are groups and what is wrong with each, ``not_named`` the mailboxes that still count and that the
-    configuration does not name any more, ``rooms`` those with a vote that are no person's.
+    ``left_out`` are parts of the source (``part``: groups, or what else) and what is wrong with each, ``not_named`` the
+    mailboxes that still count and that the configuration does not name any more, ``rooms`` those with a vote that are
+    no person's.
     """
 
     source: str
     summary: Summary
     left_out: Sequence[tuple[str, str]] = ()
+    part: str = "group"
     not_named: list[str] = field(default_factory=list)
     rooms: list[str] = field(default_factory=list)
 
@@ -161,7 +163,7 @@ def _sync_one(
         selection = Selection(mailboxes, is_whole=False) if mailboxes else source.mailboxes(chosen.until)
         with watcher.collecting(named.name, selection) as report:
             summary = collect(opened, source, selection.addresses, chosen, now, report, actor)
-        run = SourceRun(named.name, summary, selection.problems)
+        run = SourceRun(named.name, summary, selection.problems, selection.part)
         if selection.is_whole:
             run.not_named += _not_named(opened, config, options, named.name, selection.addresses)
         if options.asks_rooms and not mailboxes and summary.problem is None:

@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 from safelist import errors, store
+from safelist.cli.sync import SyncReport
+from safelist.collector.collect import Summary
+from safelist.collector.source import Selection
 from safelist.config import toml
+from safelist.entry import ALL_LISTS
 from safelist.junkrule import JunkRule
+from safelist.runs.sync import SourceRun, SyncOptions
 from tests.cli.command import Command
 from tests.exchange import DemoServer, Mailbox, Organisation
 
@@ -128,8 +133,25 @@ def test_leavers_are_told_of_each_source_alone(safelist: Command, subsidiary: De
     safelist.config.write_text(text.replace(f'addresses = ["{SHOP}"]', f'addresses = ["{added.address}"]'))
     found = safelist("sync", "--json").json["sources"]
     assert [source["not_named"] for source in found] == [[], [SHOP]]
+    told = safelist("sync", "--source", "subsidiary").err
+    assert "1 collected mailbox no longer named by their source still count" in told
     safelist.config.write_text(text.partition("[[sources]]")[0])
     assert safelist("sync", "--json").json["not_named"] == [SHOP, added.address], "of a source that is no more"
+
+
+def test_what_is_wrong_with_a_part_of_a_source_is_said_by_its_name(
+    safelist: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with store.open_store(f"sqlite:///{safelist.database}") as opened:
+        report = SyncReport(opened, SyncOptions(ALL_LISTS), json=True)
+        selection = Selection([], [(f"list{n}", "it is empty") for n in range(6)], is_whole=False, part="folder")
+        with report.collecting("files", selection):
+            pass
+        report.end(SourceRun("files", Summary(), left_out=selection.problems[:1], part=selection.part))
+    assert capsys.readouterr().err == (
+        "safelist: folder list0, list1, list2, list3, list4 and 1 more folders (--json names them all): it is empty\n"
+    )
+    assert report.as_json(is_only=True)["left_out"] == ["folder list0: it is empty"]
 
 
 def test_another_run_on_the_same_source_waits_for_none(safelist: Command) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from safelist.collector.failure import Extent, FailureReason, FetchError
-from safelist.collector.source import Lists, Selection, Unchanged, digest_of
+from safelist.collector.source import Lists, Selection, SourceTerms, Unchanged, digest_of
 from safelist.entry import ALL_LISTS, UserList
 from safelist.store import RuleVersion
 
@@ -18,6 +18,7 @@ class MemorySource:
 
     name: str = "memory"
     lists: frozenset[UserList] = ALL_LISTS
+    terms: SourceTerms = field(default_factory=lambda: SourceTerms(budget="sources.memory.budget"))
     held: dict[str, Texts | None] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     failing: set[str] = field(default_factory=set)

@@ -526,6 +526,7 @@ def test_a_run_whose_time_is_up_records_what_it_has_and_begins_with_the_others(s
     assert summary.outcomes == {Outcome.COLLECTED: len(answered)}
     assert isinstance(summary.problem, TemporaryError)
     assert "time was up" in str(summary.problem)
+    assert str(summary.problem).endswith("raise exchange.budget, or look why Exchange is slow")
     assert site.store.mailbox(address(5)) is None, "not asked is not failed"
     assert all(site.store.mailbox(name) is not None for name in answered)
 

@@ -100,6 +100,18 @@ def test_each_fault_is_named_with_its_key(tmp_path: Path, text: str, fault: str)
     assert [each for each in found if each.startswith(fault)], found
 
 
+def test_a_run_names_the_key_as_it_stands_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    for secret in (tmp_path / "secret", tmp_path / "secrets" / "subsidiary"):
+        secret.write_text("Pa55word")
+        secret.chmod(0o600)
+    named = {}
+    for each in sources.configured(load(tmp_path, FIRST + SECOND)):
+        with sources.KINDS[each.kind].open_source(each.name, each.settings) as source:
+            named[each.name] = source.terms.budget
+    assert named == {"exchange": "exchange.budget", "subsidiary": "sources.subsidiary.exchange.budget"}
+
+
 def test_a_secret_in_a_source_makes_the_file_a_secret(tmp_path: Path) -> None:
     text = SECOND.replace('secret_file = "secrets/subsidiary"', 'secret = "Pa55word"')
     (fault,) = faults(tmp_path, text, 0o644)

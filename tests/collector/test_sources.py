@@ -1,5 +1,6 @@
 """Several sources beside each other: whose a mailbox is, and what is judged of each source alone."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from safelist import store
 from safelist.collector.collect import MailboxResult, Options, Summary, collect
-from safelist.collector.source import Lists, Unchanged
+from safelist.collector.source import Lists, SourceTerms, Unchanged
 from safelist.entry import ALL_LISTS, UserList
 from safelist.errors import TemporaryError
 from safelist.store import NO_RULE, Outcome, RuleVersion, Store
@@ -50,6 +51,20 @@ def test_mailboxes_and_runs_are_their_sources(opened: Store) -> None:
     assert [run.source for run in opened.last_runs(2)] == ["subsidiary", "office"]
     assert (opened.last_run("sync", "office") or opened.last_runs(1)[0]).source == "office"
     assert opened.verify_chain().problem is None
+
+
+def test_a_run_says_the_sources_own_words(opened: Store) -> None:
+    office = MemorySource("office", held={DESK: trusting("a@x.example"), SHOP: trusting("b@x.example")})
+    office.terms = SourceTerms("sources.office.minutes", "file of senders", "the file server")
+    run(opened, office)
+    office.held[DESK] = None
+    results: list[MailboxResult] = []
+    run(opened, office, results)
+    gone = next(result.message for result in results if result.address == DESK)
+    assert (gone or "").startswith("its file of senders has vanished (seen 1 of 3 times in a row); ")
+    ended = Options(lists=ALL_LISTS, until=time.monotonic() - 1)
+    late = collect(opened, office, office.held, ended, lambda: NOW, results.append, "t").problem
+    assert str(late).endswith("raise sources.office.minutes, or look why the file server is slow")
 
 
 def test_a_mailbox_in_two_sources_is_the_firsts_and_the_others_problem(opened: Store) -> None:

@@ -5,14 +5,14 @@ from types import TracebackType
 from typing import Self
 
 from safelist.collector.failure import FailureReason, FetchError
-from safelist.collector.source import Lists, Selection, Unchanged, digest_of, item_identity
+from safelist.collector.source import Lists, Selection, SourceTerms, Unchanged, digest_of, item_identity
 from safelist.collector.sources.ews.exchange import ExchangeServer
 from safelist.collector.sources.ews.item_id import owner
 from safelist.collector.sources.ews.mailboxes import select
 from safelist.collector.sources.ews.retry import RetryPolicy
 from safelist.collector.sources.ews.settings import EwsSettings
 from safelist.collector.sources.ews.soap import Rule
-from safelist.entry import ALL_LISTS, UserList
+from safelist.entry import ALL_LISTS, FIRST_SOURCE, UserList
 from safelist.errors import RuleError
 from safelist.junkrule import decode
 from safelist.store import RuleVersion
@@ -28,6 +28,8 @@ class EwsSource:
         retry_policy: RetryPolicy | None = None, pause: Callable[[float], object] | None = None,
     ) -> None:  # fmt: skip
         self.name = name
+        section = "" if name == FIRST_SOURCE else f"sources.{name}."
+        self.terms = SourceTerms(f"{section}exchange.budget", "Junk E-mail Rule", "Exchange")
         self._settings = settings
         self._server = ExchangeServer(settings.exchange, secret, retry_policy=retry_policy, pause=pause)
 
