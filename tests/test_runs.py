@@ -11,7 +11,7 @@ from safelist import config, store
 from safelist.collector import sources
 from safelist.collector.collect import MailboxResult
 from safelist.collector.source import Selection
-from safelist.errors import ConfigError, PermissionDeniedError, UsageError
+from safelist.errors import ConfigError, PermissionDeniedError, TemporaryError, UsageError
 from safelist.junkrule import JunkRule
 from safelist.runs.forget import forget
 from safelist.runs.sync import SourceRun, SyncOptions, sync
@@ -100,6 +100,16 @@ def test_an_only_source_that_cannot_begin_is_raised_unless_the_run_goes_on(
     (done,) = sync(opened, without, options(without, goes_on=True), looking, lambda: NOW, "t")
     assert isinstance(done.summary.problem, ConfigError)
     assert looking.runs == [done]
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_lock_that_is_held_ends_the_run_of_an_only_source(
+    opened: Store, configured: config.Config, goes_on: bool
+) -> None:
+    looking = Onlooker()
+    with store.hold(configured.database.url, "sync", NOW, "exchange"), pytest.raises(TemporaryError, match="at work"):
+        sync(opened, configured, options(configured, goes_on=goes_on), looking, lambda: NOW, "t")
+    assert looking.runs == []
 
 
 def test_a_run_that_ends_early_is_a_value(opened: Store, configured: config.Config, server: DemoServer) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -58,7 +58,7 @@ class SourceRun:
     """
 
     source: str
-    summary: Summary
+    summary: Summary = field(default_factory=Summary)
     left_out: Sequence[tuple[str, str]] = ()
     part: str = "group"
     not_named: list[str] = field(default_factory=list)
@@ -85,27 +85,35 @@ def sync(
     """Collect the lists of every mailbox, source by source; each has its own run, lock and outcome.
 
     One that fails does not keep the next from its turn: its error is its summary's ``problem``. Where there is only
-    one, the error is raised, unless the options say that the run goes on.
+    one, the error is raised, unless the options say that the run goes on; a lock that is held ends that one anyhow.
     """
     if options.goes_on and not sources.configured(config):
-        return [_ended(watcher, SourceRun(FIRST_SOURCE, Summary(problem=_no_source())))]
+        run = SourceRun(FIRST_SOURCE, Summary(problem=_no_source()))
+        watcher.end(run)
+        return [run]
     chosen = _chosen(opened, config, options)
-    runs = []
-    for source, mailboxes in chosen:
-        try:
-            with _lock(config, options, source, now):
-                run = _sync_or_problem(opened, config, options, source, mailboxes, watcher, now, actor)
-        except SafelistError as error:
-            if len(chosen) == 1:
-                raise
-            run = SourceRun(source.name, Summary(problem=error))
-        runs.append(_ended(watcher, run))
+    has_others = len(chosen) > 1
+    runs = [SourceRun(source.name) for source, _ in chosen]
+    for (source, mailboxes), run in zip(chosen, runs, strict=True):
+        with (
+            _kept_as_problem(run, has_others),
+            _lock(config, options, source, now),
+            _kept_as_problem(run, has_others or options.goes_on),
+        ):
+            _collect_into(run, opened, config, options, source, mailboxes, watcher, now, actor)
+        watcher.end(run)
     return runs
 
 
-def _ended(watcher: Watcher, run: SourceRun) -> SourceRun:
-    watcher.end(run)
-    return run
+@contextmanager
+def _kept_as_problem(run: SourceRun, is_kept: bool) -> Iterator[None]:
+    """Keep an error of the block as the run's problem, instead of raising it, where ``is_kept`` says so."""
+    try:
+        yield
+    except SafelistError as error:
+        if not is_kept:
+            raise
+        run.summary.problem = error
 
 
 def _lock(config: Config, options: SyncOptions, source: NamedSource, now: Clock) -> AbstractContextManager[None]:
@@ -141,34 +149,21 @@ def _source_of(opened: Store, address: str, known: Collection[str], named: str |
     return state.source
 
 
-def _sync_or_problem(
-    opened: Store, config: Config, options: SyncOptions, named: NamedSource, mailboxes: list[str], watcher: Watcher,
-    now: Clock, actor: str,
-) -> SourceRun:  # fmt: skip
-    """A source that cannot even begin is a problem of the report where the run goes on."""
-    try:
-        return _sync_one(opened, config, options, named, mailboxes, watcher, now, actor)
-    except SafelistError as error:
-        if not options.goes_on:
-            raise
-        return SourceRun(named.name, Summary(problem=error))
-
-
-def _sync_one(
-    opened: Store, config: Config, options: SyncOptions, named: NamedSource, mailboxes: list[str], watcher: Watcher,
-    now: Clock, actor: str,
-) -> SourceRun:  # fmt: skip
+def _collect_into(
+    run: SourceRun, opened: Store, config: Config, options: SyncOptions, named: NamedSource, mailboxes: list[str],
+    watcher: Watcher, now: Clock, actor: str,
+) -> None:  # fmt: skip
+    """Collect one source, and note in ``run`` what came of it."""
     chosen = options.of_collector(named)
     with sources.KINDS[named.kind].open_source(named.name, named.settings) as source:
         selection = Selection(mailboxes, is_whole=False) if mailboxes else source.mailboxes(chosen.until)
+        run.left_out, run.part = selection.problems, selection.part
         with watcher.collecting(named.name, selection) as report:
-            summary = collect(opened, source, selection.addresses, chosen, now, report, actor)
-        run = SourceRun(named.name, summary, selection.problems, selection.part)
+            run.summary = collect(opened, source, selection.addresses, chosen, now, report, actor)
         if selection.is_whole:
             run.not_named += _not_named(opened, config, options, named.name, selection.addresses)
-        if options.asks_rooms and not mailboxes and summary.problem is None:
+        if options.asks_rooms and not mailboxes and run.summary.problem is None:
             run.rooms += _voting_rooms(opened, config, source, chosen.until)
-    return run
 
 
 def _not_named(
