@@ -52,7 +52,7 @@ def source_run(run: "SourceRun", mailboxes: Sequence[Object]) -> Object:
         "summary": run.summary.figures(),
         "problem": str(problem) if problem is not None else None,
         "not_reached": run.summary.not_reached,
-        "left_out": [f"{run.part} {name}: {message}" for name, message in run.left_out],
+        "left_out": [f"{run.selection.part} {name}: {message}" for name, message in run.selection.problems],
         "not_named": run.not_named,
         "rooms": run.rooms,
         "mailboxes": list(mailboxes),

@@ -1,7 +1,7 @@
 """Collect the lists of every mailbox, source by source."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -52,15 +52,14 @@ class SyncOptions:
 class SourceRun:
     """What came of one source.
 
-    ``left_out`` are parts of the source (``part``: groups, or what else) and what is wrong with each, ``not_named`` the
-    mailboxes that still count and that the configuration does not name any more, ``rooms`` those with a vote that are
-    no person's.
+    ``selection`` is what was to be asked, ``not_named`` the mailboxes that still count and that the configuration does
+    not name any more (those of sources that it has no more are the last run's), ``rooms`` those with a vote that are no
+    person's.
     """
 
     source: str
     summary: Summary = field(default_factory=Summary)
-    left_out: Sequence[tuple[str, str]] = ()
-    part: str = "group"
+    selection: Selection = field(default_factory=lambda: Selection([]))
     not_named: list[str] = field(default_factory=list)
     rooms: list[str] = field(default_factory=list)
 
@@ -101,6 +100,8 @@ def sync(
             _kept_as_problem(run, has_others or options.goes_on),
         ):
             _collect_into(run, opened, config, options, source, mailboxes, watcher, now, actor)
+        if run is runs[-1] and not options.mailboxes:
+            run.not_named += _of_removed_sources(opened, config, runs)
         watcher.end(run)
     return runs
 
@@ -157,27 +158,32 @@ def _collect_into(
     chosen = options.of_collector(named)
     with sources.KINDS[named.kind].open_source(named.name, named.settings) as source:
         selection = Selection(mailboxes, is_whole=False) if mailboxes else source.mailboxes(chosen.until)
-        run.left_out, run.part = selection.problems, selection.part
+        run.selection = selection
         with watcher.collecting(named.name, selection) as report:
             run.summary = collect(opened, source, selection.addresses, chosen, now, report, actor)
         if selection.is_whole:
-            run.not_named += _not_named(opened, config, options, named.name, selection.addresses)
+            run.not_named += _not_named(opened, run)
         if options.asks_rooms and not mailboxes and run.summary.problem is None:
             run.rooms += _voting_rooms(opened, config, source, chosen.until)
 
 
-def _not_named(
-    opened: Store, config: Config, options: SyncOptions, source: str, addresses: Iterable[str]
-) -> Iterator[str]:  # fmt: skip
-    """Mailboxes whose entries still count although the configuration does not name them any more.
-
-    Those of a source that it does not have any more are said with the first one.
-    """
-    named, known = frozenset(addresses), [each.name for each in sources.configured(config)]
-    is_first = options.source is None and source == known[0]
+def _not_named(opened: Store, run: SourceRun) -> Iterator[str]:
+    """Mailboxes of the run's source whose entries still count although the source does not name them any more."""
+    named = frozenset(run.selection.addresses)
     for state in opened.mailboxes():
-        is_ours = state.source == source or (is_first and state.source not in known)
-        if state.entries and is_ours and state.address not in named:
+        if state.entries and state.source == run.source and state.address not in named:
+            yield state.address
+
+
+def _of_removed_sources(opened: Store, config: Config, runs: Iterable[SourceRun]) -> Iterator[str]:
+    """Mailboxes whose entries still count although the configuration has their source no more.
+
+    One that a source of these runs names is a problem of that source, with what to do.
+    """
+    known = {source.name for source in sources.configured(config)}
+    named = {address for run in runs for address in run.selection.addresses}
+    for state in opened.mailboxes():
+        if state.entries and state.source not in known and state.address not in named:
             yield state.address
 
 

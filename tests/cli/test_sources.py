@@ -139,6 +139,32 @@ def test_leavers_are_told_of_each_source_alone(safelist: Command, subsidiary: De
     assert safelist("sync", "--json").json["not_named"] == [SHOP, added.address], "of a source that is no more"
 
 
+def test_leavers_of_a_source_that_is_no_more_are_told_whatever_the_others_do(
+    safelist: Command, corporation: DemoServer, subsidiary: DemoServer
+) -> None:
+    assert safelist("sync").code == 0
+    safelist.configure(corporation, [DESK])
+    add_source(safelist, subsidiary, "third", "till@sub.example", secret="wrong")
+    for arguments in ((), ("--source", "third"), ("--source", "exchange")):
+        *_, last = safelist("sync", "--json", *arguments).json["sources"]
+        assert last["not_named"] == [SHOP], arguments
+    text = safelist.config.read_text()
+    safelist.config.write_text(text.replace("[sources.mailboxes]\naddresses", "[sources.mailboxes]\nexclude"))
+    done = safelist("sync", "--json")
+    assert (done.code, [source["not_named"] for source in done.json["sources"]]) == (errors.EX_CONFIG, [[], [SHOP]])
+
+
+def test_a_mailbox_of_a_source_that_is_no_more_is_no_leaver_where_another_names_it(
+    safelist: Command, corporation: DemoServer, subsidiary: DemoServer
+) -> None:
+    assert safelist("sync").code == 0
+    safelist.configure(corporation, [DESK])
+    add_source(safelist, subsidiary, "third", SHOP)
+    done = safelist("sync", "--json").json["sources"]
+    assert [source["not_named"] for source in done] == [[], []]
+    assert [row["reason"] for row in done[1]["mailboxes"]] == ["other-source"]
+
+
 def test_what_is_wrong_with_a_part_of_a_source_is_said_by_its_name(
     safelist: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,11 +173,11 @@ def test_what_is_wrong_with_a_part_of_a_source_is_said_by_its_name(
         selection = Selection([], [(f"list{n}", "it is empty") for n in range(6)], is_whole=False, part="folder")
         with report.collecting("files", selection):
             pass
-        report.end(SourceRun("files", Summary(), left_out=selection.problems[:1], part=selection.part))
+        report.end(SourceRun("files", Summary(), selection))
     assert capsys.readouterr().err == (
         "safelist: folder list0, list1, list2, list3, list4 and 1 more folders (--json names them all): it is empty\n"
     )
-    assert report.as_json(is_only=True)["left_out"] == ["folder list0: it is empty"]
+    assert report.as_json(is_only=True)["left_out"] == [f"folder list{n}: it is empty" for n in range(6)]
 
 
 def test_another_run_on_the_same_source_waits_for_none(safelist: Command) -> None:
