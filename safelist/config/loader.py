@@ -123,7 +123,7 @@ def _read_sources(
     if not isinstance(sections, list) or not all(isinstance(section, dict) for section in sections):
         faults.append("sources: must be sections of their own, write [[sources]] before each")
         return ()
-    if sections and "mailboxes" in table and not has_first:
+    if sections and table.get("mailboxes") and not has_first:  # `safelist init` writes both empty
         faults.append("mailboxes: is about [exchange], which is not there; write [sources.mailboxes] below the source")
     read: dict[str, NamedSource] = {}
     taken = {FIRST_SOURCE} if has_first else set[str]()
