@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from safelist import config
 from safelist.cli.configuration import target_sections
+from safelist.collector import sources
 from safelist.collector.sources.ews.secret import read_secret
 from safelist.entry import ALL_LISTS, UserList
 from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
@@ -228,7 +229,7 @@ def test_any_text_is_a_config_or_a_config_error(tmp_path_factory: pytest.TempPat
 
 
 def test_the_sample_is_a_valid_configuration_once_filled_in(tmp_path: Path) -> None:
-    text = config.sample("sqlite:////var/lib/safelist/safelist.db", TARGETS)
+    text = config.sample("sqlite:////var/lib/safelist/safelist.db", TARGETS, {})
     for key in config.Exchange.model_fields:
         assert f"\n#{key} = " in text
     path = write(tmp_path, text.replace('path = "None"', 'path = "/etc/list"'))
@@ -247,6 +248,31 @@ def test_the_sample_is_a_valid_configuration_once_filled_in(tmp_path: Path) -> N
     assert loaded.exchange is not None
     assert loaded.exchange.username == "EXAMPLE\\svc-safelist"
     assert loaded.mailboxes == config.Mailboxes()
+
+
+class Folder(config.Section):
+    """What a source of files would be told."""
+
+    class Rights(config.Section):
+        """Who reads it."""
+
+        owner: str = "root"
+
+    path: config.LenientPath = Field(description="Where.", examples=["/srv/lists"])
+    rights: Rights = Rights()
+
+
+def test_the_sample_shows_each_kind_of_source(tmp_path: Path) -> None:
+    kinds = sources.sections() | {"folder": Folder}
+    text = config.sample("sqlite:////var/lib/safelist/safelist.db", {}, kinds)
+    head, *shown = text.split("#[[sources]]")
+    filled = [re.sub("^#", "", "#[[sources]]" + each.partition("\n\n")[0], flags=re.MULTILINE) for each in shown]
+    exchange = 'endpoint = "https://mail.sub.example/e"\nusername = "svc"\nsecret_file = "/etc/secret"\n'
+    filled[0] = filled[0].replace("[sources.exchange]\n", f"[sources.exchange]\n{exchange}")
+    loaded = config.load(write(tmp_path, head + "\n\n".join(filled)), {}, kinds)
+    assert [(source.name, source.kind) for source in loaded.sources] == [("ews-2", "ews"), ("folder-2", "folder")]
+    assert loaded.sources[1].settings == Folder(path=Path("/srv/lists"))
+    assert '#[sources.rights]\n##owner = "root"' in text
 
 
 @pytest.mark.parametrize(

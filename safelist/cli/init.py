@@ -9,6 +9,7 @@ import typer
 from safelist import config, store
 from safelist.cli.configuration import load_config, target_sections
 from safelist.cli.terminal import ConfigOption, JsonOption, complain, print_json, say
+from safelist.collector import sources
 from safelist.errors import PermissionDeniedError, UnavailableError
 
 
@@ -27,7 +28,7 @@ def init(
         if database:
             complain(f"{path} was there and names its own database; --database was not used")
     store.upgrade(url)
-    is_new = not is_there and write_new(path, config.sample(url, target_sections()))
+    is_new = not is_there and write_new(path, config.sample(url, target_sections(), sources.sections()))
     if json:
         print_json({"config": str(path), "config_written": is_new, "database": store.shown_url(url)})
         return

@@ -2,6 +2,7 @@
 
 from safelist import config
 from safelist.cli.configuration import target_sections
+from safelist.collector import sources
 from safelist.filter import settings
 from tests.docs.documents import ROOT
 
@@ -20,11 +21,11 @@ keys and wrong values are faults: `safelist config check` and `safelist filter c
 ## safelist.toml
 
 `safelist init` writes this file: for root `/etc/safelist/safelist.toml`, for others `~/.config/safelist/safelist.toml`,
-or what `--config` or `SAFELIST_CONFIG` names. Further sources stand in `[[sources]]`, with the same keys: [several
+or what `--config` or `SAFELIST_CONFIG` names. Further sources stand in `[[sources]]`, at its end: [several
 sources](../sources.md#several-sources).
 
 ```toml
-{config.sample(DATABASE, target_sections()).strip()}
+{config.sample(DATABASE, target_sections(), sources.sections()).strip()}
 ```
 
 ## filter.toml
