@@ -82,7 +82,7 @@ class Source(Protocol):
         ...
 
     def mailboxes(self, until: float | None) -> Selection:
-        """Every mailbox that it has. Raises SafelistError where it can name none.
+        """Find every mailbox that it has. Raises SafelistError where it can name none.
 
         After ``until`` (by the monotonic clock) nothing is asked any more.
         """
@@ -100,7 +100,7 @@ class Source(Protocol):
         ...
 
     def rooms(self, until: float | None) -> frozenset[str]:
-        """The addresses, lower case, that it knows to be rooms and no person's; none where it cannot tell."""
+        """Ask for the addresses, lower case, that are rooms and no person's; none where it cannot tell."""
         ...
 
 
@@ -113,11 +113,11 @@ class SourceKind(Protocol):
         ...
 
     def open_source(self, name: str, settings: Any) -> AbstractContextManager[Source]:
-        """The source, to be used in a ``with``. Asks nothing yet. Raises SafelistError."""
+        """Make the source, to be used in a ``with``. Asks nothing yet. Raises SafelistError."""
         ...
 
     def faults(self, settings: Any) -> Iterator[str]:
-        """What a run would stumble over, without asking the source: a line each."""
+        """Look for what a run would stumble over, without asking the source: a line each."""
         ...
 
 
