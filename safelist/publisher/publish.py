@@ -1,7 +1,8 @@
 """Bring a target to what the store and the policy say: lock, plan, refuse a sudden shrink, swap in, run the hook."""
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ from safelist import policy
 from safelist.errors import TemporaryError
 from safelist.publisher import hook
 from safelist.publisher.files import alone, explained
-from safelist.publisher.target import Aggregate, Asked, FileChange, Published, Target
+from safelist.publisher.target import Aggregate, Asked, FileChange, Plan, Published, Target
 
 SHRINK = 10
 """Fewer entries than this may disappear at once, whatever their share."""
@@ -35,7 +36,7 @@ def publish(
     """
     use, command, failed = target.use(chosen), getattr(chosen, "on_change", ()), None
     with explained(chosen.path), _alone(target, chosen, dry_run=dry_run):
-        with target.plan(Asked(aggregate, settings, clock(), dry_run), chosen) as plan:
+        with _planned(target, Asked(aggregate, settings, clock(), dry_run), chosen) as plan:
             if not allow_shrink:
                 _refuse_shrink(plan.files)
             owed = hook.pending(chosen.path)
@@ -52,6 +53,21 @@ def _alone(target: Target, chosen: Any, *, dry_run: bool) -> AbstractContextMana
     if target.refuse is not None:
         target.refuse(chosen)
     return nullcontext() if dry_run else alone(chosen.path)
+
+
+@contextmanager
+def _planned(target: Target, asked: Asked, chosen: Any) -> Iterator[Plan]:
+    """Read the aggregate, all of it as of one moment, for the target's plan; it is let go of before that is applied.
+
+    What counts for everybody as of before a run, and for each recipient as of after it, could open what neither closes.
+    So could the domains that are the organisation's own: some may be new since the settings were made.
+    """
+    with ExitStack() as open_:
+        with asked.aggregate.at_one_moment() as held:
+            own = asked.settings.own_domains | held.own_domains()
+            read = asked._replace(aggregate=held, settings=replace(asked.settings, own_domains=own))
+            plan = open_.enter_context(target.plan(read, chosen))
+        yield plan
 
 
 def _nothing() -> None:

@@ -7,7 +7,7 @@ is made by :func:`safelist.publisher.text_target.text_target` from one function,
 import hashlib
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -71,6 +71,14 @@ class LeftOut(NamedTuple):
 class Aggregate(Protocol):
     """What is asked of the store."""
 
+    def at_one_moment(self) -> AbstractContextManager["Aggregate"]:
+        """Hold it as it is: what is read of what this yields is as of the first reading."""
+        ...
+
+    def own_domains(self) -> frozenset[str]:
+        """The domains of the mailboxes that were ever asked."""
+        ...
+
     def candidates(self, settings: policy.Settings, now: datetime, at_least: int) -> Iterator[Candidate]:
         """Every sender that at least so many mailboxes trust, or that an override is about."""
         ...
@@ -94,6 +102,14 @@ class Aggregate(Protocol):
 
 class Nothing:
     """An aggregate that holds nothing: with it a publication can be tried."""
+
+    def at_one_moment(self) -> AbstractContextManager[Aggregate]:
+        """As it always is."""
+        return nullcontext(self)
+
+    def own_domains(self) -> frozenset[str]:
+        """None."""
+        return frozenset()
 
     def candidates(self, settings: policy.Settings, now: datetime, at_least: int) -> Iterator[Candidate]:
         """None."""

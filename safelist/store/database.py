@@ -188,8 +188,11 @@ def _begin_postgres(connection: Connection) -> None:
 
     Said in each transaction: a setting of the session would stay behind on a pooled connection, for whoever comes next.
     """
-    if connection.get_execution_options().get("writes"):
+    options = connection.get_execution_options()
+    if options.get("writes"):
         connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+    if options.get("at_one_moment"):  # by default each statement sees what was committed before it
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 
 def check_encoding(connection: Connection, url: URL) -> None:

@@ -72,6 +72,7 @@ class Store:
         self._url = url
         self._among = among_for(engine.dialect.name)
         self._sources: dict[int, str | None] = {}
+        self._held: Connection | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +92,19 @@ class Store:
         return {} if source is None else {"source": source}
 
     @contextmanager
+    def at_one_moment(self) -> Iterator["Store"]:
+        """Hold the aggregate as it is: what is read of what this yields is as of the first reading."""
+        engine = self._engine.execution_options(at_one_moment=True)
+        with failures(self._url), engine.connect() as connection:
+            held = Store(self._engine, self._url)
+            held._held = connection
+            yield held
+
+    @contextmanager
     def _reading(self) -> Iterator[Connection]:
+        if self._held is not None:
+            yield self._held
+            return
         with failures(self._url), self._engine.connect() as connection:
             yield connection
 

@@ -2,7 +2,8 @@
 
 import random
 import tracemalloc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import count, islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from safelist.policy import Candidate, Settings, decide
 from safelist.publisher import rulings
 from safelist.publisher.publish import publish
 from safelist.publisher.sorting import AT_ONCE
-from safelist.publisher.target import Asked, Nothing, Published, Scope, Target
+from safelist.publisher.target import Asked, Nothing, Published, RecipientRuling, Ruling, Scope, Target
 from safelist.publisher.text_target import KEPT, Rendering, TextFile, text_target, whole_line
 from safelist.store import Store
 from tests import aggregate
@@ -79,6 +80,7 @@ def is_safe(path: Path, recipient: str, text: str) -> bool:
 
 def differing(opened: Store, path: Path, settings: Settings) -> Iterator[tuple[str, str, bool]]:
     moment = opened.newest(NOW)
+    settings = replace(settings, own_domains=settings.own_domains | opened.own_domains())
     for recipient in (*MAILBOXES, "nobody@corp.example"):
         for text in ASKED:
             candidate, _ = opened.candidate(sender.parse(text), recipient, settings, moment)
@@ -103,6 +105,41 @@ def test_with_overrides_for_a_whole_domain_the_lists_call_nobody_safe_who_is_not
         filled(opened, random.Random(seed), [*SCOPES, "corp.example"])
         publish(opened, settings, pairs.TARGET, pairs.PairsSettings(path=path), lambda: NOW)
         assert [each for each in differing(opened, path, settings) if each[2]] == []
+
+
+def test_what_counts_for_everybody_and_for_each_is_of_one_moment(tmp_path: Path) -> None:
+    """Blocked for one recipient, then for everybody instead: at no moment the sender is safe for that recipient."""
+    path, asked = tmp_path / "lists", sender.parse("x@aol.com")
+    with store.open_store(aggregate.create(tmp_path / "safelist.db")) as opened:
+        allow, block = (Terms(effect, asked, "x") for effect in (Effect.ALLOW, Effect.BLOCK))
+        block_for_one = block._replace(scope=sender.parse("a@corp.example"))
+        made = opened.make_overrides([allow, block_for_one], NOW, "root")
+
+        def render(everybody: Sequence[Ruling], each: Iterable[RecipientRuling], chosen: Any) -> Rendering:
+            opened.revoke_overrides([each.override.id for each in made], "x", NOW, "root")
+            opened.make_overrides([block], NOW, "root")
+            return pairs.render(everybody, each, chosen)
+
+        target = text_target(
+            name="pairs", settings=pairs.PairsSettings, demands=pairs.demands, use=pairs.use,
+            scope=Scope.RECIPIENT, render=render,
+        )  # fmt: skip
+        publish(opened, Settings(), target, pairs.PairsSettings(path=path), lambda: NOW)
+    assert (is_safe(path, "a@corp.example", "x@aol.com"), is_safe(path, "b@corp.example", "x@aol.com")) == (False, True)
+
+
+def test_a_domain_that_became_the_organisations_own_meanwhile_is_its_own(tmp_path: Path) -> None:
+    """The settings are made before a publication waits for another one; a run may bring a mailbox until then."""
+    path = tmp_path / "lists"
+    with store.open_store(aggregate.create(tmp_path / "safelist.db")) as opened:
+        filled(opened, random.Random(0), [])
+        run = opened.begin_run(NOW, "sync", "root")
+        held = frozenset({Entry(UserList.SAFE_SENDERS, sender.parse("boss@new.example"))})
+        for mailbox in ("a@corp.example", "d@new.example"):
+            opened.record(run, mailbox, SEEN._replace(owner=mailbox), held, ALL_LISTS, NOW)
+        settings = Settings(own_domains=frozenset({"corp.example", "other.example"}))
+        publish(opened, settings, pairs.TARGET, pairs.PairsSettings(path=path), lambda: NOW)
+    assert not is_safe(path, "b@corp.example", "boss@new.example")
 
 
 def test_recipients_are_decided_as_they_are_asked_for() -> None:

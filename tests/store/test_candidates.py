@@ -190,3 +190,19 @@ def test_what_every_recipient_is_asked_about_decides_as_one_question_does(opened
     for asked in found:
         again, _ = opened.candidate(asked.sender, asked.recipient, chosen, moment)
         assert decide(asked, chosen, NOW)[:4] == decide(again, chosen, NOW)[:4]
+
+
+def test_what_is_held_stays_as_it_was_at_the_first_reading(opened: Store, run: int) -> None:
+    """A run that records, and an override that is made, between two readings: on PostgreSQL, too."""
+    opened.record(run, "a@corp.example", seen("a"), entries(X), ALL_LISTS, NOW)
+    with opened.at_one_moment() as held:
+        assert held.own_domains() == {"corp.example"}
+        head = opened.head()
+        opened.record(run, "b@other.example", seen("b"), entries(X, "y@aol.com"), ALL_LISTS, NOW)
+        opened.make_overrides([Terms(Effect.BLOCK, sender.parse(X), "x")], NOW, "root")
+        assert (held.head(), held.own_domains(), held.overrides()) == (head, frozenset({"corp.example"}), [])
+        assert votes(held, Settings()) == {X: Tally(sender.parse(X), 1)}
+        assert [address for address, _ in held.by_mailbox()] == ["a@corp.example"]
+        assert {each.recipient for each in held.recipients_candidates(NOW)} == {"a@corp.example"}
+    assert opened.own_domains() == {"corp.example", "other.example"}
+    assert votes(opened, Settings())[X].votes == 2
