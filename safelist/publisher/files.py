@@ -18,9 +18,13 @@ from pathlib import Path
 
 from safelist.errors import ConfigError, PermissionDeniedError, TemporaryError, UnavailableError
 from safelist.store import lockfile
+from safelist.store.lockfile import user_name
 
 WAIT = 30.0
 """Seconds that a publication waits for another one of the same file."""
+
+MAX_JOURNAL = 1 << 20
+"""Bytes of a journal that are read: some hundred files with the longest of paths."""
 
 Rename = tuple[Path, Path]
 """A new file, and what it replaces."""
@@ -144,21 +148,34 @@ def _cut_short(journal: Path) -> list[Rename] | None:
     except FileNotFoundError:
         return None
     except PermissionError:
-        raise PermissionDeniedError(
-            f"{journal}: says what is still to be renamed of a publication of another user's that was cut short; "
-            "publish once as the owner of that file, or remove it"
-        ) from None
+        raise _anothers(journal, "another user") from None
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
+        if stat.S_ISREG(found.st_mode) and found.st_uid not in (0, os.geteuid()):
+            raise _anothers(journal, user_name(found.st_uid))
+        if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o022:
             raise PermissionDeniedError(
                 f"{journal}: others may write this file, which says what is to be renamed; remove it, and let nobody "
                 f"else write in {journal.parent}"
             )
-        try:
-            return [(Path(new), Path(old)) for new, old in json.load(file)]
-        except (ValueError, TypeError):
-            return []
+        return _renames(file.read(MAX_JOURNAL))
+
+
+def _anothers(journal: Path, user: str) -> PermissionDeniedError:
+    return PermissionDeniedError(
+        f"{journal}: belongs to {user}, and says what is still to be renamed of a publication that was cut short; "
+        "publish once as the owner of that file, or remove it"
+    )
+
+
+def _renames(journal: bytes) -> list[Rename]:
+    """What a journal says; nothing where it is none that is whole, or names what can be no file."""
+    try:
+        renames = [(Path(new), Path(old)) for new, old in json.loads(journal)]
+        is_nameable = all(b"\0" not in os.fsencode(path) for rename in renames for path in rename)
+    except (ValueError, TypeError, RecursionError):
+        return []
+    return renames if is_nameable else []
 
 
 def clean(destinations: Iterable[Path]) -> None:

@@ -93,8 +93,8 @@ def _open(path: Path) -> int:
 def _refuse_strangers(path: Path, found: os.stat_result, owner: int) -> None:
     if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.geteuid(), owner):
         raise PermissionDeniedError(
-            f"{path}: {_user(found.st_uid)} put this lock file there, who could so stop every run; remove it, and let "
-            f"nobody else write in {path.parent}"
+            f"{path}: {user_name(found.st_uid)} put this lock file there, who could so stop every run; remove it, and "
+            f"let nobody else write in {path.parent}"
         )
 
 
@@ -106,7 +106,8 @@ def _is_named(path: Path, handle: int) -> bool:
         return False
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """The name of that user, or its number where there is none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -20,7 +20,7 @@ from safelist.config import toml
 from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
 from safelist.override import Effect, Terms
-from safelist.publisher.files import alone
+from safelist.publisher.files import MAX_JOURNAL, alone
 from safelist.publisher.target import Published
 from safelist.publisher.targets import TARGETS
 from safelist.runs.publish import NotPublished, Publishing
@@ -519,7 +519,20 @@ def test_what_is_left_out_for_a_whole_domain_is_said(site: Site) -> None:
 
 
 @several_files
-@pytest.mark.parametrize("written", ["", "[[", "7", '[["x"]]'])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "[[",
+        "7",
+        '[["x"]]',
+        '[["/x\\u0000", "/y"]]',
+        '[["/x", "/\\ud800"]]',
+        "[" * 200_000,
+        " " * MAX_JOURNAL + "[]",
+    ],
+    ids=["empty", "begun", "number", "one", "nul", "surrogate", "deep", "long"],
+)
 def test_a_journal_that_is_not_whole_says_nothing(site: Site, written: str) -> None:
     """It is written before the first file is renamed."""
     site.trust(*SENDERS[:3])
@@ -540,5 +553,23 @@ def test_a_journal_that_others_could_have_written_is_not_believed(site: Site) ->
     journal.write_text(json.dumps([[str(site.path), str(victim)]]))
     journal.chmod(0o666)
     before = state(site.files)
-    assert isinstance(site.fault(), PermissionDeniedError)
+    error = site.fault()
+    assert isinstance(error, PermissionDeniedError)
+    assert "others may write this file" in str(error)
     assert (state(site.files), victim.read_text()) == (before, "x")
+
+
+@needs_root
+@several_files
+def test_a_journal_of_another_users_is_told_apart_and_not_followed(site: Site) -> None:
+    """Root publishes by hand where the service was cut short."""
+    site.trust(*SENDERS[:3])
+    site.publish()
+    journal = site.files / ".safelist.swap"
+    journal.write_text("[]")
+    journal.chmod(0o600)
+    os.chown(journal, 65534, -1)
+    error = site.fault()
+    assert isinstance(error, PermissionDeniedError)
+    assert f"{journal}: belongs to nobody" in str(error)
+    assert "publish once as the owner of that file, or remove it" in str(error)
