@@ -10,15 +10,16 @@ from safelist.cli.terminal import ConfigOption, JsonOption
 from safelist.errors import UsageError
 from safelist.publisher.targets import TARGETS
 
+_CHECKS = {name: each.check for name, each in TARGETS.items() if each.check}
+
 
 def check(
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="postfix.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help=f"{', '.join(_CHECKS)}.")],
     config_file: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Ask the mail filter itself what it makes of a published target; changes nothing."""
     chosen = load_config(config_file).publish
-    checks = {name: each.check for name, each in TARGETS.items() if each.check}
-    if target not in checks:
-        raise UsageError(f"check: there is no check of {target}; there is one of {', '.join(checks)}")
-    report(list(checks[target](chosen.get(target))), json=json)
+    if target not in _CHECKS:
+        raise UsageError(f"check: there is no check of {target}; there is one of {', '.join(_CHECKS)}")
+    report(list(_CHECKS[target](chosen.get(target))), json=json)

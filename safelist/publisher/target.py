@@ -261,6 +261,9 @@ class Target:
     ``left_out`` are the senders of some rulings that the target would not write; one without it writes what the policy
     decides on, and leaves out nobody.
 
+    ``if_missing`` is what the filter does where its configuration names a file that is not there, such as ``Postfix
+    defers all mail for a map that it cannot open``.
+
     ``check`` asks the filter itself what it makes of the published files; its settings are None where the configuration
     has no such section.
     """
@@ -273,6 +276,7 @@ class Target:
     left_out: Callable[[Sequence[Ruling], Any], Iterable[LeftOut]] | None = None
     scope: Scope = Scope.ORGANISATION
     refuse: Callable[[Any], None] | None = None
+    if_missing: str = "a filter may stop all mail for a file that it cannot open"
     check: "Callable[[Any], Iterator[Remark]] | None" = None
 
 

@@ -52,8 +52,8 @@ def _notes(loaded: Config, name: str, now: Clock) -> Iterator[str]:
     missing = next((path for file in tried.files for path in file.opened if not path.exists()), None)
     if missing is not None:
         yield (
-            f"{missing} is not there: run `safelist publish` before a filter's configuration names it (Postfix defers "
-            "all mail for a map that it cannot open)"
+            f"{missing} is not there: run `safelist publish` before a filter's configuration names it "
+            f"({TARGETS[name].if_missing})"
         )
 
 

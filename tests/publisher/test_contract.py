@@ -327,7 +327,11 @@ def test_config_check_says_what_is_wrong_and_what_is_not_published_and_writes_no
     found = json.loads(site.command("config", "check", "--json").stdout)
     assert [fault for fault in found["faults"] if "publish." in fault] == []
     assert [
-        note for note in found["notes"] if f"publish.{site.case.target.name}: " in note and "safelist publish" in note
+        note
+        for note in found["notes"]
+        if f"publish.{site.case.target.name}: " in note
+        and "safelist publish" in note
+        and note.endswith(f"({site.case.target.if_missing})")
     ]
     assert names(site.files) == []
     site.files.rmdir()

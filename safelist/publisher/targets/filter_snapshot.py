@@ -192,4 +192,5 @@ def use(_: FilterSettings) -> str:
 TARGET = Target(
     name=NAME, settings=FilterSettings, demands=demands, use=use, refuse=refuse,
     plan=plan, scope=Scope.RECIPIENT,
+    if_missing="until then safelist's own filter finds nobody safe",
 )  # fmt: skip

@@ -448,4 +448,5 @@ def check(settings: PostfixSettings | None) -> "Iterator[Remark]":
 TARGET = text_target(
     name=NAME, settings=PostfixSettings, demands=demands, use=use, check=check, render=render,
     left_out=lambda everybody, settings: map_lines(everybody, settings).left_out,
+    if_missing="Postfix defers all mail for a map that it cannot open",
 )  # fmt: skip
