@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
 from safelist.errors import ConfigError, SafelistError, UnavailableError
-from safelist.publisher import files, rulings
+from safelist.publisher import files, rulings, unwritable
 from safelist.publisher.files import Rename
 from safelist.publisher.sorting import AT_ONCE, ChangedEntry, are_in_order, differences, in_order
 from safelist.publisher.target import Asked, FileChange, LeftOut, Plan, RecipientRuling, Ruling, Scope, Target
+from safelist.publisher.unwritable import Noted, WhyNot, why_no_word
 
 KEPT = 10_000
-"""How many of the entries that came or went are named, where a target holds them for each recipient."""
+"""How many entries that came, went, or are left out are named, where a target holds them for each recipient."""
 
 
 class Index(Protocol):
@@ -60,10 +61,10 @@ def whole_line(line: bytes) -> bytes:
 class TextFile:
     """A file to be: ``header``, by which safelist knows its own, and ``lines``, each ending in a line feed.
 
-    The lines may come in any order, but no two may have the same ``key``, and keys must sort as their lines do. Where
-    ``is_list`` is false they are no entries and are written as they come. ``left_behind`` are indexes beside the text
-    that are not the configured one, and that the filter may still read. Of lines that come one by one ``at_once`` are
-    kept in memory.
+    The lines may come in any order, but no two may have the same ``key``, and keys must sort as their lines do; one
+    that begins with ``#`` is a comment, in the old file as in most filters, and no entry. Where ``is_list`` is false
+    they are no entries and are written as they come. ``left_behind`` are indexes beside the text that are not the
+    configured one, and that the filter may still read. Of lines that come one by one ``at_once`` are kept in memory.
     """
 
     path: Path
@@ -100,18 +101,26 @@ NotWritten = Callable[[Sequence[Ruling], Any], Iterable[LeftOut]]
 
 
 def text_target(
-    *, render: Render, scope: Scope = Scope.ORGANISATION, left_out: NotWritten | None = None, **more: Any
-) -> Target:
+    *, render: Render, scope: Scope = Scope.ORGANISATION, left_out: NotWritten | None = None,
+    why_not: WhyNot = why_no_word, **more: Any,
+) -> Target:  # fmt: skip
     """The target whose files ``render`` makes; ``more`` is the rest of :class:`Target`.
+
+    Whom ``why_not`` names a fault of, sender or recipient, is left out before, and so is a safe domain from which that
+    takes an exception: ``render`` is given what it can write.
 
     ``left_out`` tells without the filter's programs what ``render`` leaves out, where ``render`` needs them.
     """
-    return Target(
-        scope=scope, plan=partial(_plan, render, scope), left_out=left_out or partial(_left_out, render), **more
-    )
+    told = partial(_left_out, left_out or partial(_rendered_without, render), why_not)
+    return Target(scope=scope, plan=partial(_plan, render, scope, why_not), left_out=told, **more)
 
 
-def _left_out(render: Render, everybody: Sequence[Ruling], chosen: Any) -> Iterable[LeftOut]:
+def _left_out(by_target: NotWritten, why_not: WhyNot, everybody: Sequence[Ruling], chosen: Any) -> Iterable[LeftOut]:
+    kept, left_out = unwritable.for_everybody(everybody, why_not)
+    return (*left_out, *by_target(kept, chosen))
+
+
+def _rendered_without(render: Render, everybody: Sequence[Ruling], chosen: Any) -> Iterable[LeftOut]:
     rendering = render(everybody, (), chosen)
     for file in rendering.files:
         deque(file.lines, maxlen=0)
@@ -119,10 +128,11 @@ def _left_out(render: Render, everybody: Sequence[Ruling], chosen: Any) -> Itera
 
 
 @contextmanager
-def _plan(render: Render, scope: Scope, asked: Asked, chosen: Any) -> Iterator[Plan]:
-    everybody, left_out = rulings.for_everybody(asked, scope)
-    each = rulings.for_each(asked) if scope is Scope.RECIPIENT else iter(())
-    rendering = render(everybody, each, chosen)
+def _plan(render: Render, scope: Scope, why_not: WhyNot, asked: Asked, chosen: Any) -> Iterator[Plan]:
+    decided, left_out = rulings.for_everybody(asked, scope)
+    everybody, unwritten = unwritable.for_everybody(decided, why_not)
+    each, noted = rulings.for_each(asked) if scope is Scope.RECIPIENT else iter(()), Noted(KEPT)
+    rendering = render(everybody, unwritable.for_each(each, everybody, why_not, noted), chosen)
     all_ = [_New(file, _Paths.of(file), KEPT if scope is Scope.RECIPIENT else None) for file in rendering.files]
     destinations = [path for new in all_ for path in new.place.all]
     if not asked.dry_run:
@@ -130,12 +140,18 @@ def _plan(render: Render, scope: Scope, asked: Asked, chosen: Any) -> Iterator[P
     try:
         for new in all_:
             new.compare(stage=not asked.dry_run)
-        notes = tuple(note for new in all_ for note in new.place.notes)
+        notes = (*(note for new in all_ for note in new.place.notes), *_more(chosen.path, noted))
+        left_out = list(dict.fromkeys((*left_out, *unwritten, *rendering.left_out, *noted.named)))
         changes = tuple(new.change() for new in all_)
-        yield Plan(changes, (*left_out, *rendering.left_out), notes, partial(_apply, all_, files.real(chosen.path)))
+        yield Plan(changes, tuple(left_out), notes, partial(_apply, all_, files.real(chosen.path)))
     finally:
         if not asked.dry_run and not files.is_cut_short(files.real(chosen.path)):
             files.clean(destinations)
+
+
+def _more(path: Path, noted: Noted) -> Iterator[str]:
+    if noted.more:
+        yield f"{path}: of what is left out for single recipients {noted.most} are named, and {noted.more} more are not"
 
 
 def _apply(all_: Sequence["_New"], path: Path, before: Callable[[], None]) -> SafelistError | None:

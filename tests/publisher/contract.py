@@ -71,13 +71,13 @@ def _decided(path: Path, senders: Iterable[str]) -> set[str]:
 
 
 def _everybody(path: Path, senders: Iterable[str]) -> set[str]:
-    lines = path.read_text().splitlines()
-    return {each for each in senders if f"{each} safe" in lines}
+    lines = pairs.words(path)
+    return {each for each in senders if [each, "safe"] in lines}
 
 
 def _recipients(path: Path, senders: Iterable[str]) -> set[str]:
-    lines = pairs.recipients(path).read_text().splitlines()
-    return {each for each in senders if f"desk@corp.example {each} safe" in lines}
+    lines = pairs.words(pairs.recipients(path))
+    return {each for each in senders if ["desk@corp.example", each, "safe"] in lines}
 
 
 CASES = [

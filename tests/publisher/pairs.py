@@ -9,9 +9,8 @@ from pathlib import Path
 from pydantic import Field
 
 from safelist.config import Section
-from safelist.publisher.target import Command, FilePath, LeftOut, RecipientRuling, Ruling, Scope
+from safelist.publisher.target import Command, FilePath, RecipientRuling, Ruling, Scope
 from safelist.publisher.text_target import Rendering, TextFile, text_target, whole_line
-from safelist.sender import Pattern
 
 NAME = "pairs"
 HEADER = b"# Written by safelist; do not edit: `safelist publish` writes it anew.\n"
@@ -35,40 +34,36 @@ def snippet(path: Path) -> Path:
 
 
 def demands(_: PairsSettings) -> str:
-    return "The pairs filter asks for no authentication. Left out: senders with white space in them."
+    return "The pairs filter asks for no authentication. Left out: senders with white space in them, or a # first."
 
 
 def use(chosen: PairsSettings) -> str:
     return f"include {snippet(chosen.path)}"
 
 
-def writable(pattern: Pattern, left_out: list[LeftOut]) -> bool:
-    """Whether the format can hold it; what it cannot is noted."""
-    if any(character.isspace() for character in pattern.text):
-        left_out.append(LeftOut(pattern, "white space ends a word"))
-        return False
-    return True
+def everybody_lines(rulings: Iterable[Ruling]) -> Sequence[bytes]:
+    return [b"%s %s\n" % (each.pattern.text.encode(), WORD[each.safe]) for each in rulings]
 
 
-def everybody_lines(rulings: Iterable[Ruling], left_out: list[LeftOut]) -> Sequence[bytes]:
-    return [b"%s %s\n" % (r.pattern.text.encode(), WORD[r.safe]) for r in rulings if writable(r.pattern, left_out)]
-
-
-def recipient_lines(rulings: Iterable[RecipientRuling], left_out: list[LeftOut]) -> Iterator[bytes]:
+def recipient_lines(rulings: Iterable[RecipientRuling]) -> Iterator[bytes]:
     for each in rulings:
-        if writable(each.pattern, left_out):
-            yield b"%s %s %s\n" % (each.recipient.encode(), each.pattern.text.encode(), WORD[each.safe])
+        yield b"%s %s %s\n" % (each.recipient.encode(), each.pattern.text.encode(), WORD[each.safe])
 
 
 def render(everybody: Sequence[Ruling], each: Iterable[RecipientRuling], chosen: PairsSettings) -> Rendering:
-    path, left_out = chosen.path, list[LeftOut]()
+    path = chosen.path
     include = [f"everybody {path}\n".encode(), f"recipients {recipients(path)}\n".encode()]
     files = (
-        TextFile(path, HEADER, everybody_lines(everybody, left_out)),
-        TextFile(recipients(path), HEADER, recipient_lines(each, left_out), key=whole_line),
+        TextFile(path, HEADER, everybody_lines(everybody)),
+        TextFile(recipients(path), HEADER, recipient_lines(each), key=whole_line),
         TextFile(snippet(path), HEADER, include, is_list=False),
     )
-    return Rendering(files, left_out)
+    return Rendering(files)
+
+
+def words(path: Path) -> list[list[str]]:
+    """As its filter reads a list: the words of each line that is no comment."""
+    return [line.split() for line in path.read_text().splitlines() if not line.startswith("#")]
 
 
 TARGET = text_target(

@@ -170,6 +170,23 @@ def test_the_filter_reads_who_is_safe(site: Site) -> None:
     assert site.safe() == set(SENDERS[1:4])
 
 
+HOSTILE = ["#x@aol.com", '"a b"@aol.com', '"#x y"@aol.com', "!x@aol.com", "jürgen@aol.com", "x#y@aol.com"]
+
+
+@every_target
+def test_a_sender_that_a_line_may_not_hold_is_read_back_or_said_to_be_left_out(site: Site) -> None:
+    site.trust(*SENDERS[:3], *HOSTILE)
+    done = site.publish()
+    left_out = {refused.pattern.text for refused in done.refused}
+    for read in (site.case.read, *site.case.others):
+        assert read(site.path, [*SENDERS[:3], *HOSTILE]) == {*SENDERS[:3], *HOSTILE} - left_out
+    for each in HOSTILE:
+        why = json.loads(site.command("audit", "why", each, "--json").stdout)["left_out"]
+        assert (site.case.target.name in why) == (each in left_out), each
+    site.trust(*SENDERS[:4], *HOSTILE)
+    assert not {text for key in site.publish().added for text in HOSTILE if text in key}, "they were there before"
+
+
 @every_target
 def test_a_dry_run_writes_nothing(site: Site) -> None:
     site.trust(*SENDERS[:3])

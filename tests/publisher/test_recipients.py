@@ -30,6 +30,7 @@ from tests.store.samples import SEEN
 MAILBOXES = ["a@corp.example", "b@corp.example", "c@other.example", "d@corp.example"]
 SENDERS = ["x@aol.com", "y@p.example", "z@s.p.example", "p.example", ".p.example", "s.p.example", "b@corp.example"]
 ASKED = [each for each in SENDERS if "@" in each] + ["new@p.example", "new@s.p.example", "stranger@aol.com"]
+UNWRITABLE = ['"a b"@p.example', "#x@p.example", '"#x"@s.p.example', '"c d"@s.p.example']
 SCOPES = [None, "a@corp.example", "nobody@corp.example"]
 CHOSEN = [
     Settings(own_domains=frozenset({"corp.example"}), include_domains=True),
@@ -38,19 +39,19 @@ CHOSEN = [
 ]
 
 
-def filled(opened: Store, chance: random.Random, scopes: list[str | None]) -> None:
+def filled(opened: Store, chance: random.Random, scopes: list[str | None], senders: Iterable[str] = SENDERS) -> None:
     run = opened.begin_run(NOW, "sync", "root")
     for mailbox in MAILBOXES[:3]:
         held = {
             Entry(list_, sender.parse(text))
-            for text in SENDERS
+            for text in senders
             for list_ in (UserList.SAFE_SENDERS, UserList.BLOCKED_SENDERS, UserList.TRUSTED_CONTACTS)
             if chance.random() < 0.25
         }
         opened.record(run, mailbox, SEEN._replace(owner=mailbox), frozenset(held), ALL_LISTS, NOW)
     said = {
         (text, scope, level): chance.choice(list(Effect))
-        for text in SENDERS
+        for text in senders
         for scope in scopes
         for level in Level
         if chance.random() < 0.1
@@ -62,8 +63,8 @@ def filled(opened: Store, chance: random.Random, scopes: list[str | None]) -> No
 
 def looked_up(path: Path) -> tuple[Mapping[str, bool], Mapping[tuple[str, str], bool]]:
     """The pairs filter's two lists."""
-    everybody = dict(line.split() for line in path.read_text().splitlines()[1:])
-    lines = [line.split() for line in pairs.recipients(path).read_text().splitlines()[1:]]
+    everybody = dict(pairs.words(path))
+    lines = pairs.words(pairs.recipients(path))
     return (
         {text: word == "safe" for text, word in everybody.items()},
         {(recipient, text): word == "safe" for recipient, text, word in lines},
@@ -82,7 +83,7 @@ def differing(opened: Store, path: Path, settings: Settings) -> Iterator[tuple[s
     moment = opened.newest(NOW)
     settings = replace(settings, own_domains=settings.own_domains | opened.own_domains())
     for recipient in (*MAILBOXES, "nobody@corp.example"):
-        for text in ASKED:
+        for text in (*ASKED, *UNWRITABLE):
             candidate, _ = opened.candidate(sender.parse(text), recipient, settings, moment)
             decision, found = decide(candidate, settings, NOW), is_safe(path, recipient, text)
             if decision.safe is not found:
@@ -103,6 +104,15 @@ def test_with_overrides_for_a_whole_domain_the_lists_call_nobody_safe_who_is_not
     settings, path = CHOSEN[seed % 3], tmp_path / "lists"
     with store.open_store(aggregate.create(tmp_path / "safelist.db")) as opened:
         filled(opened, random.Random(seed), [*SCOPES, "corp.example"])
+        publish(opened, settings, pairs.TARGET, pairs.PairsSettings(path=path), lambda: NOW)
+        assert [each for each in differing(opened, path, settings) if each[2]] == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_an_exception_that_no_line_can_hold_makes_nobody_safe(tmp_path: Path, seed: int) -> None:
+    settings, path = CHOSEN[seed % 3], tmp_path / "lists"
+    with store.open_store(aggregate.create(tmp_path / "safelist.db")) as opened:
+        filled(opened, random.Random(seed), SCOPES, [*SENDERS, *UNWRITABLE])
         publish(opened, settings, pairs.TARGET, pairs.PairsSettings(path=path), lambda: NOW)
         assert [each for each in differing(opened, path, settings) if each[2]] == []
 
@@ -209,3 +219,25 @@ def test_of_a_long_list_the_first_that_came_and_went_are_named_and_all_are_count
     last = write(tmp_path / "list", size - 1, size)
     assert (last.gone, len(last.removed), last.entries) == (size - 1, KEPT, 1)
     assert list(last.removed) == sorted(last.removed)
+
+
+def test_of_what_is_left_out_for_recipients_the_first_are_named_and_the_rest_is_counted(tmp_path: Path) -> None:
+    """Each sender once, however many recipients have it."""
+    allow = Override(1, Terms(Effect.ALLOW, sender.parse(".aol.com"), "x"), NOW, "root")
+    given, chosen = Listed(allow, KEPT + 5), pairs.PairsSettings(path=tmp_path / "list")
+    done = publish(given, Settings(), pairs.TARGET, chosen, lambda: NOW)
+    assert (len(done.refused), done.entries) == (KEPT, 0)
+    assert [note for note in done.notes if f"{KEPT} are named, and 10 more are not" in note] != []
+
+
+class Listed(Endless):
+    """Two recipients with each of so many senders that no line can hold."""
+
+    def __init__(self, override: Override, size: int) -> None:
+        super().__init__(override)
+        self._size = size
+
+    def recipients_candidates(self, now: datetime) -> Iterator[Candidate]:
+        for recipient in ("a@corp.example", "b@corp.example"):
+            for number in range(self._size):
+                yield Candidate(sender.parse(f"#{number}@aol.com"), (), (self._override,), recipient)

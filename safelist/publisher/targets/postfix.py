@@ -448,5 +448,6 @@ def check(settings: PostfixSettings | None) -> "Iterator[Remark]":
 TARGET = text_target(
     name=NAME, settings=PostfixSettings, demands=demands, use=use, check=check, render=render,
     left_out=lambda everybody, settings: map_lines(everybody, settings).left_out,
+    why_not=lambda _: "",  # a map's own rules say whom it cannot name, and what that takes out with it
     if_missing="Postfix defers all mail for a map that it cannot open",
 )  # fmt: skip
