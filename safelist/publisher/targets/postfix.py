@@ -183,7 +183,7 @@ def _add_domains(lines: dict[str, str], rulings: Iterable[Ruling], settings: Pos
         is_wide = _parent_domain_matches_subdomains()
     domains = [ruling for ruling in rulings if ruling.pattern.form is not Form.ADDRESS]
     safe = {ruling.pattern for ruling in domains if ruling.safe}
-    for ruling in sorted(domains, key=lambda r: (not r.safe, r.pattern)):
+    for ruling in sorted(domains, key=lambda r: (not r.safe, r.pattern[:2])):
         pattern, name = ruling.pattern, domain_of(ruling.pattern)
         is_too_wide = is_wide and pattern.form is Form.DOMAIN and not (settings.widen_domains and ruling.may_widen)
         if ruling.safe and is_too_wide:
@@ -198,7 +198,7 @@ def _add_domains(lines: dict[str, str], rulings: Iterable[Ruling], settings: Pos
         keys = (name,) if is_wide or pattern.form is Form.DOMAIN else (name, f".{name}")
         lines |= dict.fromkeys(keys, RESULT if ruling.safe else EXCEPTION)
     excepted = (ruling.pattern for ruling in rulings if not ruling.safe and ruling.pattern.form is Form.ADDRESS)
-    yield from _except_domains_of(sorted(excepted), lines, is_wide=is_wide)
+    yield from _except_domains_of(sorted(excepted, key=lambda it: it[:2]), lines, is_wide=is_wide)
     yield from _leave_out_what_foreign_letters_open(lines, settings, is_wide=is_wide)
 
 
