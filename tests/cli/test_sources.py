@@ -13,6 +13,7 @@ from safelist.collector.source import Selection
 from safelist.config import toml
 from safelist.entry import ALL_LISTS
 from safelist.junkrule import JunkRule
+from safelist.runs import json_form
 from safelist.runs.sync import SourceRun, SyncOptions
 from tests.cli.command import Command
 from tests.exchange import DemoServer, Mailbox, Organisation
@@ -177,7 +178,8 @@ def test_what_is_wrong_with_a_part_of_a_source_is_said_by_its_name(
     assert capsys.readouterr().err == (
         "safelist: folder list0, list1, list2, list3, list4 and 1 more folders (--json names them all): it is empty\n"
     )
-    assert report.as_json(is_only=True)["left_out"] == [f"folder list{n}: it is empty" for n in range(6)]
+    told = json_form.sync(report.of_sources, is_only=True)
+    assert told["left_out"] == [f"folder list{n}: it is empty" for n in range(6)]
 
 
 def test_another_run_on_the_same_source_waits_for_none(safelist: Command) -> None:
