@@ -62,7 +62,7 @@ PURE = [
     "postfix/relaying.py",
     "postfix/restrictions.py",
     "postfix/server_errors.py",
-    "postfix/services.py",
+    "postfix/master_entries.py",
     "publisher/map_placement.py",
     "collector/plausibility.py",
     "collector/sources/ews/item_id.py",

@@ -13,7 +13,7 @@ def lists_to_remove(service: MasterEntry, installed: PostfixConfiguration, at: i
     """Where the filter enforces, whatever rejects beside it cannot be lifted."""
     secrets, asked = secret_labels(installed.providers), {it.lookup_domain for it in installed.providers}
     for it in service.restrictions:
-        if it.name in CLIENT_LISTS and not (it.only_warns or it.lacks_argument):
+        if it.rejects_listed:
             is_asked = zone_of(it.argument) in asked
             who = "" if it.is_certain else ", where an access map applies it,"
             yield Remark(

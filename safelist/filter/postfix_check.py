@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from safelist.filter import postfix_block_lists as block_lists
 from safelist.filter import postfix_placement as placement
 from safelist.filter.postfix_configuration import PostfixConfiguration, judges_all_mail, policy_checks, secret_labels
+from safelist.postfix.master_entries import inbound_services, merged
 from safelist.postfix.postscreen import about_postscreen
 from safelist.postfix.relaying import before_relay_control
 from safelist.postfix.restrictions import MasterEntry, Restriction
 from safelist.postfix.server_errors import server_errors
-from safelist.postfix.services import inbound_services, merged
 from safelist.remark import Remark
 
 

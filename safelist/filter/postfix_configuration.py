@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Literal, NamedTuple
 
+from safelist.postfix.master_entries import PolicyAnswer, is_same, is_too_early, real_address
 from safelist.postfix.restrictions import ENDS, MasterEntry, PolicyService, Restriction, policy_service
-from safelist.postfix.services import PolicyAnswer, is_same, is_too_early, real_address
 
 Mode = Literal["enforce", "observe"]
 

@@ -13,9 +13,9 @@ from safelist.filter.postfix_configuration import (
     PostfixConfiguration,
 )
 from safelist.postfix.lookup_domain import shown
+from safelist.postfix.master_entries import EXAMPLE, is_too_early, real_address, without_brackets
 from safelist.postfix.relaying import before_the_filter
 from safelist.postfix.restrictions import MasterEntry, Restriction, policy_service, seconds
-from safelist.postfix.services import EXAMPLE, is_too_early, real_address, without_brackets
 from safelist.remark import Remark
 
 _ALLOW_LISTS = ("permit_dnswl_client", "permit_rhswl_client")

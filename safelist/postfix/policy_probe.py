@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
 
-from safelist.postfix.services import PolicyAnswer
+from safelist.postfix.master_entries import PolicyAnswer
 
 PROBE, PROBED = "safelist filter check", "safelist answers in mode "
 """The policy_context of a request that asks whether somebody answers (it is about no mail, and no verdict), and what

@@ -66,6 +66,11 @@ class Restriction(NamedTuple):
         return not self.argument and bool(_TAKES_ARGUMENT.match(self.name))
 
     @property
+    def rejects_listed(self) -> bool:
+        """Whether it rejects whom a DNSBL lists; one that only warns does not, and one without a domain asks nobody."""
+        return self.name in CLIENT_LISTS and not (self.only_warns or self.lacks_argument)
+
+    @property
     def where(self) -> str:
         """The list, and the restriction classes in it."""
         names = [name.removeprefix("?") for name in self.classes]

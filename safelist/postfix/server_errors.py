@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from safelist.postfix.lookup_domain import shown
+from safelist.postfix.master_entries import EXAMPLE
 from safelist.postfix.relaying import RELAY_CONTROL, RELAY_LISTS
 from safelist.postfix.restrictions import CLIENT_LISTS, ENDS, Restriction, has_unreadable_codes, policy_service
-from safelist.postfix.services import EXAMPLE
 from safelist.remark import Remark
 
 ANSWERS_451 = "Postfix answers 451 to all mail that gets there"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from safelist.errors import SafelistError, UnavailableError
 from safelist.postfix import policy_probe
+from safelist.postfix.master_entries import inbound_services, merged, policy_addresses
 from safelist.postfix.server_errors import server_errors
-from safelist.postfix.services import inbound_services, merged, policy_addresses
 from safelist.publisher import map_placement, program
 from safelist.publisher.postconf import main_settings, map_types, services, unapproved, unopened
 from safelist.remark import Remark

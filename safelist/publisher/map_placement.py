@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from safelist.postfix.lookup_domain import shown
+from safelist.postfix.master_entries import inbound_services, is_too_early, merged, real_address
 from safelist.postfix.postscreen import about_postscreen
 from safelist.postfix.relaying import RELAY_CONTROL, RELAY_LISTS, before_relay_control, before_the_filter
-from safelist.postfix.restrictions import CLIENT_LISTS, MasterEntry, Restriction, policy_service
+from safelist.postfix.restrictions import MasterEntry, Restriction, policy_service
 from safelist.postfix.server_errors import ANSWERS_451, server_errors
-from safelist.postfix.services import inbound_services, is_too_early, merged, real_address
 from safelist.remark import Remark
 
 
@@ -81,7 +81,7 @@ def _about_service(service: MasterEntry, published: Map) -> Iterator[Remark]:
     them = service.restrictions
     yield from server_errors(them, published.unopened)
     named = [(at, it) for at, it in enumerate(them) if _names(it.argument, published.path)]
-    has_lists = any(it.name in CLIENT_LISTS and not it.only_warns for it in them)
+    has_lists = any(it.rejects_listed for it in them)
     if not named and not has_lists:
         lifted = "no reject_rbl_client is left, so there is nothing to lift"
         yield Remark(False, f"{lifted}: [publish.postfix] can go, once you will not go back")
@@ -123,7 +123,7 @@ def _about_name(it: Restriction, published: Map) -> Iterator[Remark]:
 
 
 def _about_dnsbls(them: Sequence[Restriction], asking: Sequence[tuple[int, Restriction]]) -> Iterator[Remark]:
-    lists = [(at, it) for at, it in enumerate(them) if it.name in CLIENT_LISTS and not it.only_warns]
+    lists = [(at, it) for at, it in enumerate(them) if it.rejects_listed]
     places = ", ".join(dict.fromkeys(it.where for _, it in asking))
     for at, it in lists:
         in_same = [place for place, one in asking if one.place == it.place and _is_met(one, it)]

@@ -15,8 +15,8 @@ import pytest
 
 from safelist import policy, snapshot
 from safelist.postfix import policy_probe
+from safelist.postfix.master_entries import PolicyAnswer
 from safelist.postfix.policy_probe import PROBE, PROBED
-from safelist.postfix.services import PolicyAnswer
 from tests.cli.command import Command, Done
 from tests.filter.dns_server import nameserver
 from tests.filter.site import Filter, running

@@ -10,12 +10,12 @@ import pytest
 
 from safelist.filter import postfix_check
 from safelist.filter.postfix_configuration import BlockList, PostfixConfiguration
+from safelist.postfix.master_entries import PolicyAnswer
 from safelist.postfix.restrictions import (
     MasterEntry,
     counted,
     parse,
 )
-from safelist.postfix.services import PolicyAnswer
 from tests.postfix.servers import LISTED, Postfix, missing, postfix, rbldnsd
 
 HERE = "inet:127.0.0.1:10045"

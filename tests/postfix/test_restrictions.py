@@ -1,5 +1,7 @@
 """The restriction lists of an smtpd, read as it reads them."""
 
+import pytest
+
 from safelist.postfix.restrictions import (
     MasterEntry,
     Restriction,
@@ -42,3 +44,16 @@ def test_what_postconf_prints_is_read() -> None:
     assert parse("a = b = c\nd =\n") == {"a": "b = c", "d": ""}
     printed = "smtp/inet/a = b\n[::1]:25/inet/c = d=e\nsmtp/inet/f =\n"
     assert parse_overrides(printed) == {"smtp/inet": {"a": "b", "f": ""}, "[::1]:25/inet": {"c": "d=e"}}
+
+
+@pytest.mark.parametrize(("restriction", "rejects"), [
+    (Restriction("smtpd_recipient_restrictions", "reject_rbl_client", "z.example"), True),
+    (Restriction("smtpd_recipient_restrictions", "reject_rbl", "z.example"), True),
+    (Restriction("smtpd_recipient_restrictions", "reject_maps_rbl"), True),
+    (Restriction("smtpd_recipient_restrictions", "reject_rbl_client", "z.example", only_warns=True), False),
+    (Restriction("smtpd_recipient_restrictions", "reject_rbl_client"), False),
+    (Restriction("smtpd_recipient_restrictions", "reject_rhsbl_sender", "z.example"), False),
+    (Restriction("smtpd_recipient_restrictions", "permit_dnswl_client", "z.example"), False),
+])  # fmt: skip
+def test_a_list_that_rejects_clients_is_known(restriction: Restriction, rejects: bool) -> None:
+    assert restriction.rejects_listed == rejects

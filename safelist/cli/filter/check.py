@@ -20,8 +20,8 @@ from safelist.filter.running import resolver_of
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.postfix import policy_probe
+from safelist.postfix.master_entries import PolicyAnswer, inbound_services, is_same, policy_addresses
 from safelist.postfix.restrictions import MasterEntry
-from safelist.postfix.services import PolicyAnswer, inbound_services, is_same, policy_addresses
 from safelist.publisher import program
 from safelist.publisher.postconf import main_settings, services, unopened
 from safelist.publisher.targets import postfix
