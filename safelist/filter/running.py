@@ -69,15 +69,16 @@ async def serve(chosen: Filter, now: Callable[[], datetime]) -> None:
             parts.service.answer, chosen.listen, limits=Limits(max_connections=chosen.max_connections),
             socket_mode=int(chosen.socket_mode, 8), on_reload=partial(_reload, parts, background),
         )  # fmt: skip
-        try:
-            await parts.snapshot.refresh()
-            server.listen()
-            _logger.info("mode %s, %d providers", chosen.mode, len(chosen.providers))
-            _start(background, chosen, parts, server)
-            await server.run()
-        finally:
-            await background.stop()
-            _write_the_last(chosen, parts.uses)
+        with server.signals():
+            try:
+                await parts.snapshot.refresh()
+                server.listen()
+                _logger.info("mode %s, %d providers", chosen.mode, len(chosen.providers))
+                _start(background, chosen, parts, server)
+                await server.run()
+            finally:
+                await background.stop()
+                _write_the_last(chosen, parts.uses)
 
 
 class _Background:

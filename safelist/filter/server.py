@@ -112,6 +112,7 @@ class Server:
         self._sockets: list[socket.socket] = []
         self._files: dict[Path, os.stat_result] = {}
         self._stopping = asyncio.Event()
+        self._is_handling = False
 
     def listen(self) -> None:
         """Open the sockets, unless they are open. Raises ConfigError, PermissionDeniedError or UnavailableError."""
@@ -136,12 +137,12 @@ class Server:
 
         Signals are handled only in the main thread. Raises what ``listen`` raises.
         """
-        self.listen()
-        try:
-            with self._signals():
+        with self.signals():
+            self.listen()
+            try:
                 await self._serve()
-        finally:
-            self._close_sockets()
+            finally:
+                self._close_sockets()
 
     async def _serve(self) -> None:
         """Take connections until ``stop``, and then let them come to their end."""
@@ -213,18 +214,22 @@ class Server:
         return f"STATUS=listening; {counters.open} connections, {counters.requests} requests, {counters.errors} errors"
 
     @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Handle signals in here, where this thread may."""
-        if threading.current_thread() is not threading.main_thread():
+    def signals(self) -> Iterator[None]:
+        """Handle signals in here, where this thread may; to be entered before ``listen``, or one could kill in between.
+
+        ``run`` does so itself, unless that has been done.
+        """
+        if self._is_handling or threading.current_thread() is not threading.main_thread():
             yield
             return
-        loop = asyncio.get_running_loop()
+        self._is_handling, loop = True, asyncio.get_running_loop()
         handlers = {signal.SIGHUP: self._reload, signal.SIGTERM: self.stop, signal.SIGINT: self.stop}
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
         try:
             yield
         finally:
+            self._is_handling = False
             for number in handlers:
                 loop.remove_signal_handler(number)
 

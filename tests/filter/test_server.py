@@ -732,6 +732,23 @@ asyncio.run(server.run())
 print("stopped", server.counters.requests, server.counters.errors, flush=True)
 """
 
+SIGNALLED = """
+import asyncio, os, signal, sys
+from safelist.filter.server import Server
+
+async def main():
+    server = Server(lambda _: "DUNNO", sys.argv[1:], on_reload=lambda: print("reloaded"))
+    with server.signals():
+        server.listen()
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await server.run()
+        os.kill(os.getpid(), signal.SIGTERM)
+    print("stopped")
+
+asyncio.run(main())
+"""
+
 ACTIVATION = """
 import fcntl, os, sys
 moved = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 100) for number in sys.argv[1].split()]
@@ -838,6 +855,15 @@ def test_takes_the_sockets_that_systemd_passes_instead_of_its_own(tmp_path: Path
         assert path.is_socket()
         with process(cwd=tmp_path, passed=passed) as server:
             assert [asked(where, ask()) for where in server.addresses] == ["DUNNO"] * 2
+
+
+def test_signals_are_handled_from_before_it_listens_until_after_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "policy"
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, f"unix:{path}"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "reloaded\nstopped\n"), done.stderr
+    assert not path.exists()
 
 
 def test_sockets_that_were_passed_to_another_process_are_left_alone(tmp_path: Path) -> None:
