@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
 from safelist.errors import ConfigError, SafelistError, UnavailableError
-from safelist.publisher import files, rulings, unwritable
+from safelist.override import Authentication
+from safelist.publisher import files, rulings, unproven, unwritable
 from safelist.publisher.files import Rename
 from safelist.publisher.sorting import AT_ONCE, ChangedEntry, are_in_order, differences, in_order
 from safelist.publisher.target import Asked, FileChange, LeftOut, Plan, RecipientRuling, Ruling, Scope, Target
@@ -100,23 +101,56 @@ NotWritten = Callable[[Sequence[Ruling], Any], Iterable[LeftOut]]
 """What is left out of what counts for everybody."""
 
 
+NotAsked = Callable[[Authentication, Any], str]
+"""Why a filter that is configured so cannot ask of a mail what it has to prove; empty where it can."""
+
+
+def every(_: Authentication, __: Any) -> str:
+    """The filter can ask for everything."""
+    return ""
+
+
 def text_target(
     *, render: Render, scope: Scope = Scope.ORGANISATION, left_out: NotWritten | None = None,
-    why_not: WhyNot = why_no_word, **more: Any,
+    why_not: WhyNot = why_no_word, not_asked: NotAsked = every, **more: Any,
 ) -> Target:  # fmt: skip
     """The target whose files ``render`` makes; ``more`` is the rest of :class:`Target`.
 
     Whom ``why_not`` names a fault of, sender or recipient, is left out before, and so is a safe domain from which that
-    takes an exception: ``render`` is given what it can write.
+    takes an exception: ``render`` is given what it can write. So are the senders of whom ``not_asked`` says that their
+    mail would be believed unproven.
 
     ``left_out`` tells without the filter's programs what ``render`` leaves out, where ``render`` needs them.
     """
-    told = partial(_left_out, left_out or partial(_rendered_without, render), why_not)
-    return Target(scope=scope, plan=partial(_plan, render, scope, why_not), left_out=told, **more)
+    form = _Form(render, scope, why_not, not_asked)
+    told = partial(_left_out, left_out or partial(_rendered_without, render), form)
+    return Target(scope=scope, plan=partial(_plan, form), left_out=told, **more)
 
 
-def _left_out(by_target: NotWritten, why_not: WhyNot, everybody: Sequence[Ruling], chosen: Any) -> Iterable[LeftOut]:
-    kept, left_out = unwritable.for_everybody(everybody, why_not)
+class _Form(NamedTuple):
+    """What a filter's files can say, and how they say it."""
+
+    render: Render
+    scope: Scope
+    why_not: WhyNot
+    not_asked: NotAsked
+
+    def everybody(self, rulings: Sequence[Ruling], chosen: Any) -> tuple[list[Ruling], list[LeftOut]]:
+        """What can be written and kept to of what counts for everybody, and what cannot."""
+        proven, unproven_ = unproven.for_everybody(rulings, lambda each: self.not_asked(each, chosen))
+        kept, unwritten = unwritable.for_everybody(proven, self.why_not)
+        return kept, [*unproven_, *unwritten]
+
+    def each(
+        self, rulings: Iterable[RecipientRuling], everybody: Sequence[Ruling], chosen: Any, noted: Noted
+    ) -> Iterator[RecipientRuling]:
+        """The same of what counts for a recipient."""
+        proven = unproven.for_each(rulings, everybody, lambda each: self.not_asked(each, chosen), noted)
+        return unwritable.for_each(proven, everybody, self.why_not, noted)
+
+
+def _left_out(by_target: NotWritten, form: _Form, everybody: Sequence[Ruling], chosen: Any) -> Iterable[LeftOut]:
+    kept, left_out = form.everybody(everybody, chosen)
     return (*left_out, *by_target(kept, chosen))
 
 
@@ -128,12 +162,13 @@ def _rendered_without(render: Render, everybody: Sequence[Ruling], chosen: Any) 
 
 
 @contextmanager
-def _plan(render: Render, scope: Scope, why_not: WhyNot, asked: Asked, chosen: Any) -> Iterator[Plan]:
-    decided, left_out = rulings.for_everybody(asked, scope)
-    everybody, unwritten = unwritable.for_everybody(decided, why_not)
-    each, noted = rulings.for_each(asked) if scope is Scope.RECIPIENT else iter(()), Noted(KEPT)
-    rendering = render(everybody, unwritable.for_each(each, everybody, why_not, noted), chosen)
-    all_ = [_New(file, _Paths.of(file), KEPT if scope is Scope.RECIPIENT else None) for file in rendering.files]
+def _plan(form: _Form, asked: Asked, chosen: Any) -> Iterator[Plan]:
+    is_each = form.scope is Scope.RECIPIENT
+    decided, left_out = rulings.for_everybody(asked, form.scope)
+    everybody, unwritten = form.everybody(decided, chosen)
+    each, noted = rulings.for_each(asked) if is_each else iter(()), Noted(KEPT)
+    rendering = form.render(everybody, form.each(each, everybody, chosen, noted), chosen)
+    all_ = [_New(file, _Paths.of(file), KEPT if is_each else None) for file in rendering.files]
     destinations = [path for new in all_ for path in new.place.all]
     if not asked.dry_run:
         files.clean(destinations)

@@ -13,7 +13,7 @@ from safelist.policy import decide
 from safelist.publisher.target import Target
 from safelist.publisher.targets import filter_snapshot, postfix
 from safelist.snapshot import Snapshot
-from tests.publisher import pairs
+from tests.publisher import sample_target
 from tests.publisher.site import INSTALLED, POSTMAP, needs_postmap
 
 Reader = Callable[[Path, Iterable[str]], set[str]]
@@ -71,12 +71,12 @@ def _decided(path: Path, senders: Iterable[str]) -> set[str]:
 
 
 def _everybody(path: Path, senders: Iterable[str]) -> set[str]:
-    lines = pairs.words(path)
+    lines = sample_target.words(path)
     return {each for each in senders if [each, "safe"] in lines}
 
 
 def _recipients(path: Path, senders: Iterable[str]) -> set[str]:
-    lines = pairs.words(pairs.recipients(path))
+    lines = sample_target.words(sample_target.recipients(path))
     return {each for each in senders if ["desk@corp.example", each, "safe"] in lines}
 
 
@@ -93,6 +93,6 @@ CASES = [
         for kind in ("texthash", *INSTALLED)
     ),
     Case("filter", filter_snapshot.TARGET, _decided),
-    Case("pairs", pairs.TARGET, _everybody, others=(_recipients,)),
+    Case("sample", sample_target.TARGET, _everybody, others=(_recipients,)),
 ]
 """Each target of the registry, and one that only the suite has: with several files, and rulings for each recipient."""

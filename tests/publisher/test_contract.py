@@ -28,7 +28,7 @@ from safelist.store import Store
 from tests import aggregate
 from tests.cli import in_process
 from tests.forked import exit_code
-from tests.publisher import pairs
+from tests.publisher import sample_target
 from tests.publisher.contract import CASES, Case
 from tests.publisher.site import fill, names, needs_root, state
 from tests.store.samples import NOW, SEEN
@@ -37,8 +37,8 @@ from tests.waiting import until
 WITH_PAIRS = """
 from safelist.__main__ import main
 from safelist.publisher.targets import TARGETS
-from tests.publisher import pairs
-TARGETS[pairs.NAME] = pairs.TARGET
+from tests.publisher import sample_target
+TARGETS[sample_target.NAME] = sample_target.TARGET
 main()
 """
 SENDERS = [f"friend{number:02}@aol.com" for number in range(30)]
@@ -52,9 +52,9 @@ needs_hook = pytest.mark.parametrize(
 @pytest.fixture(autouse=True)
 def registry() -> Iterator[None]:
     """The suite's own target is registered while a test of the suite runs."""
-    TARGETS[pairs.NAME] = pairs.TARGET
+    TARGETS[sample_target.NAME] = sample_target.TARGET
     yield
-    del TARGETS[pairs.NAME]
+    del TARGETS[sample_target.NAME]
 
 
 @dataclass
@@ -419,7 +419,9 @@ def test_a_kill_at_any_point_leaves_the_old_or_the_new_and_the_next_run_mends_it
     assert 3 < killed < 199
 
 
-several_files = pytest.mark.parametrize("case", [it for it in CASES if it.target is pairs.TARGET], ids=["pairs"])
+several_files = pytest.mark.parametrize(
+    "case", [it for it in CASES if it.target is sample_target.TARGET], ids=["sample"]
+)
 
 
 @several_files
@@ -450,7 +452,7 @@ def test_what_a_swap_that_failed_has_not_renamed_is_there_for_the_next_publicati
     replace = os.replace
 
     def refused(new: Path, old: Path) -> None:
-        if old == pairs.recipients(site.path):
+        if old == sample_target.recipients(site.path):
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(new), None, str(old))
         replace(new, old)
 
@@ -466,7 +468,7 @@ def test_what_a_swap_that_failed_has_not_renamed_is_there_for_the_next_publicati
 
 
 @several_files
-@pytest.mark.parametrize("foreign", [lambda path: path, pairs.recipients, pairs.snippet])
+@pytest.mark.parametrize("foreign", [lambda path: path, sample_target.recipients, sample_target.snippet])
 def test_one_foreign_file_among_several_leaves_all_alone(site: Site, foreign: Callable[[Path], Path]) -> None:
     path = foreign(site.path)
     path.write_text("desk@corp.example friend@aol.com\n")
@@ -534,7 +536,7 @@ def test_what_is_left_out_for_a_whole_domain_is_said(site: Site) -> None:
     site.store.make_overrides([block], NOW, "root")
     (refused,) = site.publish().refused
     why = json.loads(site.command("audit", "why", SENDERS[0], "--json").stdout)["left_out"]
-    assert why == {pairs.NAME: refused.why}
+    assert why == {sample_target.NAME: refused.why}
     assert refused.why.endswith("for everybody at corp.example, and this target knows single recipients only")
     assert site.said() == [{SENDERS[1]}] * 2
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from safelist import sender, store
 from safelist.entry import ALL_LISTS, Entry, UserList
-from safelist.override import Effect, Level, Override, Terms
+from safelist.override import Authentication, Effect, Level, Override, Terms
 from safelist.policy import Candidate, Settings, decide
 from safelist.publisher import rulings
 from safelist.publisher.publish import publish
@@ -23,7 +23,7 @@ from safelist.publisher.target import Asked, Nothing, Published, RecipientRuling
 from safelist.publisher.text_target import KEPT, Rendering, TextFile, text_target, whole_line
 from safelist.store import Store
 from tests import aggregate
-from tests.publisher import pairs
+from tests.publisher import sample_target
 from tests.publisher.site import NOW
 from tests.store.samples import SEEN
 
@@ -57,14 +57,14 @@ def filled(opened: Store, chance: random.Random, scopes: list[str | None], sende
         if chance.random() < 0.1
     }
     for (text, scope, level), effect in said.items():
-        where = sender.parse(scope) if scope else None
-        opened.make_overrides([Terms(effect, sender.parse(text), "x", where, level)], NOW, "root")
+        where, proof = sender.parse(scope) if scope else None, chance.choice(list(Authentication))
+        opened.make_overrides([Terms(effect, sender.parse(text), "x", where, level, proof)], NOW, "root")
 
 
 def looked_up(path: Path) -> tuple[Mapping[str, bool], Mapping[tuple[str, str], bool]]:
-    """The pairs filter's two lists."""
-    everybody = dict(pairs.words(path))
-    lines = pairs.words(pairs.recipients(path))
+    """The sample filter's two lists."""
+    everybody = dict(sample_target.words(path))
+    lines = sample_target.words(sample_target.recipients(path))
     return (
         {text: word == "safe" for text, word in everybody.items()},
         {(recipient, text): word == "safe" for recipient, text, word in lines},
@@ -79,14 +79,20 @@ def is_safe(path: Path, recipient: str, text: str) -> bool:
     return found if found is not None else next((everybody[key] for key in keys if key in everybody), False)
 
 
-def differing(opened: Store, path: Path, settings: Settings) -> Iterator[tuple[str, str, bool]]:
+def differing(
+    opened: Store, path: Path, settings: Settings, provable: Sequence[Authentication] = tuple(Authentication)
+) -> Iterator[tuple[str, str, bool]]:
+    """Recipients and senders of whom the lists say another thing than the policy, and what.
+
+    A sender of whom the policy asks for more than is ``provable`` has to be safe for nobody.
+    """
     moment = opened.newest(NOW)
     settings = replace(settings, own_domains=settings.own_domains | opened.own_domains())
     for recipient in (*MAILBOXES, "nobody@corp.example"):
         for text in (*ASKED, *UNWRITABLE):
             candidate, _ = opened.candidate(sender.parse(text), recipient, settings, moment)
             decision, found = decide(candidate, settings, NOW), is_safe(path, recipient, text)
-            if decision.safe is not found:
+            if (decision.safe and decision.authentication in provable) is not found:
                 yield recipient, text, found
 
 
@@ -95,7 +101,7 @@ def test_the_lists_say_what_the_policy_says(tmp_path: Path, seed: int) -> None:
     settings, path = CHOSEN[seed % 3], tmp_path / "lists"
     with store.open_store(aggregate.create(tmp_path / "safelist.db")) as opened:
         filled(opened, random.Random(seed), SCOPES)
-        publish(opened, settings, pairs.TARGET, pairs.PairsSettings(path=path), lambda: NOW)
+        publish(opened, settings, sample_target.TARGET, sample_target.SampleSettings(path=path), lambda: NOW)
         assert list(differing(opened, path, settings)) == []
 
 
@@ -104,7 +110,7 @@ def test_with_overrides_for_a_whole_domain_the_lists_call_nobody_safe_who_is_not
     settings, path = CHOSEN[seed % 3], tmp_path / "lists"
     with store.open_store(aggregate.create(tmp_path / "safelist.db")) as opened:
         filled(opened, random.Random(seed), [*SCOPES, "corp.example"])
-        publish(opened, settings, pairs.TARGET, pairs.PairsSettings(path=path), lambda: NOW)
+        publish(opened, settings, sample_target.TARGET, sample_target.SampleSettings(path=path), lambda: NOW)
         assert [each for each in differing(opened, path, settings) if each[2]] == []
 
 
@@ -113,8 +119,20 @@ def test_an_exception_that_no_line_can_hold_makes_nobody_safe(tmp_path: Path, se
     settings, path = CHOSEN[seed % 3], tmp_path / "lists"
     with store.open_store(aggregate.create(tmp_path / "safelist.db")) as opened:
         filled(opened, random.Random(seed), SCOPES, [*SENDERS, *UNWRITABLE])
-        publish(opened, settings, pairs.TARGET, pairs.PairsSettings(path=path), lambda: NOW)
+        publish(opened, settings, sample_target.TARGET, sample_target.SampleSettings(path=path), lambda: NOW)
         assert [each for each in differing(opened, path, settings) if each[2]] == []
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_where_a_filter_asks_for_no_proof_the_lists_hold_whom_the_policy_asks_none_of(
+    tmp_path: Path, seed: int
+) -> None:
+    settings, path = replace(CHOSEN[seed % 3], authentication=list(Authentication)[seed // 3 % 3]), tmp_path / "lists"
+    chosen = sample_target.SampleSettings(path=path, unauthenticated=False)
+    with store.open_store(aggregate.create(tmp_path / "safelist.db")) as opened:
+        filled(opened, random.Random(seed), SCOPES)
+        publish(opened, settings, sample_target.TARGET, chosen, lambda: NOW)
+        assert list(differing(opened, path, settings, provable=(Authentication.NONE,))) == []
 
 
 def test_what_counts_for_everybody_and_for_each_is_of_one_moment(tmp_path: Path) -> None:
@@ -128,13 +146,13 @@ def test_what_counts_for_everybody_and_for_each_is_of_one_moment(tmp_path: Path)
         def render(everybody: Sequence[Ruling], each: Iterable[RecipientRuling], chosen: Any) -> Rendering:
             opened.revoke_overrides([each.override.id for each in made], "x", NOW, "root")
             opened.make_overrides([block], NOW, "root")
-            return pairs.render(everybody, each, chosen)
+            return sample_target.render(everybody, each, chosen)
 
         target = text_target(
-            name="pairs", settings=pairs.PairsSettings, demands=pairs.demands, use=pairs.use,
-            scope=Scope.RECIPIENT, render=render,
+            name=sample_target.NAME, settings=sample_target.SampleSettings, demands=sample_target.demands,
+            use=sample_target.use, scope=Scope.RECIPIENT, render=render,
         )  # fmt: skip
-        publish(opened, Settings(), target, pairs.PairsSettings(path=path), lambda: NOW)
+        publish(opened, Settings(), target, sample_target.SampleSettings(path=path), lambda: NOW)
     assert (is_safe(path, "a@corp.example", "x@aol.com"), is_safe(path, "b@corp.example", "x@aol.com")) == (False, True)
 
 
@@ -148,7 +166,7 @@ def test_a_domain_that_became_the_organisations_own_meanwhile_is_its_own(tmp_pat
         for mailbox in ("a@corp.example", "d@new.example"):
             opened.record(run, mailbox, SEEN._replace(owner=mailbox), held, ALL_LISTS, NOW)
         settings = Settings(own_domains=frozenset({"corp.example", "other.example"}))
-        publish(opened, settings, pairs.TARGET, pairs.PairsSettings(path=path), lambda: NOW)
+        publish(opened, settings, sample_target.TARGET, sample_target.SampleSettings(path=path), lambda: NOW)
     assert not is_safe(path, "b@corp.example", "boss@new.example")
 
 
@@ -224,8 +242,8 @@ def test_of_a_long_list_the_first_that_came_and_went_are_named_and_all_are_count
 def test_of_what_is_left_out_for_recipients_the_first_are_named_and_the_rest_is_counted(tmp_path: Path) -> None:
     """Each sender once, however many recipients have it."""
     allow = Override(1, Terms(Effect.ALLOW, sender.parse(".aol.com"), "x"), NOW, "root")
-    given, chosen = Listed(allow, KEPT + 5), pairs.PairsSettings(path=tmp_path / "list")
-    done = publish(given, Settings(), pairs.TARGET, chosen, lambda: NOW)
+    given, chosen = Listed(allow, KEPT + 5), sample_target.SampleSettings(path=tmp_path / "list")
+    done = publish(given, Settings(), sample_target.TARGET, chosen, lambda: NOW)
     assert (len(done.refused), done.entries) == (KEPT, 0)
     assert [note for note in done.notes if f"{KEPT} are named, and 10 more are not" in note] != []
 

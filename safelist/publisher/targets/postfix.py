@@ -21,8 +21,9 @@ from pydantic import Field, field_validator
 
 from safelist.config import LenientPath, Section
 from safelist.errors import ConfigError, UnavailableError
-from safelist.publisher import program
-from safelist.publisher.rulings import exceptions, shorter
+from safelist.override import Authentication
+from safelist.publisher import program, unproven
+from safelist.publisher.rulings import shorter
 from safelist.publisher.target import Command, LeftOut, RecipientRuling, Ruling
 from safelist.publisher.text_target import Rendering, TextFile, text_target
 from safelist.sender import Form, Pattern, covering, domain_of, unquoted, with_subdomains
@@ -128,11 +129,7 @@ def map_lines(rulings: Iterable[Ruling], settings: PostfixSettings) -> MapLines:
     given = list(rulings)
     refused: list[LeftOut] = []
     if not settings.unauthenticated:
-        kept = [ruling for ruling in given if _is_proven(ruling)]
-        unproven = [ruling for ruling in given if not _is_proven(ruling)]
-        given = [*kept, *exceptions(unproven, kept)]
-        why = "it needs authentication ({}), and unauthenticated = false"
-        refused += [LeftOut(ruling.pattern, why.format(ruling.authentication)) for ruling in unproven]
+        given, refused = unproven.for_everybody(given, not_asked)
     given, unwritable = _writable(given, settings)
     refused += unwritable
     lines = {unquoted(r.pattern).lower(): RESULT for r in given if r.safe and r.pattern.form is Form.ADDRESS}
@@ -142,9 +139,11 @@ def map_lines(rulings: Iterable[Ruling], settings: PostfixSettings) -> MapLines:
     return MapLines(text, tuple(sorted(refused, key=lambda r: r.pattern[:2])))
 
 
-def _is_proven(ruling: Ruling) -> bool:
-    """Whether a map, which can ask for nothing, keeps to the ruling."""
-    return not ruling.safe or ruling.authentication == "none"
+def not_asked(authentication: Authentication) -> str:
+    """A map can ask for nothing."""
+    if authentication is Authentication.NONE:
+        return ""
+    return f"it needs authentication ({authentication}), and unauthenticated = false"
 
 
 def _writable(given: Iterable[Ruling], settings: PostfixSettings) -> tuple[list[Ruling], list[LeftOut]]:

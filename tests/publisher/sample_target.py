@@ -9,20 +9,24 @@ from pathlib import Path
 from pydantic import Field
 
 from safelist.config import Section
+from safelist.override import Authentication
 from safelist.publisher.target import Command, FilePath, RecipientRuling, Ruling, Scope
 from safelist.publisher.text_target import Rendering, TextFile, text_target, whole_line
 
-NAME = "pairs"
+NAME = "sample"
 HEADER = b"# Written by safelist; do not edit: `safelist publish` writes it anew.\n"
 WORD = {True: b"safe", False: b"ask"}
 
 
-class PairsSettings(Section):
-    """Two lists and a snippet for the pairs filter."""
+class SampleSettings(Section):
+    """Two lists and a snippet for the sample filter."""
 
     IS_OPTIONAL = True
-    path: FilePath = Field(description="The list for everybody.", examples=["/etc/pairs/everybody"])
-    on_change: Command = Field((), description="A command (no shell) to run after a change.", examples=["pairs reload"])
+    path: FilePath = Field(description="The list for everybody.", examples=["/etc/sample/everybody"])
+    unauthenticated: bool = Field(True, description="Write senders whose mail must prove itself.")
+    on_change: Command = Field(
+        (), description="A command (no shell) to run after a change.", examples=["sample reload"]
+    )
 
 
 def recipients(path: Path) -> Path:
@@ -33,11 +37,15 @@ def snippet(path: Path) -> Path:
     return path.with_name(f"{path.name}.conf")
 
 
-def demands(_: PairsSettings) -> str:
-    return "The pairs filter asks for no authentication. Left out: senders with white space in them, or a # first."
+def demands(_: SampleSettings) -> str:
+    return "The sample filter asks for no authentication. Left out: senders with white space in them, or a # first."
 
 
-def use(chosen: PairsSettings) -> str:
+def not_asked(authentication: Authentication, chosen: SampleSettings) -> str:
+    return "" if chosen.unauthenticated or authentication is Authentication.NONE else f"it needs {authentication}"
+
+
+def use(chosen: SampleSettings) -> str:
     return f"include {snippet(chosen.path)}"
 
 
@@ -50,7 +58,7 @@ def recipient_lines(rulings: Iterable[RecipientRuling]) -> Iterator[bytes]:
         yield b"%s %s %s\n" % (each.recipient.encode(), each.pattern.text.encode(), WORD[each.safe])
 
 
-def render(everybody: Sequence[Ruling], each: Iterable[RecipientRuling], chosen: PairsSettings) -> Rendering:
+def render(everybody: Sequence[Ruling], each: Iterable[RecipientRuling], chosen: SampleSettings) -> Rendering:
     path = chosen.path
     include = [f"everybody {path}\n".encode(), f"recipients {recipients(path)}\n".encode()]
     files = (
@@ -67,6 +75,6 @@ def words(path: Path) -> list[list[str]]:
 
 
 TARGET = text_target(
-    name=NAME, settings=PairsSettings, demands=demands,
-    use=use, scope=Scope.RECIPIENT, render=render,
+    name=NAME, settings=SampleSettings, demands=demands,
+    use=use, scope=Scope.RECIPIENT, render=render, not_asked=not_asked,
 )  # fmt: skip

@@ -1,0 +1,56 @@
+"""Senders whose mail must prove itself, before a filter that cannot ask: left out, and never so that more is safe."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from itertools import groupby
+
+from safelist.override import Authentication
+from safelist.publisher.rulings import exceptions, shorter
+from safelist.publisher.target import LeftOut, RecipientRuling, Ruling
+from safelist.publisher.unwritable import Noted
+from safelist.sender import Form, Pattern, covering, unquoted
+
+NotAsked = Callable[[Authentication], str]
+"""Why the filter cannot ask of a mail what it has to prove; empty where it can."""
+
+
+def for_everybody(rulings: Sequence[Ruling], not_asked: NotAsked) -> tuple[list[Ruling], list[LeftOut]]:
+    """Take out the safe senders whom the filter would believe unproven; below a safe domain they become exceptions."""
+    kept = [ruling for ruling in rulings if not ruling.safe or not not_asked(ruling.authentication)]
+    unproven = [ruling for ruling in rulings if ruling.safe and not_asked(ruling.authentication)]
+    left_out = [LeftOut(ruling.pattern, not_asked(ruling.authentication)) for ruling in unproven]
+    return [*kept, *exceptions(unproven, kept)], left_out
+
+
+def for_each(
+    rulings: Iterable[RecipientRuling], everybody: Iterable[Ruling], not_asked: NotAsked, noted: Noted
+) -> Iterator[RecipientRuling]:
+    """Take out, recipient by recipient, whom the filter would believe unproven, and note it.
+
+    Where ``everybody``'s rulings, or another of the recipient's, would make such a sender safe, it becomes an exception
+    for the recipient.
+    """
+    for_all = {_name(ruling.pattern) for ruling in everybody if ruling.safe}
+    for _, some in groupby(rulings, key=lambda ruling: ruling.recipient):
+        found = list(some)
+        if not any(ruling.safe and not_asked(ruling.authentication) for ruling in found):
+            yield from found
+            continue
+        own = {_name(each.pattern) for each in found if each.safe and not not_asked(each.authentication)}
+        for ruling in found:
+            why = not_asked(ruling.authentication) if ruling.safe else ""
+            if not why:
+                yield ruling
+                continue
+            noted.add(LeftOut(ruling.pattern, why))
+            if _is_reached(ruling, for_all) or _is_reached(ruling, own):
+                yield ruling._replace(safe=False)
+
+
+def _is_reached(ruling: RecipientRuling, safe: Set[str]) -> bool:
+    """Whether a filter that knows only ``safe`` ones may take the sender for one of them."""
+    pattern = ruling.pattern
+    return bool(safe) and not safe.isdisjoint((_name(pattern), *covering(pattern), *shorter(pattern)))
+
+
+def _name(pattern: Pattern) -> str:
+    return unquoted(pattern) if pattern.form is Form.ADDRESS else pattern.text
