@@ -6,7 +6,7 @@ import typer
 
 from safelist.cli.configuration import load_config
 from safelist.cli.remarks import report
-from safelist.cli.terminal import ConfigOption, JsonOption
+from safelist.cli.terminal import ConfigOption, JsonOption, say
 from safelist.errors import UsageError
 from safelist.publisher.targets import TARGETS
 
@@ -19,7 +19,10 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Ask the mail filter itself what it makes of a published target; changes nothing."""
-    chosen = load_config(config_file).publish
+    settings = load_config(config_file).publish.get(target)
     if target not in _CHECKS:
         raise UsageError(f"check: there is no check of {target}; there is one of {', '.join(_CHECKS)}")
-    report(list(_CHECKS[target](chosen.get(target))), json=json)
+    use = "" if json or settings is None else TARGETS[target].use(settings)
+    if "\n" in use:
+        say(use, is_answer=True)
+    report(list(_CHECKS[target](settings)), json=json)

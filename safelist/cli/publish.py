@@ -84,7 +84,17 @@ def _report(published: Published, *, dry_run: bool) -> None:
     done = f"{verb}: {change}" if published.changed else f"unchanged ({published.entries} entries)"
     say(f"{published.path}: {done}", is_answer=dry_run)
     if published.use:
-        say(f"{published.target} asks it with: {published.use}", is_answer=dry_run)
+        say(_use(published), is_answer=dry_run)
+
+
+def _use(published: Published) -> str:
+    """What the filter's configuration has to say; many lines only once, when the files are new."""
+    name, use = published.target, published.use
+    if "\n" not in use:
+        return f"{name} asks it with: {use}"
+    if published.changed and not any(file.had for file in published.files):
+        return f"{name} asks it once its own configuration says:\n\n{use}"
+    return f"what {name}'s own configuration has to say, and whether it is read: safelist check {name}"
 
 
 def _print_changes(file: FileChange) -> None:

@@ -72,9 +72,9 @@ def complain(message: str) -> None:
 
 
 def say(message: str, *, is_answer: bool = False) -> None:
-    """Print a line for a person: silent where nobody looks (cron), unless it is what the command was asked for."""
+    """Print lines for a person: silent where nobody looks (cron), unless they are what the command was asked for."""
     if is_answer or sys.stdout.isatty():
-        print(shown(message))
+        print("\n".join(map(shown, message.split("\n"))))
 
 
 def print_json(value: object) -> None:

@@ -250,8 +250,9 @@ class Target:
     ``demands`` says for people what the filter asks of a mail before its sender counts as safe, and whom this target
     leaves out: what the policy asks for is not enough, for only the target knows what its filter can keep to.
 
-    ``use`` is what the filter's configuration has to say, for example ``check_sender_access hash:/etc/postfix/map``;
-    empty where that needs no telling. Raises UnavailableError, ConfigError.
+    ``use`` is what the filter's configuration has to say, for example ``check_sender_access hash:/etc/postfix/map``, or
+    whole files of it, each line ended and each file behind a comment that names it; empty where that needs no telling.
+    Raises UnavailableError, ConfigError.
 
     ``refuse`` raises ConfigError where nothing may be written as the settings say, before anything is touched.
 
@@ -264,8 +265,8 @@ class Target:
     ``if_missing`` is what the filter does where its configuration names a file that is not there, such as ``Postfix
     defers all mail for a map that it cannot open``.
 
-    ``check`` asks the filter itself what it makes of the published files; its settings are None where the configuration
-    has no such section.
+    ``check`` asks the running filter itself what it makes of the published files, with the question that matters; its
+    settings are None where the configuration has no such section.
     """
 
     name: str
