@@ -12,6 +12,7 @@ from safelist import sender
 from safelist.policy import decide
 from safelist.publisher.target import Target
 from safelist.publisher.targets import filter_snapshot, postfix
+from safelist.sender import Form
 from safelist.snapshot import Snapshot
 from tests.publisher import sample_target
 from tests.publisher.site import INSTALLED, POSTMAP, needs_postmap
@@ -43,14 +44,17 @@ class Case:
 
 def _asked(map_type: str) -> Reader:
     def read(path: Path, senders: Iterable[str]) -> set[str]:
+        """Ask as smtpd does, which takes the quotes off."""
         assert POSTMAP
-        given = "".join(f"{each}\n" for each in senders).encode()
+        keys = {sender.unquoted(found) if (found := sender.parse(each)).form is Form.ADDRESS else each: each
+                for each in senders}  # fmt: skip
+        given = "".join(f"{each}\n" for each in keys).encode()
         if map_type == "texthash":
             path = _grown_old(path)
         done = subprocess.run([POSTMAP, "-q", "-", f"{map_type}:{path}"], input=given, capture_output=True, check=False)
         assert done.returncode in (0, 1), done.stderr
-        found = (line.split(b"\t") for line in done.stdout.splitlines())
-        return {key.decode() for key, result in found if result == b"permit_auth_destination"}
+        answers = (line.split(b"\t") for line in done.stdout.splitlines())
+        return {keys[key.decode()] for key, result in answers if result == b"permit_auth_destination"}
 
     return read
 

@@ -19,15 +19,18 @@ from safelist.cli.publish import publish_all
 from safelist.config import toml
 from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
-from safelist.override import Effect, Terms
+from safelist.override import Authentication, Effect, Terms
+from safelist.policy import Settings, decide
 from safelist.publisher.files import MAX_JOURNAL, alone
 from safelist.publisher.target import Published
 from safelist.publisher.targets import TARGETS
 from safelist.runs.publish import NotPublished, Publishing
+from safelist.sender import Form, Pattern, covering
 from safelist.store import Store
 from tests import aggregate
 from tests.cli import in_process
 from tests.forked import exit_code
+from tests.mail import hostile
 from tests.publisher import sample_target
 from tests.publisher.contract import CASES, Case
 from tests.publisher.site import fill, names, needs_root, state
@@ -110,6 +113,10 @@ class Site:
         assert isinstance(found, SafelistError), done
         return found
 
+    def policy_calls_safe(self, asked: Pattern) -> bool:
+        settings = Settings(quorum=2, own_domains=self.store.own_domains())
+        return decide(self.store.candidate(asked, None, settings, self.store.newest(NOW))[0], settings, NOW).safe
+
     def safe(self) -> set[str]:
         return self.case.read(self.path, SENDERS)
 
@@ -185,6 +192,25 @@ def test_a_sender_that_a_line_may_not_hold_is_read_back_or_said_to_be_left_out(s
         assert (site.case.target.name in why) == (each in left_out), each
     site.trust(*SENDERS[:4], *HOSTILE)
     assert not {text for key in site.publish().added for text in HOSTILE if text in key}, "they were there before"
+
+
+@every_target
+def test_the_hostile_corpus_is_matched_as_the_policy_says_or_said_to_be_left_out(site: Site) -> None:
+    site.trust(*(text for text in hostile.ADDRESSES if sender.parse(text).form is not Form.REFUSED))
+    domains = {each for text in hostile.DOMAINS if (each := sender.parse(text)).form is not Form.REFUSED}
+    allow = [Terms(Effect.ALLOW, each, "x", authentication=Authentication.NONE) for each in domains]
+    site.store.make_overrides(allow, NOW, "root")
+    done = site.publish()
+    left_out = {refused.pattern.text for refused in done.refused}
+    asked = [sender.parse(text) for text in (*hostile.ADDRESSES, *hostile.BROKEN, *hostile.BYSTANDERS)]
+    meant = {each.text for each in asked if site.policy_calls_safe(each)}
+    assert len(meant) > 50
+    told = {each.text for each in asked if not left_out.isdisjoint(covering(each))}
+    texts = [each.text for each in asked if "\n" not in each.text and "\0" not in each.text]
+    for read in (site.case.read, *site.case.others):
+        found = read(site.path, texts)  # keys alone: who asks for a sender's domain is the filter
+        assert found - meant == set()
+        assert meant - found - told == set()
 
 
 @every_target

@@ -255,11 +255,11 @@ _FOREIGN = (
 )
 
 
-# An address as Postfix looks it up: unquoted, of the letters of a Dot-string (RFC 5321 4.1.2), but no # first; a
+# An address as Postfix looks it up: unquoted, of the letters of a Dot-string (RFC 5321 4.1.2), but no # or - first; a
 # domain of two labels or more, whose last one is no number: nothing that access(5) takes for user@, .domain, <> or a
 # network.
 _ATEXT = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]"
-_LOCAL = rf"(?!#)(?:{_ATEXT}|\.)+"
+_LOCAL = rf"(?![#-])(?:{_ATEXT}|\.)+"
 _LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
 _DOMAIN = rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}"
 _PLAIN = {
@@ -272,6 +272,7 @@ _UNSAFE = (
     (re.compile(r"[\x00-\x20\x7f]"), "white space or a control character ends a key"),
     (re.compile(r'["\\]'), "Postfix versions differ in how they read quotes and backslashes"),
     (re.compile(r"\A#"), "a line that begins with # is a comment"),
+    (re.compile(r"\A-.*@"), "Postfix takes no mail from an address that begins with - (allow_min_user, postconf(5))"),
     (re.compile(r"[\s\S]{255}"), "it is longer than 254 characters"),
 )
 
