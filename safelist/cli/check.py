@@ -8,7 +8,7 @@ from safelist.cli.configuration import load_config
 from safelist.cli.remarks import report
 from safelist.cli.terminal import ConfigOption, JsonOption, say
 from safelist.errors import UsageError
-from safelist.publisher.targets import TARGETS
+from safelist.publisher.targets import TARGETS, configured
 
 _CHECKS = {name: each.check for name, each in TARGETS.items() if each.check}
 
@@ -20,9 +20,10 @@ def check(
 ) -> None:
     """Ask the mail filter itself what it makes of a published target; changes nothing."""
     settings = load_config(config_file).publish.get(target)
-    if target not in _CHECKS:
+    ask = _CHECKS.get(target.partition(".")[0])
+    if ask is None:
         raise UsageError(f"check: there is no check of {target}; there is one of {', '.join(_CHECKS)}")
-    use = "" if json or settings is None else TARGETS[target].use(settings)
+    use = "" if json or settings is None else configured(target, settings).use(settings)
     if "\n" in use:
         say(use, is_answer=True)
-    report(list(_CHECKS[target](settings)), json=json)
+    report(list(ask(settings)), json=json)

@@ -100,16 +100,47 @@ def _read_targets(sections: object, models: Mapping[str, type[BaseModel]], fault
     read: dict[str, BaseModel] = {}
     if not isinstance(sections, dict):
         return read
-    for name, section in sections.items():
-        if name not in models:
-            faults.append(f"publish.{name}: no such target{_suggest(name, models)}; there are: {', '.join(models)}")
+    for kind, whole in sections.items():
+        if kind not in models:
+            faults.append(f"publish.{kind}: no such target{_suggest(kind, models)}; there are: {', '.join(models)}")
             continue
-        try:
-            read[name] = models[name].model_validate(section)
-        except ValidationError as error:
-            details = error.errors(include_input=False)
-            faults.extend(f for detail in details for f in faults_of(detail, models[name], f"publish.{name}"))
+        for name, section in _each_of(kind, whole, models[kind], faults):
+            try:
+                read[name] = models[kind].model_validate(section)
+            except ValidationError as error:
+                details = error.errors(include_input=False)
+                faults.extend(f for detail in details for f in faults_of(detail, models[kind], f"publish.{name}"))
+    faults.extend(_on_one_path(read))
     return read
+
+
+_TARGET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,29}")
+
+
+def _each_of(kind: str, whole: object, model: type[BaseModel], faults: list[str]) -> Iterator[tuple[str, object]]:
+    """The section ``[publish.KIND]``, or the keys and the named sections that stand in it."""
+    may_be_several = getattr(model, "MAY_BE_SEVERAL", False)
+    named = {key: each for key, each in whole.items() if isinstance(each, dict)} if isinstance(whole, dict) else {}
+    if not (may_be_several and named and isinstance(whole, dict)):
+        yield kind, whole
+        return
+    if rest := {key: each for key, each in whole.items() if key not in named}:
+        yield kind, rest
+    for name, section in named.items():
+        if _TARGET_NAME.fullmatch(name):
+            yield f"{kind}.{name}", section
+        else:
+            faults.append(f"publish.{kind}.{name}: write a name: small letters, digits, - and _, no more than 30")
+
+
+def _on_one_path(read: Mapping[str, BaseModel]) -> Iterator[str]:
+    """Targets would overwrite each other's files."""
+    seen: dict[object, str] = {}
+    for name, section in read.items():
+        path = getattr(section, "path", None)
+        if path is not None and path in seen:
+            yield f"publish.{name}.path: {path} is the path of [publish.{seen[path]}] already; write another"
+        seen.setdefault(path, name)
 
 
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")

@@ -37,6 +37,8 @@ class Section(BaseModel):
     TITLE: ClassVar[str] = ""
     IS_OPTIONAL: ClassVar[bool] = False
     """Whether the sample shows the section as a comment."""
+    MAY_BE_SEVERAL: ClassVar[bool] = False
+    """Whether there may be several such sections, each of a name of its own below this one's: ``[publish.X.NAME]``."""
 
 
 def _all_of(texts: tuple[str, ...], form: Form, otherwise: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from safelist.override import Effect, Override
 from safelist.policy import Candidate
 from safelist.publisher.rulings import rule
 from safelist.publisher.target import LeftOut, Ruling, Scope
-from safelist.publisher.targets import TARGETS
+from safelist.publisher.targets import configured
 from safelist.sender import Pattern
 
 
@@ -21,7 +21,7 @@ def left_out(
     One that reads the aggregate itself refuses nobody. Raises what a target's ``left_out`` raises.
     """
     for name, chosen in publish.items():
-        target = TARGETS[name]
+        target = configured(name, chosen)
         if target.left_out is None:
             continue
         rulings, refused = rule(candidates, settings, now, target.scope)

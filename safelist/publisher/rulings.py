@@ -58,7 +58,9 @@ def rule(
 
 
 def _blocked_for_some(override: Override, scope: Scope) -> str:
-    knows = "no recipients" if scope is Scope.ORGANISATION else "single recipients only"
+    knows = {
+        Scope.ORGANISATION: "no recipients", Scope.TRUSTING: "no exceptions", Scope.RECIPIENT: "single recipients only"
+    }[scope]  # fmt: skip
     return f"override {override.id} blocks it for {scope_sentence(override.terms.scope)}, and this target knows {knows}"
 
 

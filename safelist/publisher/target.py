@@ -29,9 +29,10 @@ if TYPE_CHECKING:  # only `safelist check` needs what it imports
 
 
 class Scope(StrEnum):
-    """For whom a target can say that a sender is safe."""
+    """For whom a target can say that a sender is safe. ``TRUSTING``: for single recipients, but not that one is not."""
 
     ORGANISATION = "organisation"
+    TRUSTING = "trusting"
     RECIPIENT = "recipient"
 
 
@@ -267,6 +268,9 @@ class Target:
 
     ``check`` asks the running filter itself what it makes of the published files, with the question that matters; its
     settings are None where the configuration has no such section.
+
+    ``form`` is the target that this one is with its settings, where those say what its filter can hold: everybody who
+    has settings asks :func:`safelist.publisher.targets.configured` for it.
     """
 
     name: str
@@ -279,6 +283,7 @@ class Target:
     refuse: Callable[[Any], None] | None = None
     if_missing: str = "a filter may stop all mail for a file that it cannot open"
     check: "Callable[[Any], Iterator[Remark]] | None" = None
+    form: "Callable[[Any], Target] | None" = None
 
 
 def _words(command: object) -> object:

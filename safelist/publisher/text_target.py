@@ -163,7 +163,7 @@ def _rendered_without(render: Render, everybody: Sequence[Ruling], chosen: Any) 
 
 @contextmanager
 def _plan(form: _Form, asked: Asked, chosen: Any) -> Iterator[Plan]:
-    is_each = form.scope is Scope.RECIPIENT
+    is_each = form.scope is not Scope.ORGANISATION
     decided, left_out = rulings.for_everybody(asked, form.scope)
     everybody, unwritten = form.everybody(decided, chosen)
     each, noted = rulings.for_each(asked) if is_each else iter(()), Noted(KEPT)

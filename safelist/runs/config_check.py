@@ -12,7 +12,7 @@ from safelist.errors import SafelistError
 from safelist.policy import Settings
 from safelist.publisher.publish import publish
 from safelist.publisher.target import Nothing, Published
-from safelist.publisher.targets import TARGETS
+from safelist.publisher.targets import configured
 from safelist.runs import Clock
 
 
@@ -40,7 +40,7 @@ def _faults_around(loaded: Config, now: Clock) -> Iterator[str]:
 
 
 def _try_target(name: str, chosen: Any, settings: Settings, now: Clock) -> Published:
-    return publish(Nothing(), settings, TARGETS[name], chosen, now, dry_run=True, allow_shrink=True)
+    return publish(Nothing(), settings, configured(name, chosen), chosen, now, dry_run=True, allow_shrink=True)
 
 
 def _notes(loaded: Config, name: str, now: Clock) -> Iterator[str]:
@@ -53,7 +53,7 @@ def _notes(loaded: Config, name: str, now: Clock) -> Iterator[str]:
     if missing is not None:
         yield (
             f"{missing} is not there: run `safelist publish` before a filter's configuration names it "
-            f"({TARGETS[name].if_missing})"
+            f"({configured(name, loaded.publish[name]).if_missing})"
         )
 
 

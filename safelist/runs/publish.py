@@ -11,7 +11,7 @@ from safelist.errors import ConfigError, SafelistError, UsageError
 from safelist.policy import Settings
 from safelist.publisher.publish import publish as publish_to
 from safelist.publisher.target import Published
-from safelist.publisher.targets import TARGETS
+from safelist.publisher.targets import TARGETS, configured
 from safelist.runs import Clock
 from safelist.store import Publication, Store
 
@@ -70,7 +70,7 @@ class _Publisher:
         done: Published | NotPublished
         try:
             done = publish_to(
-                self.store, self.settings, TARGETS[name], chosen, self.now,
+                self.store, self.settings, configured(name, chosen), chosen, self.now,
                 dry_run=self.dry_run, allow_shrink=self.allow_shrink,
             )  # fmt: skip
             if not self.dry_run:

@@ -13,7 +13,7 @@ from safelist.cli.configuration import load_config
 from safelist.cli.terminal import ConfigOption, now, say
 from safelist.config import Config
 from safelist.errors import PermissionDeniedError, TamperedError, UnavailableError
-from safelist.publisher.targets import TARGETS
+from safelist.publisher.targets import configured
 from safelist.store import Store, Verified
 
 
@@ -38,7 +38,7 @@ def report(
 
 
 def _built(opened: Store, config: Config, verified: Verified) -> AuditReport:
-    demands = [Setting(f"Published to {name}", TARGETS[name].demands(it)) for name, it in config.publish.items()]
+    demands = [Setting(f"Published to {name}", configured(name, it).demands(it)) for name, it in config.publish.items()]
     return build(opened, config.policy.settings(opened.own_domains()), now(), verified=verified, demands=demands)
 
 

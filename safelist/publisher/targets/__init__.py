@@ -1,5 +1,8 @@
 """The registry of targets: a module each, and a line here."""
 
+from dataclasses import replace
+from typing import Any
+
 from safelist.publisher.target import Target
 from safelist.publisher.targets import filter_snapshot, postfix
 
@@ -7,3 +10,9 @@ TARGETS: dict[str, Target] = {
     postfix.NAME: postfix.TARGET,
     filter_snapshot.NAME: filter_snapshot.TARGET,
 }
+
+
+def configured(name: str, chosen: Any) -> Target:
+    """The target of a section ``[publish.NAME]`` or ``[publish.TARGET.NAME]``, as it is with these settings."""
+    target = TARGETS[name.partition(".")[0]]
+    return replace(target.form(chosen) if target.form else target, name=name)
