@@ -7,6 +7,7 @@ from pathlib import Path
 from safelist.errors import ConfigError, SafelistError, UnavailableError
 from safelist.publisher import program
 from safelist.publisher.files import real
+from safelist.publisher.target import Place
 
 
 def pending(path: Path) -> Path:
@@ -15,9 +16,9 @@ def pending(path: Path) -> Path:
     return text.with_name(f"{text.name}.on-change-pending")
 
 
-def run(path: Path, command: Sequence[str]) -> SafelistError | None:
-    """Run the command and owe it no more; or what made it fail."""
-    failed = f"{path} was written, but on_change `{shlex.join(command)}` failed"
+def run(path: Path, command: Sequence[str], place: Place) -> SafelistError | None:
+    """Run the command, after ``place`` was written, and owe it no more; or what made it fail."""
+    failed = f"{place} was written, but on_change `{shlex.join(command)}` failed"
     later = "it runs again at the next publish"
     executable = program.find(command[0])
     if executable is None:

@@ -35,24 +35,25 @@ def publish(
     at it, TemporaryError; the old files then stay in use. What fails after the swap is in ``failed``.
     """
     use, command, failed = target.use(chosen), getattr(chosen, "on_change", ()), None
-    with explained(chosen.path), _alone(target, chosen, dry_run=dry_run):
+    beside = target.beside(chosen)
+    with explained(beside), _alone(target, chosen, dry_run=dry_run):
         with _planned(target, Asked(aggregate, settings, clock(), dry_run), chosen) as plan:
             if not allow_shrink:
                 _refuse_shrink(plan.files)
-            owed = hook.pending(chosen.path)
+            owed = hook.pending(beside)
             is_hooked = bool(command) and (plan.is_changed or owed.exists())
             if not dry_run:
                 failed = plan.apply(owed.touch if is_hooked else _nothing)
         if is_hooked and not dry_run:
-            failed = hook.run(chosen.path, command) or failed
+            failed = hook.run(beside, command, target.place(chosen)) or failed
     refused = tuple(sorted(plan.left_out, key=lambda each: each.pattern[:2]))
-    return Published(target.name, chosen.path, plan.files, refused, is_hooked, use, plan.notes, failed)
+    return Published(target.name, target.place(chosen), plan.files, refused, is_hooked, use, plan.notes, failed)
 
 
 def _alone(target: Target, chosen: Any, *, dry_run: bool) -> AbstractContextManager[None]:
     if target.refuse is not None:
         target.refuse(chosen)
-    return nullcontext() if dry_run else alone(chosen.path)
+    return nullcontext() if dry_run else alone(target.beside(chosen))
 
 
 @contextmanager

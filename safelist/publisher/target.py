@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
@@ -26,6 +27,10 @@ from safelist.sender import Pattern
 
 if TYPE_CHECKING:  # only `safelist check` needs what it imports
     from safelist.remark import Remark
+
+
+Place = Path | str
+"""Where a safelist is published: a file, or the name of what is none, without anything that is secret."""
 
 
 class Scope(StrEnum):
@@ -148,10 +153,10 @@ class FileChange:
 
     ``new`` and ``gone`` are shown to people; an entry that says something else now is both, and not lost. ``added`` and
     ``removed`` name those entries, sorted: all of them, or the first ones of a list that is too long to be kept.
-    ``opened`` are the files that the filter opens.
+    ``opened`` are the files that the filter opens; of what is no file, ``absent`` names what is not there yet.
     """
 
-    path: Path
+    path: Place
     entries: int
     had: int
     lost: int
@@ -162,6 +167,7 @@ class FileChange:
     gone: int = 0
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    absent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +198,7 @@ class Published:
     """
 
     target: str
-    path: Path
+    path: Place
     files: tuple[FileChange, ...]
     refused: tuple[LeftOut, ...]
     hook: bool = False
@@ -245,8 +251,12 @@ def digest_of(digests: Sequence[str]) -> str:
 class Target:
     """A line of the registry.
 
-    ``settings`` is the model of the section ``[publish.NAME]``; it has a ``path``, beside which the publisher keeps its
-    lock, and may have an ``on_change``, the command (no shell) to run after a change.
+    ``settings`` is the model of the section ``[publish.NAME]``; it may have an ``on_change``, the command (no shell) to
+    run after a change.
+
+    ``place`` is what people and the history know by name as that which is published, and ``beside`` the file beside
+    which the publisher keeps its lock, and remembers a hook that is owed: the section's ``path`` is both, unless the
+    target writes no file.
 
     ``demands`` says for people what the filter asks of a mail before its sender counts as safe, and whom this target
     leaves out: what the policy asks for is not enough, for only the target knows what its filter can keep to.
@@ -278,6 +288,8 @@ class Target:
     demands: Callable[[Any], str]
     use: Callable[[Any], str]
     plan: Callable[[Asked, Any], AbstractContextManager[Plan]]
+    place: Callable[[Any], Place] = attrgetter("path")
+    beside: Callable[[Any], Path] = attrgetter("path")
     left_out: Callable[[Sequence[Ruling], Any], Iterable[LeftOut]] | None = None
     scope: Scope = Scope.ORGANISATION
     refuse: Callable[[Any], None] | None = None

@@ -1,6 +1,7 @@
 """Everything around a configuration that a command would stumble over: files, the database, the targets."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from safelist.config import Config
 from safelist.errors import SafelistError
 from safelist.policy import Settings
 from safelist.publisher.publish import publish
-from safelist.publisher.target import Nothing, Published
+from safelist.publisher.target import FileChange, Nothing, Place, Published
 from safelist.publisher.targets import configured
 from safelist.runs import Clock
 
@@ -49,12 +50,17 @@ def _notes(loaded: Config, name: str, now: Clock) -> Iterator[str]:
         tried = _try_target(name, loaded.publish[name], loaded.policy.settings(), now)
     except SafelistError:
         return  # a fault, which is said
-    missing = next((path for file in tried.files for path in file.opened if not path.exists()), None)
+    missing = next(chain.from_iterable(map(_missing, tried.files)), None)
     if missing is not None:
         yield (
             f"{missing} is not there: run `safelist publish` before a filter's configuration names it "
             f"({configured(name, loaded.publish[name]).if_missing})"
         )
+
+
+def _missing(file: FileChange) -> Iterator[Place]:
+    yield from (path for path in file.opened if not path.exists())
+    yield from (file.absent,) if file.absent else ()
 
 
 def _fault(look: Callable[[], object]) -> Iterator[str]:

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from safelist.config import Config
 from safelist.errors import ConfigError, SafelistError, UsageError
 from safelist.policy import Settings
 from safelist.publisher.publish import publish as publish_to
-from safelist.publisher.target import Published
+from safelist.publisher.target import Place, Published
 from safelist.publisher.targets import TARGETS, configured
 from safelist.runs import Clock
 from safelist.store import Publication, Store
@@ -21,7 +20,7 @@ class NotPublished:
     """A target that could not be published, and why."""
 
     target: str
-    path: Path
+    path: Place
     error: Exception
 
 
@@ -76,7 +75,7 @@ class _Publisher:
             if not self.dry_run:
                 self._record(done)
         except Exception as error:
-            done = NotPublished(name, chosen.path, error)
+            done = NotPublished(name, configured(name, chosen).place(chosen), error)
         published = Publishing(done)
         if self.dry_run or published.error is None:
             return published

@@ -539,7 +539,7 @@ def test_only_what_has_changed_among_several_is_replaced_and_each_is_named(site:
     block = Terms(Effect.BLOCK, sender.parse(SENDERS[0]), "x", sender.parse("desk@corp.example"))
     site.store.make_overrides([block], NOW, "root")
     done = site.publish()
-    changed = {file.path.name: (file.is_changed, file.new, file.gone) for file in done.files}
+    changed = {Path(file.path).name: (file.is_changed, file.new, file.gone) for file in done.files}
     assert changed == {
         "safelist": (False, 0, 0), "safelist.recipients": (True, 1, 1), "safelist.conf": (False, 0, 0)
     }  # fmt: skip
