@@ -409,3 +409,17 @@ def test_a_secret_in_another_encoding_is_said(tmp_path: Path, data: bytes) -> No
     path.write_bytes(codecs.BOM_UTF8)
     with pytest.raises(ConfigError, match="is empty"):
         read_secret(exchange(secret_file=path))
+
+
+class WithUrl(BaseModel):
+    url: str
+
+
+def test_a_targets_url_with_a_password_is_a_secret(tmp_path: Path) -> None:
+    path = tmp_path / "safelist.toml"
+    path.write_text('[database]\nurl = "sqlite:///x.db"\n[publish.x]\nurl = "postgresql://u:hunter2@h/x"\n')
+    path.chmod(0o644)
+    with pytest.raises(ConfigError) as raised:
+        config.load(path, {"x": WithUrl})
+    assert "publish.x.url: the file holds a secret and others may read it (mode 644)" in str(raised.value)
+    assert "hunter2" not in str(raised.value)

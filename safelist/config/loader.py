@@ -296,17 +296,23 @@ def _suggest(name: str, known: Mapping[str, object]) -> str:
 
 
 def _open_secret(path: Path, table: Mapping[str, Any]) -> list[str]:
-    database = table.get("database")
     secrets = [*_secrets_in({"exchange": table.get("exchange")}), *_secrets_in({"sources": table.get("sources")})]
-    url = database.get("url") if isinstance(database, dict) else None
-    in_url = isinstance(url, str) and bool(_password_of(url))
+    secrets += [key for key, url in _urls(table) if _has_password(url)]
     mode = path.stat().st_mode & 0o777
-    if not mode & 0o077 or not (secrets or in_url):
+    if not mode & 0o077 or not secrets:
         return []
-    key = next(iter(secrets), "database.url")
-    return [
-        f"{key}: the file holds a secret and others may read it (mode {mode:o}): chmod 600 {shlex.quote(str(path))}"
-    ]
+    fault = f"the file holds a secret and others may read it (mode {mode:o}): chmod 600 {shlex.quote(str(path))}"
+    return [f"{secrets[0]}: {fault}"]
+
+
+def _urls(table: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """The URLs of databases: the aggregate's, and those that a target writes into."""
+    targets = table.get("publish")
+    targets = targets if isinstance(targets, dict) else {}
+    sections = {"database": table.get("database")} | {f"publish.{name}": section for name, section in targets.items()}
+    for key, section in sections.items():
+        if isinstance(section, dict):
+            yield f"{key}.url", section.get("url")
 
 
 def _secrets_in(value: object, key: str = "") -> Iterator[str]:
@@ -319,11 +325,11 @@ def _secrets_in(value: object, key: str = "") -> Iterator[str]:
         yield from [below] if name == "secret" else _secrets_in(inner, below)
 
 
-def _password_of(url: str) -> str | None:
+def _has_password(url: object) -> bool:
     try:
-        return urlsplit(url).password
+        return isinstance(url, str) and bool(urlsplit(url).password)
     except ValueError:
-        return None
+        return False
 
 
 def _keys_with_nul(value: object, key: str) -> list[str]:

@@ -5,7 +5,7 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 
 from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
 
+SETTING = "database.url"
+"""The key of the aggregate's URL, which messages name."""
 BUSY_SECONDS = 20
 CONNECT_SECONDS = 10
 # A checkpoint every 32 MB instead of every 4: a first run changes the same pages over and over.
@@ -65,39 +67,42 @@ _POSTGRES_FAILURES: dict[str, tuple[type[SafelistError], str]] = {
 _NO_CONVERSION = re.compile(r"conversion between UTF8 and (\w+) is not supported")
 
 
-def parse_url(url: str) -> URL:
-    """The URL as SQLAlchemy reads it, with the driver that safelist brings. Raises ConfigError, never showing it."""
+def parse_url(url: str, setting: str = SETTING, tested: Collection[str] | None = ("sqlite", "postgresql")) -> URL:
+    """The URL as SQLAlchemy reads it, with the driver that safelist brings. Raises ConfigError, never showing it.
+
+    ``setting`` is the key that it comes from; ``tested`` is None where any database will do.
+    """
     if not url.startswith("sqlite") and (url.count("@") > 1 or "@" in url.partition("?")[2]):
         # It would be taken for the end of the password, and the rest of it for a part of the server's name.
-        raise ConfigError("database.url: inside a name, password or parameter write @ as %40 and ? as %3F")
+        raise ConfigError(f"{setting}: inside a name, password or parameter write @ as %40 and ? as %3F")
     try:
         parsed = make_url(url)
     except (exc.ArgumentError, ValueError):
         raise ConfigError(
-            "database.url: is not a URL; write sqlite:////var/lib/safelist/safelist.db "
+            f"{setting}: is not a URL; write sqlite:////var/lib/safelist/safelist.db "
             "or postgresql+psycopg://user@host/safelist"
         ) from None
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+    if tested is not None and parsed.get_backend_name() not in tested:
         raise ConfigError(
-            f"database.url: {parsed.get_backend_name()} is neither SQLite nor PostgreSQL, and nothing else is tested; "
+            f"{setting}: {parsed.get_backend_name()} is neither SQLite nor PostgreSQL, and nothing else is tested; "
             "write sqlite:////var/lib/safelist/safelist.db or postgresql+psycopg://user@host/safelist"
         )
     if parsed.get_backend_name() == "sqlite":
-        _check_sqlite(parsed)
+        _check_sqlite(parsed, setting)
     return parsed
 
 
-def _check_sqlite(url: URL) -> None:
+def _check_sqlite(url: URL, setting: str) -> None:
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        raise ConfigError("database.url: must name a file: sqlite:////var/lib/safelist/safelist.db")
+        raise ConfigError(f"{setting}: must name a file: sqlite:////var/lib/safelist/safelist.db")
     try:
         _busy_seconds(url)
     except (TypeError, ValueError):
-        raise ConfigError("database.url: timeout must be a number of seconds") from None
+        raise ConfigError(f"{setting}: timeout must be a number of seconds") from None
     if unknown := set(url.query) - {"timeout"}:
-        raise ConfigError(f"database.url: SQLite knows timeout=SECONDS here, not {', '.join(sorted(unknown))}")
+        raise ConfigError(f"{setting}: SQLite knows timeout=SECONDS here, not {', '.join(sorted(unknown))}")
 
 
 def _busy_seconds(url: URL) -> float:
@@ -125,23 +130,23 @@ def file_of(url: URL) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
-def make_engine(url: URL, *, is_upgrade: bool = False) -> Engine:
+def make_engine(url: URL, *, is_upgrade: bool = False, is_ours: bool = True, setting: str = SETTING) -> Engine:
     """An engine that has not connected yet. Raises ConfigError when the driver is unknown or not installed.
 
-    An upgrade replaces tables that others refer to, which SQLite would take for a violation of their foreign keys
-    (sqlite.org/lang_altertable.html).
+    One that is not ours keeps the journal that it has: SQLite notes in the file which it is. An upgrade replaces tables
+    that others refer to, which SQLite would take for a fault of their foreign keys (sqlite.org/lang_altertable.html).
     """
     options: dict[str, Any] = {}
     if url.get_backend_name() == "sqlite":
-        pragmas = (*_PRAGMAS, f"foreign_keys={'OFF' if is_upgrade else 'ON'}")
+        pragmas = (*(_PRAGMAS if is_ours else ()), f"foreign_keys={'OFF' if is_upgrade else 'ON'}")
         options = {"creator": lambda: _connect_sqlite(str(url.database), _busy_seconds(url), pragmas)}
     elif url.get_backend_name() == "postgresql":
         # Whatever PGCLIENTENCODING or the server's default says: texts are Unicode here.
         options = {"connect_args": {"connect_timeout": CONNECT_SECONDS, "client_encoding": "UTF8"}}
-    with failures(url):
+    with failures(url, setting):
         engine = create_engine(url, **options)
     if engine.dialect.is_async:
-        raise ConfigError(f"database.url: {url.drivername} is an asynchronous driver; leave the part after + out")
+        raise ConfigError(f"{setting}: {url.drivername} is an asynchronous driver; leave the part after + out")
     if engine.dialect.name == "sqlite":
         event.listen(engine, "begin", _begin_sqlite)
     elif engine.dialect.name == "postgresql":
@@ -215,26 +220,29 @@ def _wrong_encoding(url: URL, encoding: str) -> ConfigError:
 
 
 @contextmanager
-def failures(url: URL) -> Iterator[None]:
-    """Turn what the database library raises into errors that say what to do, without the URL's password."""
+def failures(url: URL, setting: str = SETTING) -> Iterator[None]:
+    """Turn what the database library raises into errors that say what to do, without the URL's password.
+
+    ``setting`` is the key that the URL comes from.
+    """
     try:
         yield
     except exc.NoSuchModuleError:
         raise ConfigError(
-            f"database.url: {url.drivername} is unknown; write sqlite:///... or postgresql+psycopg://..."
+            f"{setting}: {url.drivername} is unknown; write sqlite:///... or postgresql+psycopg://..."
         ) from None
     except ModuleNotFoundError as error:
-        raise ConfigError(_missing_driver(url, error.name or "")) from None
+        raise ConfigError(f"{setting}: {_missing_driver(url, error.name or '')}") from None
     except exc.DBAPIError as error:
-        raise _failure(url, error.orig) from None
+        raise _failure(url, error.orig, setting) from None
     except exc.SQLAlchemyError as error:
         raise UnavailableError(f"{shown(url)}: {_told(url, error)}") from None
 
 
 def _missing_driver(url: URL, module: str) -> str:
     if url.get_backend_name() == "postgresql":
-        return f"database.url: the driver {module} is not installed: in safelist's checkout, pip install '.[postgres]'"
-    return f"database.url: the driver {module} is not installed: pip install it beside safelist"
+        return f"the driver {module} is not installed: in safelist's checkout, pip install '.[postgres]'"
+    return f"the driver {module} is not installed: pip install it beside safelist"
 
 
 def disk_failure(path: Path, error: OSError, what: str) -> SafelistError:
@@ -243,7 +251,7 @@ def disk_failure(path: Path, error: OSError, what: str) -> SafelistError:
     return UnavailableError(f"{path}: {what}: {advice or error.strerror}")
 
 
-def _failure(url: URL, error: BaseException | None) -> SafelistError:
+def _failure(url: URL, error: BaseException | None, setting: str) -> SafelistError:
     kind: type[SafelistError] = UnavailableError
     advice = ""
     if isinstance(error, sqlite3.Error):
@@ -260,6 +268,7 @@ def _failure(url: URL, error: BaseException | None) -> SafelistError:
         kind, advice = next(known, (UnavailableError, ""))
     elif _told(url, error).startswith("invalid connection option"):
         kind = ConfigError
+    advice = advice.replace(SETTING, setting)
     return kind(f"{shown(url)}: {_told(url, error)}{f': {advice}' if advice else ''}")
 
 

@@ -215,3 +215,22 @@ def test_connection_that_is_cut(postgres_url: str) -> None:
         with pytest.raises(UnavailableError, match="terminat"):
             opened.last_runs(1)
         assert opened.last_runs(1) == []
+
+
+def test_the_url_of_another_section_is_named_by_its_key() -> None:
+    for url in ("nonsense", "sqlite://", "postgresql://a@b@host/x"):
+        with pytest.raises(ConfigError, match=r"\Apublish\.other\.url: "):
+            parse_url(url, "publish.other.url", None)
+    assert parse_url("mysql+pymysql://host/x", "publish.other.url", None).get_backend_name() == "mysql"
+    with pytest.raises(ConfigError, match=r"\Apublish\.other\.url: the driver \w+ is not installed"):
+        make_engine(parse_url("mysql+pymysql://host/x", "publish.other.url", None), setting="publish.other.url")
+
+
+def test_a_database_of_others_keeps_its_journal(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.db"
+    sqlite3.connect(path).close()
+    for is_ours, journal in ((False, "delete"), (True, "wal")):
+        engine = make_engine(parse_url(f"sqlite:///{path}"), is_ours=is_ours)
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == journal
+        engine.dispose()
