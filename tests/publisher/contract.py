@@ -11,9 +11,10 @@ from typing import Any
 from safelist import sender
 from safelist.policy import decide
 from safelist.publisher.target import Target
-from safelist.publisher.targets import filter_snapshot, postfix
+from safelist.publisher.targets import filter_snapshot, pairs, postfix
 from safelist.sender import Form
 from safelist.snapshot import Snapshot
+from tests.pairs import readers
 from tests.publisher import sample_target
 from tests.publisher.site import INSTALLED, POSTMAP, needs_postmap
 
@@ -97,6 +98,11 @@ CASES = [
         for kind in ("texthash", *INSTALLED)
     ),
     Case("filter", filter_snapshot.TARGET, _decided),
+    *(
+        Case(f"pairs, {each.name}", pairs.TARGET, each.read, dict(each.keys), others=each.others)
+        for each in readers.FORMS
+        if each.name in ("csv", "pairs", "exchange")
+    ),
     Case("sample", sample_target.TARGET, _everybody, others=(_recipients,)),
 ]
 """Each target of the registry, and one that only the suite has: with several files, and rulings for each recipient."""

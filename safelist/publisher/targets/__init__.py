@@ -4,11 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from safelist.publisher.target import Target
-from safelist.publisher.targets import filter_snapshot, postfix
+from safelist.publisher.targets import filter_snapshot, pairs, postfix
 
 TARGETS: dict[str, Target] = {
     postfix.NAME: postfix.TARGET,
     filter_snapshot.NAME: filter_snapshot.TARGET,
+    pairs.NAME: pairs.TARGET,
 }
 
 
