@@ -189,11 +189,12 @@ def nameserver(
     *,
     ttl: int = 300,
     negative_ttl: int | None = 300,
+    at: tuple[str, int] = ("127.0.0.1", 0),
 ) -> Iterator[Nameserver]:
     """A running one, with UDP and TCP on one port; it takes each datagram in a thread of its own."""
     server = Nameserver(zone, faults or {}, tcp_faults or {}, ttl, negative_ttl)
-    udp, tcp = _listen(server)
-    server.address = ("127.0.0.1", udp.server_address[1])
+    udp, tcp = _listen(server, at)
+    server.address = (at[0], udp.server_address[1])
     threads = [threading.Thread(target=listener.serve_forever, args=(0.01,)) for listener in (udp, tcp)]
     for thread in threads:
         thread.start()
@@ -235,7 +236,7 @@ class _Tcp(_Threading, socketserver.TCPServer):
     request_queue_size = 128
 
 
-def _listen(server: Nameserver) -> tuple[_Udp, _Tcp]:
+def _listen(server: Nameserver, at: tuple[str, int]) -> tuple[_Udp, _Tcp]:
     class Datagram(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             query, listener = self.request
@@ -250,8 +251,10 @@ def _listen(server: Nameserver) -> tuple[_Udp, _Tcp]:
                 self.wfile.write(len(message).to_bytes(2, "big") + message)
 
     while True:
-        udp = _Udp(("127.0.0.1", 0), Datagram)
+        udp = _Udp(at, Datagram)
         try:
             return udp, _Tcp(udp.server_address, Connection)
         except OSError:  # somebody has that port for TCP
             udp.server_close()
+            if at[1]:
+                raise
