@@ -65,6 +65,7 @@ PURE = [
     "postfix/master_entries.py",
     "publisher/escaping.py",
     "publisher/line_formats.py",
+    "publisher/exim_acl.py",
     "publisher/map_placement.py",
     "publisher/smtpd_conf.py",
     "collector/plausibility.py",

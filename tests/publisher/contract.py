@@ -11,9 +11,10 @@ from typing import Any
 from safelist import sender
 from safelist.policy import decide
 from safelist.publisher.target import Target
-from safelist.publisher.targets import filter_snapshot, pairs, postfix
+from safelist.publisher.targets import exim, filter_snapshot, pairs, postfix
 from safelist.sender import Form
 from safelist.snapshot import Snapshot
+from tests.exim.looked_up import looked_up, needs_exim
 from tests.pairs import readers
 from tests.publisher import sample_target
 from tests.publisher.site import INSTALLED, POSTMAP, needs_postmap
@@ -85,6 +86,16 @@ def _recipients(path: Path, senders: Iterable[str]) -> set[str]:
     return {each for each in senders if ["desk@corp.example", each, "safe"] in lines}
 
 
+def _exim(lookup: str, recipient: str = "") -> Reader:
+    def read(path: Path, senders: Iterable[str]) -> set[str]:
+        named = exim.recipients(path) if recipient else path
+        keys = {f"{each}>{recipient}" if recipient else each: each for each in senders}
+        found = looked_up(lookup, named, keys)
+        return {each for key, each in keys.items() if found[key] == "dkim-or-spf"}
+
+    return read
+
+
 CASES = [
     *(
         Case(
@@ -96,6 +107,17 @@ CASES = [
             (_asked("texthash"),),
         )
         for kind in ("texthash", *INSTALLED)
+    ),
+    *(
+        Case(
+            f"exim, {kind}",
+            exim.TARGET,
+            _exim(kind),
+            {"lookup": kind},
+            (needs_exim,),
+            (_exim("lsearch"), _exim(kind, "desk@corp.example")),
+        )
+        for kind in ("lsearch", "cdb")
     ),
     Case("filter", filter_snapshot.TARGET, _decided),
     *(

@@ -4,12 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 from safelist.publisher.target import Target
-from safelist.publisher.targets import filter_snapshot, pairs, postfix
+from safelist.publisher.targets import exim, filter_snapshot, pairs, postfix
 
 TARGETS: dict[str, Target] = {
     postfix.NAME: postfix.TARGET,
     filter_snapshot.NAME: filter_snapshot.TARGET,
     pairs.NAME: pairs.TARGET,
+    exim.NAME: exim.TARGET,
 }
 
 
