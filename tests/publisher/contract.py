@@ -88,10 +88,8 @@ def _recipients(path: Path, senders: Iterable[str]) -> set[str]:
 
 def _exim(lookup: str, recipient: str = "") -> Reader:
     def read(path: Path, senders: Iterable[str]) -> set[str]:
-        named = exim.recipients(path) if recipient else path
-        keys = {f"{each}>{recipient}" if recipient else each: each for each in senders}
-        found = looked_up(lookup, named, keys)
-        return {each for key, each in keys.items() if found[key] == "dkim-or-spf"}
+        named, behind = (exim.recipients(path), f">{recipient}") if recipient else (path, "")
+        return {each for each, value in looked_up(lookup, named, senders, behind).items() if value not in ("", "no")}
 
     return read
 
