@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
@@ -28,6 +28,9 @@ from safelist.publisher import exim_acl, program
 from safelist.publisher.target import Command, FilePath, RecipientRuling, Ruling, Scope
 from safelist.publisher.text_target import Rendering, TextFile, text_target
 from safelist.sender import MAX_ADDRESS
+
+if TYPE_CHECKING:
+    from safelist.remark import Remark
 
 NAME = "exim"
 EXCEPTION = "no"
@@ -212,7 +215,17 @@ def use(settings: EximSettings) -> str:
     return exim_acl.snippet(lists(settings))
 
 
+def check(settings: EximSettings | None) -> "Iterator[Remark]":
+    """Ask this machine's Exim what it makes of the lists."""
+    from safelist.publisher import exim_check  # what only this needs takes longer to import than the rest
+
+    if settings is None:
+        return exim_check.without_section()
+    installed = exim_check.Installation(settings.command, settings.spf, settings.probe_recipient, HEADER)
+    return exim_check.remarks(lists(settings), installed)
+
+
 TARGET = text_target(
-    name=NAME, settings=EximSettings, demands=demands, use=use, scope=Scope.RECIPIENT, render=render, why_not=why_not,
-    not_asked=not_asked, if_missing="Exim goes on as if nobody were safe",
+    name=NAME, settings=EximSettings, demands=demands, use=use, check=check, scope=Scope.RECIPIENT, render=render,
+    why_not=why_not, not_asked=not_asked, if_missing="Exim goes on as if nobody were safe",
 )  # fmt: skip
