@@ -6,6 +6,7 @@ a value may hold any octet but NUL and LF.
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 MAX_REQUEST = 16 * 1024
 """Octets of a request with its empty line. Postfix's own stay below 4 KiB unless a client's names are absurd."""
@@ -28,7 +29,7 @@ class RequestError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.before: list[PolicyRequest] = []
+        self.before: list[Any] = []
 
 
 class MalformedError(RequestError):
@@ -72,6 +73,9 @@ class PolicyRequest:
 
 class RequestParser:
     """Finds the requests in the octets of one connection, however those are cut into pieces."""
+
+    is_over = False
+    """Only an error or the client ends a connection."""
 
     def __init__(self, max_request: int = MAX_REQUEST, max_attributes: int = MAX_ATTRIBUTES) -> None:
         self._max_request = max_request

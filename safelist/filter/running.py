@@ -12,12 +12,13 @@ from safelist import used
 from safelist.errors import ConfigError
 from safelist.filter.authentication import Authenticator
 from safelist.filter.background import keep_up
+from safelist.filter.connections import Limits
 from safelist.filter.current_snapshot import CurrentSnapshot
 from safelist.filter.decision import Facts, Verdict
 from safelist.filter.policy_service import Mail, Service, write_used
 from safelist.filter.providers import Providers
 from safelist.filter.resolver import Resolver
-from safelist.filter.server import Limits, Server
+from safelist.filter.server import Server
 from safelist.filter.settings import Filter
 from safelist.override import days
 from safelist.used import UseBuffer

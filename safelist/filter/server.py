@@ -1,29 +1,21 @@
-"""A policy service for Postfix, whatever it answers: sockets, connections, signals, and what systemd is told.
-
-On trouble the protocol's own treatment is to send nothing and to disconnect (SMTPD_POLICY_README): Postfix then tries
-once more and takes its ``default_action``.
-"""
+"""A server of policy requests, and of what else is asked: sockets, signals, and what systemd is told."""
 
 import asyncio
 import contextlib
-import errno
 import logging
-import math
 import os
 import signal
 import socket
-import struct
 import threading
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
 
 from safelist.errors import ConfigError
 from safelist.filter import protocol
-from safelist.filter.protocol import PolicyRequest, RequestError, RequestParser, TooLargeError
+from safelist.filter.connections import Connection, Connections, Endpoint, Limits, shown
+from safelist.filter.protocol import PolicyRequest, RequestParser
 from safelist.filter.sockets import name, open_inet, open_unix
 from safelist.filter.systemd import notify, passed, watchdog_interval
 
@@ -33,64 +25,33 @@ RequestHandler = Callable[[PolicyRequest], str | Awaitable[str]]
 logger = logging.getLogger("safelist.filter")
 
 _BACKLOG = 1024
-_BUFFER = 16 * 1024
 _TURNS_TO_ACCEPT = 2
 """Of the loop, from accept(2) to connection_made."""
-_END = b""
-"""In the place of an answer: close the connection here."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What clients may take. Times are seconds, sizes octets."""
+def policy_endpoint(answer: RequestHandler, addresses: Sequence[str], limits: Limits | None = None) -> Endpoint:
+    """Postfix's policy protocol; where the action is none, the connection is closed without an answer."""
 
-    max_connections: int = 200
-    idle_timeout: float = 3600
-    """Postfix keeps a connection for 300 s after its last request, and for 1,000 s in all (smtpd_policy_service_*)."""
-    request_timeout: float = 10
-    """From a request's first octet to its last; also how long more answers than ``write_buffer`` may wait unread."""
-    answer_timeout: float = 100
-    """Without an answer. Postfix waits no longer either (smtpd_policy_service_timeout)."""
-    stop_timeout: float = 10
-    max_unanswered: int = 64
-    max_request: int = protocol.MAX_REQUEST
-    max_attributes: int = protocol.MAX_ATTRIBUTES
-    write_buffer: int = 64 * 1024
+    def encoded(request: PolicyRequest) -> bytes | Awaitable[bytes]:
+        action = answer(request)
+        return protocol.answer(action) if isinstance(action, str) else _encoded_later(action)
+
+    return Endpoint(encoded, _policy_parser, addresses, limits or Limits())
 
 
-@dataclass
-class ServerCounters:
-    """Since the start, except ``open``: connections right now."""
+async def _encoded_later(action: Awaitable[str]) -> bytes:
+    return protocol.answer(await action)
 
-    connections: int = 0
-    open: int = 0
-    refused: int = 0
-    """Connections beyond the limit, while every other one was owed an answer."""
-    displaced: int = 0
-    """Connections beyond the limit that were owed nothing, and closed for a new one."""
-    requests: int = 0
-    errors: int = 0
-    """Connections that ended because answering a request failed or took too long; failed reloads."""
-    malformed: int = 0
-    oversized: int = 0
-    timeouts: int = 0
-    """Requests that were begun and not completed in time."""
-    slow_readers: int = 0
-    idle: int = 0
-    """Connections closed because nothing came: no fault."""
-    unfinished: int = 0
-    """Connections that had to be cut off in a stop."""
+
+def _policy_parser(limits: Limits) -> RequestParser:
+    return RequestParser(limits.max_request, limits.max_attributes)
 
 
 class Server:
-    """Answers the policy requests that come in on ``addresses`` until it is stopped.
+    """Answers the policy requests that come in on ``addresses`` until it is stopped, and those at ``others``.
 
-    ``answer`` is called in the event loop. A str is written at once; an awaitable becomes a task, which is cancelled
-    when its client goes away (shield what others wait for too). The answers of one connection keep the order of its
-    requests. If it raises, or the action is none, the connection is closed without an answer.
-
-    ``addresses`` are inet:HOST:PORT (an IPv6 address in brackets, port 0 for any) and unix:PATH, with ``socket_mode``;
-    sockets that systemd passes are used instead of them. ``on_reload`` is called at SIGHUP.
+    ``answer`` and ``addresses`` are as :class:`Endpoint` says, with ``socket_mode``; sockets that systemd passes under
+    a name that none of the ``others`` has are for policy requests. ``on_reload`` is called at SIGHUP.
     """
 
     def __init__(
@@ -101,15 +62,18 @@ class Server:
         limits: Limits | None = None,
         socket_mode: int = 0o660,
         on_reload: Callable[[], object] | None = None,
+        others: Sequence[Endpoint] = (),
     ) -> None:
-        self.counters = ServerCounters()
+        self._endpoints = (policy_endpoint(answer, addresses, limits), *others)
+        self.counters = self._endpoints[0].counters
+        """Of the policy requests."""
         self.addresses: Sequence[str] = ()
-        """Where it listens, as bound; empty before ``listen``."""
-        self._wanted = addresses
+        """Where it listens for policy requests, as bound; empty before ``listen``."""
         self._mode = socket_mode
         self._on_reload = on_reload
-        self._connections = _Connections(answer, limits or Limits(), self.counters)
-        self._sockets: list[socket.socket] = []
+        self._connections = tuple(map(Connections, self._endpoints))
+        self._sockets: list[tuple[int, socket.socket]] = []
+        """Each with the number of its endpoint."""
         self._files: dict[Path, os.stat_result] = {}
         self._stopping = asyncio.Event()
         self._is_handling = False
@@ -119,14 +83,26 @@ class Server:
         if self._sockets:
             return
         try:
-            for opened in passed() or self._opened():
-                self._sockets.append(opened)
+            for named, opened in passed():
+                self._sockets.append((self._endpoint_of(named), opened))
+            has_passed = {number for number, _ in self._sockets}
+            for number, endpoint in enumerate(self._endpoints):
+                for address in () if number in has_passed else endpoint.addresses:
+                    self._sockets += ((number, opened) for opened in self._opened(address))
         except BaseException:
             self._close_sockets()
             raise
         if not self._sockets:
             raise ConfigError("nothing to listen on: name an inet:HOST:PORT or a unix:PATH")
-        self.addresses = [name(listening) for listening in self._sockets]
+        self.addresses = self.addresses_of(self._endpoints[0])
+
+    def addresses_of(self, endpoint: Endpoint) -> Sequence[str]:
+        """Where it listens for an endpoint, as bound; empty before ``listen``."""
+        return [name(listening) for number, listening in self._sockets if self._endpoints[number] is endpoint]
+
+    def _endpoint_of(self, named: str) -> int:
+        """The number of the endpoint for which systemd passes a socket of this name."""
+        return next((number for number, each in enumerate(self._endpoints) if number and each.name == named), 0)
 
     def stop(self) -> None:
         """Let ``run`` come to its end. To be called in its event loop, like everything of asyncio's."""
@@ -147,12 +123,12 @@ class Server:
     async def _serve(self) -> None:
         """Take connections until ``stop``, and then let them come to their end."""
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(self._connections.trouble)
+        loop.set_exception_handler(self._connections[0].trouble)
         servers = [
-            await loop.create_server(lambda: _Connection(self._connections), sock=listening, backlog=_BACKLOG)
-            for listening in self._sockets
+            await loop.create_server(partial(Connection, self._connections[number]), sock=listening, backlog=_BACKLOG)
+            for number, listening in self._sockets
         ]
-        logger.info("listening on %s", ", ".join(self.addresses))
+        self._say_where()
         notify("READY=1", self._status())
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(self._sweep()), group.create_task(self._beat())]
@@ -165,13 +141,19 @@ class Server:
                 for task in background:
                     task.cancel()
 
+    def _say_where(self) -> None:
+        for endpoint in self._endpoints:
+            if addresses := self.addresses_of(endpoint):
+                what = f"for {endpoint.name} " if endpoint.name else ""
+                logger.info("listening %son %s", what, ", ".join(addresses))
+
     async def _accept_no_more(self, servers: Sequence[asyncio.Server]) -> None:
         """Close the sockets, when whoever asyncio has accepted is a connection here.
 
         It makes the transport in the turn after, and a server that has been closed by then takes none: the client
         would be neither answered nor disconnected (python/cpython#109564).
         """
-        for listening in self._sockets:
+        for _, listening in self._sockets:
             asyncio.get_running_loop().remove_reader(listening)
         for _ in range(_TURNS_TO_ACCEPT):
             await asyncio.sleep(0)
@@ -181,26 +163,19 @@ class Server:
 
     async def _drain(self) -> None:
         """Close every connection when its answers are sent, or when it takes too long."""
-        connections = self._connections
-        connections.is_stopping = True
-        for connection in tuple(connections.open):
-            connection.finish()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(connections.limits.stop_timeout):
-                await connections.until_all_are_gone()
-        for connection in tuple(connections.open):
-            self.counters.unfinished += 1
-            connection.cut()
-        await connections.until_all_are_gone()
+        async with asyncio.TaskGroup() as group:
+            for connections in self._connections:
+                group.create_task(connections.drain())
 
     async def _sweep(self) -> None:
         """Cut off whoever takes too long, for ever: one timer for all connections instead of one for each octet."""
-        limits, clock = self._connections.limits, asyncio.get_running_loop().time
+        limits, clock = [each.limits for each in self._endpoints], asyncio.get_running_loop().time
+        pause = min(1.0, *(min(each.request_timeout, each.idle_timeout) / 4 for each in limits))
         while True:
-            await asyncio.sleep(min(1.0, limits.request_timeout / 4, limits.idle_timeout / 4))
+            await asyncio.sleep(pause)
             now = clock()
-            for connection in tuple(self._connections.open):
-                connection.check(now)
+            for connections in self._connections:
+                connections.check(now)
 
     async def _beat(self) -> None:
         """Show systemd that the event loop turns (sd_watchdog_enabled(3)), and what it does."""
@@ -241,26 +216,24 @@ class Server:
                 self._on_reload()
         except Exception as error:
             self.counters.errors += 1
-            self._connections.warn("reload", f"reload failed: {_shown(error)}")
+            self._connections[0].warn("reload", f"reload failed: {shown(error)}")
             logger.debug("reload failed", exc_info=True)
         notify("READY=1", self._status())
 
-    def _opened(self) -> Iterator[socket.socket]:
-        """Open a socket for each address that is wanted, and remember whose files they are."""
-        for address in self._wanted:
-            kind, _, rest = address.partition(":")
-            if kind == "inet":
-                yield from open_inet(address, rest)
-            elif kind == "unix" and rest:
-                opened = open_unix(address, Path(rest), self._mode)
-                self._files[Path(rest)] = Path(rest).lstat()
-                yield opened
-            else:
-                raise ConfigError(f"{address!r}: write inet:HOST:PORT or unix:PATH")
+    def _opened(self, address: str) -> Sequence[socket.socket]:
+        """Open the sockets of an address, and remember whose file it is."""
+        kind, _, rest = address.partition(":")
+        if kind == "inet":
+            return open_inet(address, rest)
+        if kind == "unix" and rest:
+            opened = open_unix(address, Path(rest), self._mode)
+            self._files[Path(rest)] = Path(rest).lstat()
+            return [opened]
+        raise ConfigError(f"{address!r}: write inet:HOST:PORT or unix:PATH")
 
     def _close_sockets(self) -> None:
         """Close them, and remove the files of those that were made here, unless another server has replaced them."""
-        for listening in self._sockets:
+        for _, listening in self._sockets:
             listening.close()
         for path, made in self._files.items():
             with contextlib.suppress(OSError):
@@ -268,332 +241,3 @@ class Server:
                     path.unlink()
         self._sockets.clear()
         self._files.clear()
-
-
-class _Connections:
-    """What the connections of one server have in common."""
-
-    def __init__(self, answer: RequestHandler, limits: Limits, counters: ServerCounters) -> None:
-        self.answer = answer
-        self.limits = limits
-        self.counters = counters
-        self.open: set[_Connection] = set()
-        self.is_stopping = False
-        # One buffer for all: asyncio fills it and hands it over within one turn. For a plain Protocol it makes a bytes
-        # object of 256 KiB for every read, which a young heap maps and unmaps each time: that is four times slower.
-        self.buffer = memoryview(bytearray(_BUFFER))
-        self._all_are_gone = asyncio.Event()
-        self._said: dict[str, tuple[float, int, int]] = {}
-
-    def admits(self, connection: "_Connection") -> bool:
-        """Note a new connection, or count that no other one could make room for it."""
-        self.counters.connections += 1
-        if self.is_stopping:
-            return False
-        if len(self.open) >= self.limits.max_connections and not self._make_room():
-            return False
-        self.open.add(connection)
-        self.counters.open = len(self.open)
-        return True
-
-    def _make_room(self) -> bool:
-        """Close who has kept silent longest and is owed nothing, else nobody: whoever only sits there, or sends an
-        octet a second, must not keep out those who ask. Postfix asks once more where a connection has gone.
-        """
-        most = f"more than {self.limits.max_connections} connections"
-        silent = [(since, connection) for connection in self.open if (since := connection.silent_since) is not None]
-        if not silent:
-            self.counters.refused += 1
-            self.warn("refused", f"{most}, all of which wait for an answer: the newest is closed", 1)
-            return False
-        self.counters.displaced += 1
-        self.warn("displaced", f"{most}: the one that has been silent longest is closed", 1)
-        _, longest = min(silent, key=lambda each: each[0])
-        longest.cut()
-        self.forget(longest)  # now: what asyncio does at the loop's next turn would count it until then
-        return True
-
-    def forget(self, connection: "_Connection") -> None:
-        """Count a connection no more; who waits for the last one goes on."""
-        self.open.discard(connection)
-        self.counters.open = len(self.open)
-        if not self.open:
-            self._all_are_gone.set()
-
-    async def until_all_are_gone(self) -> None:
-        """Wait until no connection is open."""
-        self._all_are_gone.clear()
-        if self.open:
-            await self._all_are_gone.wait()
-
-    def trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log what asyncio tells of the loop. Where no file can be opened, it says so at each try, once a second."""
-        error = context.get("exception")
-        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-            self.warn("files", f"connections wait: {error.strerror}; raise LimitNOFILE=, or lower max_connections", 1)
-        else:
-            loop.default_exception_handler(context)
-
-    def warn(self, kind: str, text: str, most: int = 10) -> None:
-        """Log ``text``; of one kind ``most`` a minute, the next of which says how many were left out."""
-        now = time.monotonic()
-        since, said, unsaid = self._said.get(kind, (-math.inf, 0, 0))
-        if now - since >= 60:
-            since, said = now, 0
-        if said < most:
-            logger.warning("%s%s", text, f" ({unsaid} more were not logged)" if unsaid else "")
-            self._said[kind] = since, said + 1, 0
-        else:
-            self._said[kind] = since, said, unsaid + 1
-
-
-class _Connection(asyncio.BufferedProtocol):
-    """One client. ``_todo`` are requests that are not begun, ``_answers`` those that are; both in order.
-
-    None among the requests, and _END among the answers, is where the connection is to be closed.
-
-    Whatever happens (octets come, a task ends, the client reads on, or has nothing more to say) changes one of these
-    fields and then calls :meth:`_work`, which alone decides what is sent, begun and read next; so no two events need
-    to know of each other. Answers leave in the order of their requests: one that is ready waits behind one that is
-    not. While ``max_unanswered`` are begun, or the client takes too little, nothing is begun and nothing read: what the
-    client sends then waits in the kernel, and a client that only sends is held up by TCP, not by our memory.
-    """
-
-    _transport: asyncio.Transport
-
-    def __init__(self, connections: _Connections) -> None:
-        self._connections = connections
-        self._limits = connections.limits
-        self._requests = RequestParser(connections.limits.max_request, connections.limits.max_attributes)
-        self._todo: deque[PolicyRequest | None] = deque()
-        self._answers: deque[bytes | asyncio.Task[bytes]] = deque()
-        self._loop = asyncio.get_running_loop()
-        self._clock = self._loop.time
-        self._heard = self._clock()
-        """When something last came from the client, or an answer for it."""
-        self._began: float | None = None
-        """When the request that is not complete began."""
-        self._blocked: float | None = None
-        """Since when the client takes too little of what is sent."""
-        self._is_paused = self._is_read_out = self._is_over = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=self._limits.write_buffer)
-        if not self._connections.admits(self):
-            self.cut()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._drop()
-        self._connections.forget(self)
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._connections.buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._heard = self._clock()
-        try:
-            found = self._requests.feed(self._connections.buffer[:nbytes].tobytes())
-        except RequestError as error:
-            self._refuse(error)
-            return
-        if not self._requests.pending:
-            self._began = None
-        elif self._began is None or found:
-            self._began = self._heard
-        if len(found) == 1 and not self._answers:
-            self._reply(found[0])
-        else:
-            self._todo.extend(found)
-            self._work()
-
-    def eof_received(self) -> bool:
-        self.finish()
-        return True
-
-    def pause_writing(self) -> None:
-        self._blocked = self._clock()
-        self._steer()
-
-    def resume_writing(self) -> None:
-        if not self._is_over:
-            self._blocked = None
-            self._work()
-
-    def finish(self) -> None:
-        """Read nothing more, and close when what was read is answered."""
-        self._is_read_out = True
-        self._todo.append(None)
-        self._work()
-
-    def cut(self) -> None:
-        """Close at once, whatever is unsent."""
-        self._drop()
-        self._transport.abort()
-
-    @property
-    def silent_since(self) -> float | None:
-        """When it last completed a request, began the one that is not complete, or took its answers; None where it is
-        owed some that are not sent.
-        """
-        if self._blocked is not None:
-            return self._blocked
-        if self._answers or self._todo:
-            return None
-        return self._heard if self._began is None else self._began
-
-    def check(self, now: float) -> None:
-        """Cut the connection off if it is time."""
-        counters, limits = self._connections.counters, self._limits
-        if self._blocked is not None:
-            if now - self._blocked > limits.request_timeout:
-                counters.slow_readers += 1
-                self._cut_off("slow", "does not take its answers")
-        elif self._answers or self._todo:
-            if now - self._heard > limits.answer_timeout:
-                counters.errors += 1
-                self._cut_off("error", f"no answer within {limits.answer_timeout:g} s")
-            # Nothing may be read meanwhile, so the time of a request that has only begun does not run.
-            self._began = None if self._began is None else now
-        elif self._began is not None:
-            if now - self._began > limits.request_timeout:
-                counters.timeouts += 1
-                self._cut_off("timeout", f"did not complete a request in {limits.request_timeout:g} s")
-        elif now - self._heard > limits.idle_timeout:
-            counters.idle += 1
-            self.cut()
-
-    def _reply(self, request: PolicyRequest) -> None:
-        """What _work does, where one request has come and no other waits: nearly always, so it takes the short way."""
-        answer = self._ask(request)
-        if answer and isinstance(answer, bytes):
-            self._transport.write(answer)
-        else:
-            self._answers.append(answer)
-            self._work()
-
-    def _work(self) -> None:
-        """Send what is due, begin what may be begun, read or do not."""
-        self._send()
-        # Sending makes room among the answers, and what is begun may be answered at once: again, until neither helps.
-        # It ends because each turn takes at least one request, and nothing is read in here.
-        while self._todo and not self._is_held_up():
-            self._begin()
-            self._send()
-        self._steer()
-
-    def _steer(self) -> None:
-        """Pause or resume reading, where that changes: asyncio takes neither twice."""
-        must_pause = self._is_read_out or bool(self._todo) or self._is_held_up()
-        if must_pause is not self._is_paused:
-            self._is_paused = must_pause
-            (self._transport.pause_reading if must_pause else self._transport.resume_reading)()
-
-    def _is_held_up(self) -> bool:
-        return self._blocked is not None or len(self._answers) >= self._limits.max_unanswered
-
-    def _begin(self) -> None:
-        """Ask for answers to as many requests as may be under way."""
-        while self._todo and len(self._answers) < self._limits.max_unanswered:
-            request = self._todo.popleft()
-            self._answers.append(_END if request is None else self._ask(request))
-
-    def _ask(self, request: PolicyRequest) -> bytes | asyncio.Task[bytes]:
-        """Call for the answer: the octets, or a task that will have them; _END where there will be none."""
-        self._connections.counters.requests += 1
-        try:
-            action = self._connections.answer(request)
-            if isinstance(action, str):
-                return protocol.answer(action)
-            task = self._loop.create_task(self._later(action))
-        except Exception as error:
-            return self._failed(error)
-        task.add_done_callback(self._settled)
-        return task
-
-    async def _later(self, action: Awaitable[str]) -> bytes:
-        try:
-            return protocol.answer(await action)
-        except (Exception, asyncio.CancelledError) as error:
-            if self._is_over:
-                raise
-            return self._failed(error)
-
-    def _settled(self, task: asyncio.Task[bytes]) -> None:
-        """Go on when a task has ended; after the connection's end only look at its error, or asyncio would log it."""
-        if not self._is_over:
-            self._heard = self._clock()
-            self._work()
-        elif not task.cancelled():
-            task.exception()
-
-    def _send(self) -> None:
-        """Write the answers that are there, up to the first that is not; _END closes."""
-        due: list[bytes] = []
-        while self._answers:
-            head = self._answers[0]
-            if not isinstance(head, bytes):
-                if not head.done():
-                    break
-                head = _END if head.cancelled() else head.result()
-            self._answers.popleft()
-            due.append(head)
-            if not head:
-                break
-        if due:
-            self._transport.write(b"".join(due))
-            if not due[-1]:
-                self._close()
-
-    def _close(self) -> None:
-        """Close when what is written has left; a client that does not take it is cut off in time (:meth:`check`)."""
-        self._drop()
-        self._transport.close()
-        if self._transport.get_write_buffer_size():
-            self._blocked = self._clock()
-
-    def _drop(self) -> None:
-        """Forget every request and answer; the tasks are cancelled."""
-        self._is_over = True
-        for task in self._answers:
-            if isinstance(task, asyncio.Task):
-                task.cancel()
-        self._answers.clear()
-        self._todo.clear()
-
-    def _failed(self, error: BaseException) -> bytes:
-        """Count and log that there is no answer: then the connection ends, and Postfix asks once more."""
-        self._connections.counters.errors += 1
-        self._connections.warn("error", f"{self._peer()}: no answer, disconnected: {_shown(error)}")
-        logger.debug("no answer", exc_info=error)
-        return _END
-
-    def _refuse(self, error: RequestError) -> None:
-        """Count and log what is no request, answer what came before it, and close."""
-        if isinstance(error, TooLargeError):
-            self._connections.counters.oversized += 1
-        else:
-            self._connections.counters.malformed += 1
-        self._connections.warn("malformed", f"{self._peer()}: disconnected: {error}")
-        self._todo.extend(error.before)
-        self.finish()
-
-    def _cut_off(self, kind: str, what: str) -> None:
-        """Log why, and close at once."""
-        self._connections.warn(kind, f"{self._peer()}: disconnected: {what}")
-        self.cut()
-
-    def _peer(self) -> str:
-        name = self._transport.get_extra_info("peername")
-        if name and isinstance(name, tuple):
-            return f"[{name[0]}]:{name[1]}"
-        with contextlib.suppress(OSError):
-            there = self._transport.get_extra_info("socket")
-            ids = there.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-            return "process {} of uid {}".format(*struct.unpack("3i", ids))
-        return "a client"
-
-
-def _shown(error: BaseException) -> str:
-    """``error`` in printable ASCII, bounded."""
-    return ascii(f"{type(error).__name__}: {error}")[1:-1][:300]

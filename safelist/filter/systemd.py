@@ -9,12 +9,16 @@ from safelist.errors import ConfigError
 logger = logging.getLogger("safelist.filter")
 
 
-def passed() -> list[socket.socket]:
-    """The sockets that systemd has opened for this process; its environment then says so no more: sd_listen_fds(3)."""
-    pid, count, *_ = (os.environ.pop(f"LISTEN_{name}", "") for name in ("PID", "FDS", "FDNAMES", "PIDFDID"))
+def passed() -> list[tuple[str, socket.socket]]:
+    """The sockets that systemd has opened for this process, each with the name that its unit gives it (none: empty).
+
+    The environment then says so no more: sd_listen_fds_with_names(3).
+    """
+    pid, count, names, _ = (os.environ.pop(f"LISTEN_{name}", "") for name in ("PID", "FDS", "FDNAMES", "PIDFDID"))
     if pid != str(os.getpid()) or not count.isdecimal():
         return []
-    return [_passed_socket(descriptor) for descriptor in range(3, 3 + int(count))]
+    given = [*names.split(":"), *[""] * int(count)]
+    return [(given[number], _passed_socket(3 + number)) for number in range(int(count))]
 
 
 def _passed_socket(descriptor: int) -> socket.socket:

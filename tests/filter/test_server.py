@@ -25,8 +25,9 @@ from typing import Any
 import pytest
 
 from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, UnavailableError
+from safelist.filter.connections import Limits
 from safelist.filter.protocol import PolicyRequest
-from safelist.filter.server import Limits, RequestHandler, Server
+from safelist.filter.server import RequestHandler, Server
 from safelist.filter.systemd import notify, watchdog_interval
 from tests.waiting import until
 
