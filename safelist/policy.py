@@ -120,6 +120,15 @@ class Decision(NamedTuple):
     authentication: Authentication
     fact: Fact
 
+    def as_json(self) -> dict[str, Any]:
+        """What JSON can hold of it; ``authentication`` only where it is safe."""
+        return {
+            "safe": self.safe,
+            "reason": str(self.reason),
+            "authentication": str(self.authentication) if self.safe else None,
+            "why": self.sentence,
+        }
+
 
 class _Case(NamedTuple):
     candidate: Candidate

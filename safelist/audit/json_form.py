@@ -54,12 +54,7 @@ def holding(held: Holding) -> Object:
 
 def decision(decided: Decision) -> Object:
     """A decision; ``authentication`` only where it is safe."""
-    return {
-        "safe": decided.safe,
-        "reason": str(decided.reason),
-        "authentication": str(decided.authentication) if decided.safe else None,
-        "why": decided.sentence,
-    }
+    return decided.as_json()
 
 
 def override(given: Override) -> Object:

@@ -5,19 +5,19 @@ Whoever connects there gets one answer and takes none of the policy port's descr
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from http.client import HTTPException, parse_headers
 from io import BytesIO
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from safelist.filter.connections import ServerCounters
 from safelist.filter.current_snapshot import CurrentSnapshot
-from safelist.filter.policy_service import Service
-from safelist.filter.server import Server
 from safelist.filter.sockets import open_inet
 
 MAX_CONNECTIONS = 8
@@ -29,35 +29,53 @@ _SECONDS = 5.0
 _MAX_REQUEST = 8 * 1024
 
 
-class _CounterCollector(Collector):
-    """Reads the counters that the service and the server keep anyhow."""
+class Counted(NamedTuple):
+    """The counters: of verdicts by action and reason, of look-ups by status and reason, and of the two endpoints."""
 
-    def __init__(self, service: Service, server: Server, current: CurrentSnapshot) -> None:
-        self._service = service
-        self._server = server
+    verdicts: Mapping[tuple[str, str], int]
+    lookups: Mapping[tuple[str, str], int]
+    policy_events: ServerCounters
+    lookup_events: ServerCounters
+
+
+class _CounterCollector(Collector):
+    """Reads the counters that are kept anyhow."""
+
+    def __init__(self, counted: Counted, current: CurrentSnapshot) -> None:
+        self._counted = counted
         self._current = current
 
     def collect(self) -> Iterator[Metric]:
-        """The verdicts, the connections, and how old the snapshot is."""
-        verdicts = CounterMetricFamily("safelist_verdicts", "Verdicts.", labels=["action", "reason"])
-        for (action, reason), count in list(self._service.counts.items()):
-            verdicts.add_metric([action, reason], count)
-        yield verdicts
-        events = CounterMetricFamily("safelist_server_events", "What the server counts.", labels=["event"])
-        for name, count in asdict(self._server.counters).items():
-            if isinstance(count, int):
-                events.add_metric([name], count)
-        yield events
+        """The verdicts, the look-ups, the connections, and how old the snapshot is."""
+        counted = self._counted
+        yield _pairs("safelist_verdicts", "Verdicts.", "action", counted.verdicts)
+        yield _pairs("safelist_lookups", "Answers to look-ups.", "status", counted.lookups)
+        yield _events("safelist_server_events", "What the server counts of policy requests.", counted.policy_events)
+        yield _events("safelist_lookup_events", "What the server counts of look-ups.", counted.lookup_events)
         published = self._current.published
         text = "When the snapshot in use was published last; 0: there is none."
         seconds = 0.0 if published is None else published.timestamp()
         yield GaugeMetricFamily("safelist_snapshot_published_timestamp_seconds", text, seconds)
 
 
-async def serve(address: str, service: Service, server: Server, current: CurrentSnapshot) -> None:
+def _pairs(name: str, text: str, label: str, counts: Mapping[tuple[str, str], int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=[label, "reason"])
+    for (value, reason), count in list(counts.items()):
+        family.add_metric([value, reason], count)
+    return family
+
+
+def _events(name: str, text: str, counters: ServerCounters) -> Metric:
+    family = CounterMetricFamily(name, text, labels=["event"])
+    for event, count in asdict(counters).items():
+        family.add_metric([event], count)
+    return family
+
+
+async def serve(address: str, counted: Counted, current: CurrentSnapshot) -> None:
     """Serve them at ``HOST:PORT`` for ever. Raises ConfigError, PermissionDeniedError, UnavailableError."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_CounterCollector(service, server, current))
+    registry.register(_CounterCollector(counted, current))
     endpoint = _HttpEndpoint(registry)
     async with contextlib.AsyncExitStack() as stack:
         for listening in await asyncio.to_thread(open_inet, address, address):  # a name is looked up in there

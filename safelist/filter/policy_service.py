@@ -25,7 +25,7 @@ from safelist.used import Key, UseBuffer
 
 _log = logging.getLogger("safelist.filter")
 NOTHING = "DUNNO"
-_MAX_SHOWN = 320
+MAX_SHOWN = 320
 _MAX_CACHED = 1 << 14
 _MAX_PREPENDED = 10_000
 
@@ -142,12 +142,7 @@ class Service:
         return {sender.envelope(mail.recipient).text, self._recipient(mail)}
 
     def _recipient(self, mail: Mail) -> str | None:
-        """The mailbox; an extension behind the delimiter is not part of its address."""
-        local, at, domain = mail.recipient.rpartition("@")
-        if self._chosen.recipient_delimiter:
-            local = local.partition(self._chosen.recipient_delimiter)[0] or local
-        found = sender.envelope(local + at + domain)
-        return found.text if found.form is Form.ADDRESS else None
+        return mailbox_of(mail.recipient, self._chosen.recipient_delimiter)
 
     def _say(self, facts: Facts, verdict: Verdict, mail: Mail, began: float) -> str:
         self.counts[verdict.action, verdict.reason] += 1
@@ -179,8 +174,8 @@ class Service:
             "reason": verdict.reason,
             "mode": self._chosen.mode,
             "client": str(facts.client) if facts.client else None,
-            "sender": facts.sender[:_MAX_SHOWN],
-            "recipient": facts.recipient[:_MAX_SHOWN],
+            "sender": facts.sender[:MAX_SHOWN],
+            "recipient": facts.recipient[:MAX_SHOWN],
             "providers": [provider.name for provider, _ in found.block] if found else [],
             "failed": list(found.failed) if found else [],
             "safe": facts.safety.reason if facts.safety else None,
@@ -205,6 +200,15 @@ def mail_of(request: Attributes) -> Mail:
         client_of(request.get("client_address")), request.get("helo_name"), request.get("sender"),
         request.get("recipient"), bool(request.get("sasl_username")), request.get("instance"),
     )  # fmt: skip
+
+
+def mailbox_of(recipient: str, delimiter: str) -> str | None:
+    """The mailbox of a recipient, or None; an extension behind the ``delimiter`` is not part of its address."""
+    local, at, domain = recipient.rpartition("@")
+    if delimiter:
+        local = local.partition(delimiter)[0] or local
+    found = sender.envelope(local + at + domain)
+    return found.text if found.form is Form.ADDRESS else None
 
 
 @lru_cache(maxsize=_MAX_CACHED)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -12,9 +12,10 @@ from safelist import used
 from safelist.errors import ConfigError
 from safelist.filter.authentication import Authenticator
 from safelist.filter.background import keep_up
-from safelist.filter.connections import Limits
+from safelist.filter.connections import Limits, ServerCounters
 from safelist.filter.current_snapshot import CurrentSnapshot
 from safelist.filter.decision import Facts, Verdict
+from safelist.filter.lookup_service import LookupService, lookup_endpoint
 from safelist.filter.policy_service import Mail, Service, write_used
 from safelist.filter.providers import Providers
 from safelist.filter.resolver import Resolver
@@ -32,6 +33,7 @@ class _Parts(NamedTuple):
     snapshot: CurrentSnapshot
     uses: UseBuffer
     service: Service
+    lookups: LookupService
 
 
 @contextmanager
@@ -41,8 +43,9 @@ def _parts(chosen: Filter, now: Callable[[], datetime]) -> Iterator[_Parts]:
     snapshot, uses = CurrentSnapshot(chosen.snapshot, days(chosen.max_age)), UseBuffer()
     providers = Providers(resolver, chosen.providers, chosen.allow_providers, chosen.timeout)
     service = Service(chosen, providers, snapshot, Authenticator(resolver, chosen.timeout), uses, now)
+    lookups = LookupService(snapshot, chosen.recipient_delimiter, now)
     try:
-        yield _Parts(resolver, providers, snapshot, uses, service)
+        yield _Parts(resolver, providers, snapshot, uses, service, lookups)
     finally:
         snapshot.close()
         resolver.close()
@@ -63,19 +66,20 @@ async def examine(chosen: Filter, mail: Mail, now: Callable[[], datetime]) -> tu
 
 
 async def serve(chosen: Filter, now: Callable[[], datetime]) -> None:
-    """Answer Postfix until SIGTERM. Raises ConfigError, PermissionDeniedError, UnavailableError."""
+    """Answer Postfix, and look-ups, until SIGTERM. Raises ConfigError, PermissionDeniedError, UnavailableError."""
     with _parts(chosen, now) as parts:
-        background = _Background()
+        background, limits = _Background(), Limits(max_connections=chosen.max_connections)
+        lookups = lookup_endpoint(parts.lookups.answer, chosen.lookup, limits)
         server = Server(
-            parts.service.answer, chosen.listen, limits=Limits(max_connections=chosen.max_connections),
-            socket_mode=int(chosen.socket_mode, 8), on_reload=partial(_reload, parts, background),
+            parts.service.answer, chosen.listen, limits=limits, socket_mode=int(chosen.socket_mode, 8),
+            on_reload=partial(_reload, parts, background), others=[lookups],
         )  # fmt: skip
         with server.signals():
             try:
                 await parts.snapshot.refresh()
                 server.listen()
                 _logger.info("mode %s, %d providers", chosen.mode, len(chosen.providers))
-                _start(background, chosen, parts, server)
+                _start(background, chosen, parts, [server.counters, lookups.counters])
                 await server.run()
             finally:
                 await background.stop()
@@ -107,14 +111,14 @@ def _reload(parts: _Parts, background: _Background) -> None:
     background.start("snapshot", lambda: parts.snapshot.refresh(again=True))
 
 
-def _start(background: _Background, chosen: Filter, parts: _Parts, server: Server) -> None:
+def _start(background: _Background, chosen: Filter, parts: _Parts, counters: Sequence[ServerCounters]) -> None:
     """Begin everything that runs beside the answers."""
     background.start("snapshot", parts.snapshot.watch)
     background.start("lists", parts.providers.watch)
     if chosen.used is not None:
         background.start("used", partial(write_used, parts.uses, partial(used.add, chosen.used)))
     if chosen.metrics is not None:
-        background.start("metrics", partial(_serve_metrics, chosen.metrics, parts, server))
+        background.start("metrics", partial(_serve_metrics, chosen.metrics, parts, counters))
 
 
 def _write_the_last(chosen: Filter, uses: UseBuffer) -> None:
@@ -127,7 +131,7 @@ def _write_the_last(chosen: Filter, uses: UseBuffer) -> None:
         _logger.warning("used: the last uses could not be noted: %s", error)
 
 
-async def _serve_metrics(address: str, parts: _Parts, server: Server) -> None:
+async def _serve_metrics(address: str, parts: _Parts, counters: Sequence[ServerCounters]) -> None:
     """Serve them for ever, if the library is there."""
     try:
         from safelist.filter import metrics
@@ -135,4 +139,5 @@ async def _serve_metrics(address: str, parts: _Parts, server: Server) -> None:
         raise ConfigError(
             "prometheus-client is not installed: in safelist's checkout, pip install '.[metrics]'"
         ) from None
-    await metrics.serve(address, parts.service, server, parts.snapshot)
+    counted = metrics.Counted(parts.service.counts, parts.lookups.counts, *counters)
+    await metrics.serve(address, counted, parts.snapshot)

@@ -39,6 +39,14 @@ class Filter(Section):
     max_connections: int = Field(
         200, ge=1, le=100_000, description="For one more the one that has been silent longest is closed."
     )
+    lookup: Texts = Field(
+        (),
+        description="Where to answer GET /lookup for rspamd and others: inet:HOST:PORT on loopback, or unix:PATH.",
+        examples=[["inet:127.0.0.1:10046"]],
+    )
+    lookup_beyond_loopback: bool = Field(
+        False, description="Let `lookup` listen where other hosts reach it, and ask who trusts whom."
+    )
     trusted_networks: Texts = Field(
         ("127.0.0.0/8", "::1/128"), description="Clients there are not looked up, as if they had logged in."
     )
@@ -92,7 +100,7 @@ class Filter(Section):
         days(text[:_SHOWN])
         return text
 
-    @field_validator("listen")
+    @field_validator("listen", "lookup")
     @classmethod
     def _are_listenable(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
         return _all(texts, _listenable)
@@ -150,6 +158,16 @@ class Filter(Section):
         if not any(provider.enabled for provider in providers):
             raise ValueError("nobody would be asked, write a [[providers]]")
         return providers
+
+    @model_validator(mode="after")
+    def _keeps_lookups_here(self) -> Self:
+        open_ones = [text for text in self.lookup if not (self.lookup_beyond_loopback or _is_local(text))]
+        if open_ones:
+            raise ValueError(
+                f"lookup: other hosts may reach {', '.join(open_ones)}, and ask who trusts whom: write an address such "
+                "as inet:127.0.0.1:10046 or unix:PATH, or, behind a firewall, lookup_beyond_loopback = true"
+            )
+        return self
 
     @model_validator(mode="after")
     def _blocks_or_allows(self) -> Self:
@@ -223,6 +241,16 @@ def _listenable(text: str) -> None:
     is_unix = kind == "unix" and rest and "\0" not in rest
     if not (is_unix or (found and int(found[1]) < 65536)):
         raise ValueError("write inet:HOST:PORT, such as inet:127.0.0.1:10045, or unix:PATH")
+
+
+def _is_local(text: str) -> bool:
+    """Whether only this host can connect there; of a name but localhost nobody knows."""
+    kind, _, rest = text.partition(":")
+    host = rest.rpartition(":")[0].strip("[]")
+    try:
+        return kind == "unix" or host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _nameserver(text: str) -> tuple[str, int]:

@@ -41,7 +41,7 @@ def run(
     chosen = chosen.model_copy(update={name: value for name, value in given.items() if value is not None})
     log = log_to(sys.stderr)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # whoever read standard error may have gone
-    _allow_files(chosen.max_connections)
+    _allow_files(chosen.max_connections, 2 if chosen.lookup else 1)
     try:
         asyncio.run(serve(chosen, now))
     finally:
@@ -71,9 +71,9 @@ def log_to(stream: TextIO) -> QueuedHandler:
     return log
 
 
-def _allow_files(connections: int) -> None:
-    """Let as many files be open as that many connections and all the rest may need, or say that they cannot."""
-    needed = connections + _OTHER_FILES
+def _allow_files(connections: int, kinds: int) -> None:
+    """Let as many files be open as that many connections of each kind and all the rest may need, or say that not."""
+    needed = connections * kinds + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
