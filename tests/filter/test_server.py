@@ -29,9 +29,8 @@ from safelist.filter.connections import Limits
 from safelist.filter.protocol import PolicyRequest
 from safelist.filter.server import RequestHandler, Server
 from safelist.filter.systemd import notify, watchdog_interval
+from tests.filter.loopback import LOOPBACK, dial, rest, running
 from tests.waiting import until
-
-LOOPBACK = "inet:127.0.0.1:0"
 
 
 def ask(number: int = 0, **attributes: str) -> bytes:
@@ -60,46 +59,6 @@ def serving(answer: RequestHandler, *addresses: str, **options: Any) -> Iterator
         yield server
 
 
-@contextmanager
-def running(server: Server) -> Iterator[asyncio.AbstractEventLoop]:
-    loops: list[asyncio.AbstractEventLoop] = []
-    ended: list[BaseException | None] = []
-
-    async def serve() -> None:
-        loops.append(asyncio.get_running_loop())
-        await server.run()
-
-    def work() -> None:
-        try:
-            asyncio.run(serve())
-        except BaseException as error:
-            ended.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert until(lambda: bool(loops))
-    try:
-        yield loops[0]
-    finally:
-        with contextlib.suppress(RuntimeError):  # it has ended
-            loops[0].call_soon_threadsafe(server.stop)
-        thread.join(30)
-        assert not thread.is_alive()
-        assert not ended, ended
-
-
-def dial(address: str) -> socket.socket:
-    kind, _, rest = address.partition(":")
-    if kind == "unix":
-        client = socket.socket(socket.AF_UNIX)
-        client.connect(rest)
-    else:
-        host, _, port = rest.rpartition(":")
-        client = socket.create_connection((host.strip("[]"), int(port)))
-    client.settimeout(20)
-    return client
-
-
 def read(client: socket.socket, count: int = 1) -> list[str]:
     """The next ``count`` actions."""
     data = b""
@@ -111,15 +70,6 @@ def read(client: socket.socket, count: int = 1) -> list[str]:
     actions = data.decode().split("\n\n")[:-1]
     assert all(action.startswith("action=") for action in actions)
     return [action.removeprefix("action=") for action in actions]
-
-
-def rest(client: socket.socket) -> bytes:
-    """Everything up to the end of the connection, which must come within the client's timeout."""
-    data = b""
-    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-        while piece := client.recv(65536):
-            data += piece
-    return data
 
 
 def asked(address: str, data: bytes) -> str:

@@ -20,7 +20,8 @@ from safelist import used
 from safelist.config import toml
 from safelist.filter import log
 from tests.filter.dns_server import unused_address
-from tests.filter.test_server import ask, asked, dial, read, rest
+from tests.filter.loopback import dial, rest
+from tests.filter.test_server import ask, asked, read
 from tests.waiting import until
 
 SECONDS = 60
