@@ -70,9 +70,8 @@ class HttpParser:
         if len(event.headers) > self._max_headers:
             raise h11.RemoteProtocolError(f"more than {self._max_headers} header lines", error_status_hint=431)
         method, target = event.method.decode("ascii"), event.target.decode("ascii")
-        has_body = _has_body(event)
-        self.is_over = has_body or method not in METHODS or not self._begin_anew()
-        fault = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if has_body and method in METHODS else None
+        fault = _fault(event)
+        self.is_over = fault is not None or not self._begin_anew()
         return HttpRequest(method, target, tuple(event.headers), self.is_over, fault)
 
     def _begin_anew(self) -> bool:
@@ -96,10 +95,16 @@ class HttpParser:
         return error
 
 
-def _has_body(event: h11.Request) -> bool:
-    return any(
+def _fault(event: h11.Request) -> HTTPStatus | None:
+    """Why a request is no look-up; nothing that follows one is read, since a body may, or another protocol."""
+    if not event.http_version.startswith(b"1."):
+        return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+    if event.method.decode("ascii") not in METHODS:
+        return HTTPStatus.METHOD_NOT_ALLOWED
+    has_body = any(
         name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in event.headers
     )
+    return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if has_body else None
 
 
 def response(request: HttpRequest, status: HTTPStatus, kind: str, body: str) -> bytes:

@@ -24,6 +24,10 @@ _TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
 _NO_ADDRESSES = Decision(
     False, Reason.NOT_A_SENDER, "the key is neither RECIPIENT|SENDER nor SENDER.", Authentication.DKIM_OR_SPF, None
 )
+_FAULTS = {
+    HTTPStatus.METHOD_NOT_ALLOWED: f"ask with {' or '.join(METHODS)}",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "a look-up has no body",
+}
 _ANSWERS = {True: HTTPStatus.OK, False: HTTPStatus.NOT_FOUND}
 
 
@@ -54,9 +58,7 @@ class LookupService:
         That is another status than 404, which would say that nobody is safe to whoever asks at the wrong place.
         """
         if request.fault is not None:
-            return self._refused(request, request.fault, request.fault.description)
-        if request.method not in METHODS:
-            return self._refused(request, HTTPStatus.METHOD_NOT_ALLOWED, f"ask with {' or '.join(METHODS)}")
+            return self._refused(request, request.fault, _FAULTS.get(request.fault, request.fault.phrase))
         try:
             question = question_of(request)
         except QuestionError as error:
