@@ -161,7 +161,7 @@ class Filter(Section):
 
     @model_validator(mode="after")
     def _keeps_lookups_here(self) -> Self:
-        open_ones = [text for text in self.lookup if not (self.lookup_beyond_loopback or _is_local(text))]
+        open_ones = [text for text in self.lookup if not (self.lookup_beyond_loopback or is_local(text))]
         if open_ones:
             raise ValueError(
                 f"lookup: other hosts may reach {', '.join(open_ones)}, and ask who trusts whom: write an address such "
@@ -243,7 +243,7 @@ def _listenable(text: str) -> None:
         raise ValueError("write inet:HOST:PORT, such as inet:127.0.0.1:10045, or unix:PATH")
 
 
-def _is_local(text: str) -> bool:
+def is_local(text: str) -> bool:
     """Whether only this host can connect there; of a name but localhost nobody knows."""
     kind, _, rest = text.partition(":")
     host = rest.rpartition(":")[0].strip("[]")

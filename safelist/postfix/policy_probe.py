@@ -45,7 +45,7 @@ def ask(address: str, seconds: float = SECONDS) -> PolicyAnswer:
 def _ask(address: str, seconds: float, until: float) -> PolicyAnswer:
     late = f"no answer in {seconds:g} seconds"
     try:
-        with _connected(address, _left(until)) as peer:
+        with connected(address, _left(until)) as peer:
             late += _ACCEPTED
             peer.settimeout(_left(until))
             peer.sendall(_REQUEST)
@@ -56,7 +56,8 @@ def _ask(address: str, seconds: float, until: float) -> PolicyAnswer:
         return PolicyAnswer(fault=str(getattr(error, "strerror", None) or error))
 
 
-def _connected(address: str, seconds: float) -> socket.socket:
+def connected(address: str, seconds: float) -> socket.socket:
+    """Connect to ``inet:HOST:PORT`` or ``unix:PATH``. Raises OSError, or ValueError for what is neither."""
     kind, _, rest = address.partition(":")
     if kind != "unix":
         host, _, port = rest.rpartition(":")

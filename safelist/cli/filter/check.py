@@ -11,13 +11,13 @@ from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_fi
 from safelist.cli.remarks import report
 from safelist.cli.terminal import JsonOption, now
 from safelist.errors import SafelistError
-from safelist.filter import postfix_check
+from safelist.filter import lookup_probe, postfix_check
 from safelist.filter.current_snapshot import CLOCKS_DIFFER
 from safelist.filter.dnsbl import Lookup
 from safelist.filter.postfix_configuration import BlockList, PostfixConfiguration
 from safelist.filter.providers import Providers
 from safelist.filter.running import resolver_of
-from safelist.filter.settings import Filter
+from safelist.filter.settings import Filter, is_local
 from safelist.override import days
 from safelist.postfix import policy_probe
 from safelist.postfix.master_entries import PolicyAnswer, inbound_services, is_same, policy_addresses
@@ -34,7 +34,7 @@ def check(config_file: FilterConfigOption = None, json: JsonOption = False) -> N
     be_quiet()
     chosen = load_filter(config_file)
     found = [*_about_the_snapshot(chosen), *asyncio.run(_about_the_lists(chosen))]
-    found += [*_about_the_service(chosen), *_about_postfix(chosen)]
+    found += [*_about_the_service(chosen), *_about_lookups(chosen), *_about_postfix(chosen)]
     report(found, json=json)
 
 
@@ -131,6 +131,19 @@ def _is_own(name: str) -> bool:
             return file.read(len(postfix.HEADER)) == postfix.HEADER
     except OSError:
         return False
+
+
+def _about_lookups(chosen: Filter) -> Iterator[Remark]:
+    """Whether the filter answers where `lookup` says; of a port that it chooses itself nothing is known."""
+    for address in chosen.lookup:
+        if not is_local(address):
+            yield Remark(False, f"lookup: whoever reaches {address} may ask who trusts whom; keep a firewall before it")
+        if not address.endswith(":0") and (fault := lookup_probe.fault_at(address)):
+            yield Remark(
+                True,
+                f"lookup: no answers on {address} ({fault}): is safelist-filter.service running, and was it restarted "
+                "since `lookup` was written?",
+            )
 
 
 def _about_the_service(chosen: Filter) -> Iterator[Remark]:
