@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from safelist import sender as senders
 from safelist.filter.http_message import HttpRequest
+from safelist.override import Authentication
 from safelist.sender import Form, Pattern
 
 PATH = "/lookup"
@@ -21,6 +22,9 @@ _KEY = re.compile(rf"(?:(?P<recipient>{_ADDRESS}|)\|)?(?P<sender>{_ADDRESS}|<>|)
 _BROKEN = re.compile("%(?![0-9A-Fa-f]{2})")
 _NEVER = re.compile("[\0\r\n]")
 _MOST_FIELDS = 8
+_SHOWN = 60
+_SUFFICES = {"dkim": (Authentication.DKIM_OR_SPF, Authentication.NONE), "spf": tuple(Authentication)}
+"""What is proven, and the demands that it meets."""
 
 
 class QuestionError(ValueError):
@@ -28,26 +32,37 @@ class QuestionError(ValueError):
 
 
 class Question(NamedTuple):
-    """Addresses as Postfix says them: without <>, local parts unquoted. Without a recipient it is about everybody."""
+    """Addresses as Postfix says them: without <>, local parts unquoted. Without a recipient it is about everybody.
+
+    ``proven`` says what of the sender the asker has proven: dkim, spf, or nothing yet.
+    """
 
     recipient: str
     sender: str
+    proven: str = ""
+
+    def suffices(self, demanded: Authentication) -> bool:
+        """Whether what was proven is enough, or the asker sees to that himself."""
+        return demanded in _SUFFICES.get(self.proven, tuple(Authentication))
 
 
 def question_of(request: HttpRequest) -> Question | None:
     """What a request asks; None where its key is no two addresses. Raises QuestionError."""
     asked = _asked(request)
+    proven = asked.get("proven", "")
     if "key" in asked:
-        return _split(asked["key"])
-    return Question(_plain(asked.get("recipient", "")), _plain(asked["sender"]))
+        return _split(asked["key"], proven)
+    return Question(_plain(asked.get("recipient", "")), _plain(asked["sender"]), proven)
 
 
 def _asked(request: HttpRequest) -> Mapping[str, str]:
     """The names and values of the query, or the key in the header of that name."""
     pairs = [*_fields(_query(request.target)), *(("key", _text(value)) for value in request.header(b"key"))]
     found = dict(pairs)
-    if len(found) < len(pairs) or set(found) not in ({"key"}, {"sender"}, {"recipient", "sender"}):
+    if len(found) < len(pairs) or set(found) - {"proven"} not in ({"key"}, {"sender"}, {"recipient", "sender"}):
         raise QuestionError(f"ask {PATH}?key=RECIPIENT%7CSENDER, or {PATH}?recipient=RECIPIENT&sender=SENDER")
+    if (proven := found.get("proven", "")) not in ("", *_SUFFICES):
+        raise QuestionError(f"proven is one of {', '.join(_SUFFICES)}, not {proven[:_SHOWN]!a}")
     if any(_NEVER.search(value) for value in found.values()):
         raise QuestionError("no address of SMTP holds NUL, CR or LF")
     return found
@@ -79,9 +94,9 @@ def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "backslashreplace")
 
 
-def _split(key: str) -> Question | None:
+def _split(key: str, proven: str) -> Question | None:
     found = _KEY.fullmatch(key)
-    return None if found is None else Question(_plain(found["recipient"] or ""), _plain(found["sender"]))
+    return None if found is None else Question(_plain(found["recipient"] or ""), _plain(found["sender"]), proven)
 
 
 def _plain(address: str) -> str:

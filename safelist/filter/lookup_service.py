@@ -10,20 +10,24 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from http import HTTPStatus
+from typing import Any
 
 from safelist import sender
 from safelist.filter.connections import Endpoint, Limits
+from safelist.filter.decision import VerdictReason
 from safelist.filter.http_message import METHODS, HttpParser, HttpRequest, response
 from safelist.filter.lookup_question import Question, QuestionError, question_of
 from safelist.filter.policy_service import MAX_SHOWN, Safety, mailbox_of
-from safelist.override import Authentication
-from safelist.policy import Decision, Reason
+from safelist.policy import Reason
 
 _log = logging.getLogger("safelist.filter")
 _TEXT, _JSON = "text/plain; charset=utf-8", "application/json"
-_NO_ADDRESSES = Decision(
-    False, Reason.NOT_A_SENDER, "the key is neither RECIPIENT|SENDER nor SENDER.", Authentication.DKIM_OR_SPF, None
-)
+Told = dict[str, Any]
+"""A decision, in the form of ``Decision.as_json``."""
+_NO_ADDRESSES: Told = {
+    "safe": False, "reason": str(Reason.NOT_A_SENDER), "authentication": None,
+    "why": "the key is neither RECIPIENT|SENDER nor SENDER.",
+}  # fmt: skip
 _FAULTS = {
     HTTPStatus.METHOD_NOT_ALLOWED: f"ask with {' or '.join(METHODS)}",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "a look-up has no body",
@@ -63,21 +67,25 @@ class LookupService:
             question = question_of(request)
         except QuestionError as error:
             return self._refused(request, HTTPStatus.BAD_REQUEST, str(error))
-        decision = _NO_ADDRESSES if question is None else self.decide(question)
-        self._note(question, decision)
-        return response(request, _ANSWERS[decision.safe], *_said(request, decision))
+        told = _NO_ADDRESSES if question is None else self._told(question)
+        self._note(question, told)
+        return response(request, _ANSWERS[told["safe"]], *_said(request, told))
 
-    def decide(self, question: Question) -> Decision:
+    def _told(self, question: Question) -> Told:
         """What the policy says; without a recipient, or with one that is no address, what counts for everybody."""
         recipient = mailbox_of(question.recipient, self._delimiter)
-        return self._safety.decide(sender.envelope(question.sender), recipient, self._now())
+        decision = self._safety.decide(sender.envelope(question.sender), recipient, self._now())
+        if decision.safe and not question.suffices(decision.authentication):
+            why = f"{decision.sentence} That counts with {decision.authentication}; {question.proven} was proven."
+            return decision.as_json() | {"safe": False, "reason": str(VerdictReason.NOT_AUTHENTICATED), "why": why}
+        return decision.as_json()
 
-    def _note(self, question: Question | None, decision: Decision) -> None:
+    def _note(self, question: Question | None, told: Told) -> None:
         """Count the answer, and log who was called safe: of the rest there are too many, and asking again tells why."""
-        self.counts[str(_ANSWERS[decision.safe].value), decision.reason] += 1
-        if decision.safe and question is not None and _log.isEnabledFor(logging.INFO):
+        self.counts[str(_ANSWERS[told["safe"]].value), told["reason"]] += 1
+        if told["safe"] and question is not None and _log.isEnabledFor(logging.INFO):
             asked = {"sender": question.sender[:MAX_SHOWN], "recipient": question.recipient[:MAX_SHOWN]}
-            line = {"at": self._now().isoformat(timespec="milliseconds"), "lookup": asked} | decision.as_json()
+            line = {"at": self._now().isoformat(timespec="milliseconds"), "lookup": asked} | told
             _log.info("%s", json.dumps(line))
 
     def _refused(self, request: HttpRequest, status: HTTPStatus, why: str) -> bytes:
@@ -85,13 +93,13 @@ class LookupService:
         return response(request, status, _TEXT, f"{why}\n")
 
 
-def _said(request: HttpRequest, decision: Decision) -> tuple[str, str]:
+def _said(request: HttpRequest, told: Told) -> tuple[str, str]:
     """The media type and the text of an answer.
 
     Its first line begins with 1 where the sender is safe: rspamd takes a word there for the name of a symbol, and a
     number for a factor of the symbol's score (parse_ret in its multimap.lua).
     """
     if any(_JSON in value.decode("latin-1").lower() for value in request.header(b"accept")):
-        return _JSON, json.dumps(decision.as_json()) + "\n"
-    first = f"1 {decision.authentication}" if decision.safe else "0"
-    return _TEXT, f"{first}\n{decision.reason}: {decision.sentence}\n"
+        return _JSON, json.dumps(told) + "\n"
+    first = f"1 {told['authentication']}" if told["safe"] else "0"
+    return _TEXT, f"{first}\n{told['reason']}: {told['why']}\n"

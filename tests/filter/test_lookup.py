@@ -324,6 +324,24 @@ def test_the_first_line_names_what_the_asker_has_to_demand(tmp_path: Path) -> No
         assert site.service.counts["404", "not-a-sender"] == 2
 
 
+def test_what_was_proven_has_to_be_what_is_demanded(tmp_path: Path) -> None:
+    with looked_up(tmp_path / "s", sample()) as site:
+        for key, proven in {
+            f"{DESK}|{BOB}": {"spf": 200, "dkim": 200, "": 200},
+            "spf@x.example": {"spf": 200, "dkim": 404, "": 200},
+            f"{OTHER}|none@x.example": {"spf": 200, "dkim": 200, "": 200},
+            BOB: {"spf": 404, "dkim": 404, "": 404},
+        }.items():
+            for word, status in proven.items():
+                assert site.ask(f"/lookup?key={key}&proven={word}").status == status, (key, word)
+                assert site.ask(f"/lookup?proven={word}", (b"key", key.encode())).status == status
+        reply = site.ask("/lookup?key=spf@x.example&proven=dkim", (b"accept", b"application/json"))
+        told = json.loads(reply.body)
+        assert (told["safe"], told["reason"], told["authentication"]) == (False, "not-authenticated", "spf")
+        assert told["why"].endswith("That counts with spf; dkim was proven.")
+        assert site.ask("/lookup?key=spf@x.example&proven=dmarc").status == 400
+
+
 def test_an_answer_in_words_and_in_json(tmp_path: Path) -> None:
     with looked_up(tmp_path / "s", sample()) as site:
         why = f"{DESK} has {BOB} among its Safe Senders (first seen 2026-11-24)."
