@@ -70,6 +70,8 @@ PURE = [
     "publisher/exim_acl.py",
     "publisher/map_placement.py",
     "publisher/smtpd_conf.py",
+    "publisher/amavis_configuration.py",
+    "publisher/wblist_rows.py",
     "collector/plausibility.py",
     "collector/sources/ews/item_id.py",
     "collector/sources/ews/response_codes.py",
@@ -110,7 +112,12 @@ PURE_LIBRARIES = {
     "pydantic",
 }
 CLOCKS = ("now", "utcnow", "today")
-CONFINED = {"exchangelib": "collector/sources/ews/", "sqlalchemy": "store/", "alembic": "store/"}
+CONFINED: dict[str, tuple[str, ...]] = {
+    "exchangelib": ("collector/sources/ews/",),
+    # The aggregate's tables are the store's alone; a filter's own tables are a target's, as a filter's file is.
+    "sqlalchemy": ("store/", "publisher/wblist_tables.py"),
+    "alembic": ("store/",),
+}
 
 
 def modules() -> list[Path]:
@@ -164,8 +171,8 @@ def test_no_class_name_stands_twice() -> None:
 def test_libraries_are_confined(path: Path) -> None:
     where = str(path.relative_to(PACKAGE))
     for name in imports(path):
-        home = CONFINED.get(name.split(".")[0])
-        assert home is None or where.startswith(home), f"{where} imports {name}, which belongs into {home}"
+        homes = CONFINED.get(name.split(".")[0])
+        assert homes is None or where.startswith(homes), f"{where} imports {name}, which belongs into {homes}"
 
 
 @pytest.mark.parametrize("room_", PURE)
