@@ -122,12 +122,12 @@ def text_target(
 
     ``left_out`` tells without the filter's programs what ``render`` leaves out, where ``render`` needs them.
     """
-    form = _Form(render, scope, why_not, not_asked)
+    form = _TextForm(render, scope, why_not, not_asked)
     told = partial(_left_out, left_out or partial(_rendered_without, render), form)
     return Target(scope=scope, plan=partial(_plan, form), left_out=told, **more)
 
 
-class _Form(NamedTuple):
+class _TextForm(NamedTuple):
     """What a filter's files can say, and how they say it."""
 
     render: Render
@@ -149,7 +149,7 @@ class _Form(NamedTuple):
         return unwritable.for_each(proven, everybody, self.why_not, noted)
 
 
-def _left_out(by_target: NotWritten, form: _Form, everybody: Sequence[Ruling], chosen: Any) -> Iterable[LeftOut]:
+def _left_out(by_target: NotWritten, form: _TextForm, everybody: Sequence[Ruling], chosen: Any) -> Iterable[LeftOut]:
     kept, left_out = form.everybody(everybody, chosen)
     return (*left_out, *by_target(kept, chosen))
 
@@ -162,7 +162,7 @@ def _rendered_without(render: Render, everybody: Sequence[Ruling], chosen: Any) 
 
 
 @contextmanager
-def _plan(form: _Form, asked: Asked, chosen: Any) -> Iterator[Plan]:
+def _plan(form: _TextForm, asked: Asked, chosen: Any) -> Iterator[Plan]:
     is_each = form.scope is not Scope.ORGANISATION
     decided, left_out = rulings.for_everybody(asked, form.scope)
     everybody, unwritten = form.everybody(decided, chosen)
