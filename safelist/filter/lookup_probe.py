@@ -25,10 +25,10 @@ def fault_at(address: str, seconds: float = SECONDS) -> str:
             return _fault_of(json.loads(client.getresponse().read(_MAX_ANSWER)))
     except TimeoutError:
         return f"no answer in {seconds:g} seconds"
-    except OSError as error:
-        return str(error.strerror or error)
     except (HTTPException, ValueError):
         return _STRANGER
+    except OSError as error:
+        return str(error.strerror or error)
 
 
 _STRANGER = "what answers there is no safelist"

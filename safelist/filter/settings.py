@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from safelist.config import LenientPath, Section, Texts, faults_of, read_text, sample_of
 from safelist.errors import ConfigError
@@ -154,8 +154,9 @@ class Filter(Section):
 
     @field_validator("providers")
     @classmethod
-    def _ask_somebody(cls, providers: tuple[Provider, ...]) -> tuple[Provider, ...]:
-        if not any(provider.enabled for provider in providers):
+    def _ask_somebody(cls, providers: tuple[Provider, ...], given: ValidationInfo) -> tuple[Provider, ...]:
+        only_lookups = given.data.get("listen") == () and given.data.get("lookup")
+        if not only_lookups and not any(provider.enabled for provider in providers):
             raise ValueError("nobody would be asked, write a [[providers]]")
         return providers
 

@@ -48,6 +48,26 @@ def test_little_has_to_be_written(tmp_path: Path) -> None:
     assert any(ip_address("127.9.9.9") in network for network in found.networks("trusted_networks"))
 
 
+@pytest.mark.parametrize(
+    "address", ["inet:127.0.0.1:1", "inet:127.9.9.9:1", "inet:[::1]:1", "inet:localhost:1", "unix:/x"]
+)
+def test_lookups_are_answered_on_this_host(address: str, tmp_path: Path) -> None:
+    assert loaded(tmp_path, lookup=[address]).lookup == (address,)
+
+
+@pytest.mark.parametrize("address", ["inet:0.0.0.0:1", "inet:[::]:1", "inet:192.0.2.1:1", "inet:mail.example:1"])
+def test_beyond_this_host_they_are_only_where_that_is_said(address: str, tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, lookup=["unix:/x", address])
+    assert fault.startswith(f"lookup: other hosts may reach {address}, and ask who trusts whom: write ")
+    assert loaded(tmp_path, lookup=[address], lookup_beyond_loopback=True).lookup == (address,)
+
+
+def test_for_lookups_alone_no_list_need_be_asked(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "", listen=[], lookup=["unix:/x"]).providers == ()
+    nobody = ["providers: nobody would be asked, write a [[providers]]"]
+    assert faults(tmp_path, "", listen=[]) == faults(tmp_path, "", lookup=["unix:/x"]) == nobody
+
+
 @pytest.mark.parametrize("start", ["", "\ufeff"])
 def test_the_sample_is_a_configuration(tmp_path: Path, start: str) -> None:
     found = load(write(tmp_path, start + settings.sample()))

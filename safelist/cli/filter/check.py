@@ -34,7 +34,9 @@ def check(config_file: FilterConfigOption = None, json: JsonOption = False) -> N
     be_quiet()
     chosen = load_filter(config_file)
     found = [*_about_the_snapshot(chosen), *asyncio.run(_about_the_lists(chosen))]
-    found += [*_about_the_service(chosen), *_about_lookups(chosen), *_about_postfix(chosen)]
+    found += [*_about_the_service(chosen), *_about_lookups(chosen)]
+    if chosen.listen or not chosen.lookup:
+        found += _about_postfix(chosen)
     report(found, json=json)
 
 
