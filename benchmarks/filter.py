@@ -1,4 +1,4 @@
-"""The filter beside the least that asyncio can do, in the same run; and a large snapshot.
+"""The filter beside the least that asyncio can do, in the same run, and its look-ups; and a large snapshot.
 
     python benchmarks/filter.py [--rounds 3] [--seconds 1.5] [--pairs 10000000]
 
@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import dns.message
@@ -32,6 +33,7 @@ from safelist.entry import Holding, UserList
 from safelist.filter.authentication import Authenticator
 from safelist.filter.current_snapshot import CurrentSnapshot
 from safelist.filter.dnsbl import Provider
+from safelist.filter.lookup_service import LookupService, lookup_endpoint
 from safelist.filter.policy_service import Service
 from safelist.filter.providers import Providers
 from safelist.filter.resolver import Resolver
@@ -107,6 +109,29 @@ def mail(second: str, from_: str) -> Callable[[int], bytes]:
     return make
 
 
+def lookup(sender_: str) -> Callable[[int], bytes]:
+    """The look-ups that rspamd sends about one of fifty recipients."""
+
+    def make(number: int) -> bytes:
+        lines = [
+            "GET /lookup?proven=spf HTTP/1.1", "Connection: keep-alive", "Host: 127.0.0.1:10046", "Content-Length: 0",
+            "User-Agent: rspamd-3.12.1", f"key: user{number % 50:06}@corp.example|{sender_}", "", "",
+        ]  # fmt: skip
+        return "\r\n".join(lines).encode()
+
+    return make
+
+
+async def lookup_at(path: str, directory: Path) -> None:
+    """Look-ups alone, as ``safelist filter run`` answers them."""
+    log_to(open("/dev/null", "w"))  # noqa: SIM115, PTH123 (open as long as the process)
+    current = CurrentSnapshot(directory / "snapshot", days("7d"))
+    await current.refresh()
+    service = LookupService(current, "", lambda: datetime.now(UTC))
+    await Server(lambda _: "DUNNO", others=[lookup_endpoint(service.answer, [f"unix:{path}"])]).run()
+
+
+LOOKUPS = {"look-up, not safe": lookup("stranger@else.example.com"), "look-up, safe": lookup(SAFE)}
 CASES = {
     "not listed": mail("200", SAFE),
     "listed, unknown sender": mail("7", "stranger@else.example.com"),
@@ -126,15 +151,18 @@ def load(rounds: int, seconds: float) -> None:
         small_snapshot(directory / "snapshot")
         seen: dict[str, list[tuple[Load, float]]] = {}
         for number in range(rounds):
-            cases = {"null server (floor)": (null, request)} | {
-                case: (lambda path, d=directory, a=dns_at: filter_at(path, d, a), make) for case, make in CASES.items()
-            }
+            cases: dict[str, tuple[Callable[[str], object], Callable[[int], bytes]]]
+            cases = {"null server (floor)": (null, request)}
+            served = partial(filter_at, directory=directory, dns_at=dns_at)
+            cases.update((case, (served, make)) for case, make in CASES.items())
+            cases.update((case, (partial(lookup_at, directory=directory), make)) for case, make in LOOKUPS.items())
             for case, (server, make) in cases.items():
-                path = directory / f"socket-{number}-{len(case)}"
+                path, end = directory / f"socket-{number}-{len(case)}", b"\n" if case in LOOKUPS else b"\n\n"
                 with serving(server, path, 0) as process:
-                    measure(f"unix:{path}", seconds=0.3, connections=20, make=make, different=50, core=1)
+                    asked = partial(measure, f"unix:{path}", connections=20, make=make, different=50, core=1, end=end)
+                    asked(seconds=0.3)
                     before = cpu(process)
-                    found = measure(f"unix:{path}", seconds=seconds, connections=20, make=make, different=50, core=1)
+                    found = asked(seconds=seconds)
                     seen.setdefault(case, []).append((found, (cpu(process) - before) / (found.rate * seconds) * 1e6))
         floor = statistics.median(cost for _, cost in seen["null server (floor)"])
         print(f"{'':26}{'requests/s':>12}{'p50 us':>9}{'p99 us':>9}{'cpu us':>9}{'null / this':>13}  answers")
@@ -142,7 +170,7 @@ def load(rounds: int, seconds: float) -> None:
             figures = ((run.rate, run.p50, run.p99) for run, _ in runs)
             rate, p50, p99 = map(statistics.median, zip(*figures, strict=True))
             cost = statistics.median(cost for _, cost in runs)
-            answers = ", ".join(answer[:40] for answer in runs[0][0].answers)
+            answers = ", ".join({answer.splitlines()[0][:40] for answer in runs[0][0].answers})
             print(f"{case:26}{rate:12,.0f}{p50:9.0f}{p99:9.0f}{cost:9.1f}{cost / floor:13.1f}  {answers}")
 
 

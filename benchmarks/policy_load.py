@@ -88,15 +88,17 @@ def measure(
     make: Callable[[int], bytes] = request,
     different: int = 10_000,
     core: int | None = None,
+    end: bytes = b"\n\n",
 ) -> Load:
     """Load the server at ``address`` (unix:PATH or inet:HOST:PORT) for ``seconds``.
 
     Each connection sends ``make(0)`` to ``make(different - 1)`` in turn, the next one when an answer has come. The
-    load comes from a forked process, on ``core`` where that is given. Raises EOFError when the server disconnects.
+    load comes from a forked process, on ``core`` where that is given; what has come is an answer where it ends in
+    ``end``. Raises EOFError when the server disconnects.
     """
     here, there = _FORK.Pipe()
     requests = [make(number) for number in range(different)]
-    arguments = (there, address, seconds, connections, requests, core)
+    arguments = (there, address, seconds, connections, requests, core, end)
     process = _FORK.Process(target=_load, args=arguments, daemon=True)
     process.start()
     there.close()
@@ -110,15 +112,21 @@ def measure(
 
 
 def _load(
-    there: Connection, address: str, seconds: float, connections: int, sent: list[bytes], core: int | None
+    there: Connection,
+    address: str,
+    seconds: float,
+    connections: int,
+    sent: list[bytes],
+    core: int | None,
+    end: bytes,
 ) -> None:
     pin(core)
     opened = {found.fileno(): found for found in (_connect(address) for _ in range(connections))}
-    there.send(_closed_loop(opened, itertools.cycle(sent), seconds))
+    there.send(_closed_loop(opened, itertools.cycle(sent), seconds, end))
 
 
 def _closed_loop(
-    opened: Mapping[int, socket.socket], requests: Iterator[bytes], seconds: float
+    opened: Mapping[int, socket.socket], requests: Iterator[bytes], seconds: float, end_of_answer: bytes
 ) -> tuple["array[int]", dict[str, int]]:
     """Nanoseconds that each answer took, and the answers."""
     clock, took, answers = time.perf_counter_ns, array("q"), Counter[bytes]()
@@ -134,7 +142,7 @@ def _closed_loop(
         for number, _ in poll.poll(1):
             connection = opened[number]
             answer = held[number] + _received(connection)
-            if not answer.endswith(b"\n\n"):
+            if not answer.endswith(end_of_answer):
                 held[number] = answer
                 continue
             now = clock()

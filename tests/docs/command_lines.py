@@ -74,9 +74,14 @@ def _known(_: Sequence[str]) -> None:
     """A program of the system, which no test may run."""
 
 
+def _curl(words: Sequence[str]) -> None:
+    """A question to the filter on this host; a test of the filter asks it."""
+    assert re.match("http://(127[.]0[.]0[.]1:10046|localhost)/lookup[?]", words[-1])
+
+
 PROGRAMS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "safelist": parse, "make": _make, "pip": _pip, "postmap": _known, "useradd": _known, "install": _known,
-    "/usr/bin/python3": _known,
+    "curl": _curl, "/usr/bin/python3": _known,
 }  # fmt: skip
 """How the lines of each program are read."""
 
