@@ -52,7 +52,8 @@ _NOTES = {"exim4.conf.localmacros": " (with Debian's split configuration: conf.d
 
 
 # An address whose local part needs no quotes, in a domain of letters, digits, hyphens and underscores.
-_PLAIN = r"\N(?i)^[a-z0-9!#$%&'*+/=?^_`{|}~.-]+@[a-z0-9_.-]+$\N"
+_PLAIN = r"\N^[a-z0-9!#$%&'*+/=?^_`{|}~.-]+@[a-z0-9_.-]+$\N"
+_QUOTED = r'\N^"([^"\\]+)"(?=@[^@]+$)\N'
 # The tags of safelist.sender.untagged (BATV).
 _TAG = "[0-9]{4}[0-9a-f]{6}"
 _TAGGED = (
@@ -89,9 +90,9 @@ warn
 warn
   dnslists = {lists.dnslists}
   set {MARK}_listed = $sender_host_address {LISTED} $dnslist_domain${{if def:dnslist_text{{: $dnslist_text}}}}
-  condition = ${{if match{{$sender_address}}{{{_PLAIN}}}}}
+  set {MARK}_0 = ${{sg{{${{lc:$sender_address}}}}{{{_QUOTED}}}{{\\$1}}}}
+  condition = ${{if match{{{_FROM[0]}}}{{{_PLAIN}}}}}
   set {MARK}_tagged = {_TAGGED}
-  set {MARK}_0 = ${{lc:$sender_address}}
   set {MARK}_1 = ${{sg{{{_FROM[0]}}}{{${MARK}_tagged}}{{\\$1\\$2\\$3\\$4\\$5}}}}
   set {MARK}_2 = ${{sg{{{_FROM[1]}}}{{${MARK}_tagged}}{{\\$1\\$2\\$3\\$4\\$5}}}}
   condition = ${{if !match{{{_FROM[2]}}}{{${MARK}_tagged}}}}

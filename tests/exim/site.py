@@ -11,6 +11,7 @@ from safelist.policy import Candidate, Settings
 from safelist.publisher.publish import publish
 from safelist.publisher.target import Nothing, Published
 from safelist.publisher.targets import exim
+from safelist.sender import Form, Pattern
 from tests.exim.machine import files_of
 from tests.mail.world import ALL, BOB, DESK, DNSBL, FORGER, OTHER, PLAIN, THIRD, Offer
 
@@ -57,23 +58,28 @@ class Given(Nothing):
 
     def candidates(self, settings: Settings, now: datetime, at_least: int) -> Iterator[Candidate]:
         """Those for everybody."""
-        yield from (_candidate(number, row) for number, row in enumerate(self._rows) if not row[0])
+        yield from (_candidate(each) for each in overrides(self._rows) if each.terms.scope is None)
 
     def recipients_candidates(self, now: datetime) -> Iterator[Candidate]:
         """Those for single recipients, recipient by recipient."""
-        yield from (_candidate(number, row) for number, row in sorted(enumerate(self._rows), key=_recipient) if row[0])
+        some = sorted((_scope(each), each) for each in overrides(self._rows) if each.terms.scope)
+        yield from (_candidate(each, recipient) for recipient, each in some)
 
 
-def _recipient(row: tuple[int, Row]) -> str:
-    return row[1][0]
+def overrides(rows: Iterable[Row]) -> Iterator[Override]:
+    for number, (recipient, text, is_safe, authentication) in enumerate(rows):
+        scope = Pattern(recipient, Form.ADDRESS) if recipient else None
+        effect = Effect.ALLOW if is_safe else Effect.BLOCK
+        terms = Terms(effect, sender.parse(text), "a test", scope, authentication=authentication)
+        yield Override(number, terms, NOW, "root")
 
 
-def _candidate(number: int, row: Row) -> Candidate:
-    recipient, text, is_safe, authentication = row
-    pattern = sender.parse(text)
-    effect = Effect.ALLOW if is_safe else Effect.BLOCK
-    terms = Terms(effect, pattern, "a test", authentication=authentication)
-    return Candidate(pattern, (), (Override(number, terms, NOW, "root"),), recipient or None)
+def _scope(override: Override) -> str:
+    return override.terms.scope.text if override.terms.scope else ""
+
+
+def _candidate(override: Override, recipient: str | None = None) -> Candidate:
+    return Candidate(override.terms.pattern, (), (override,), recipient)
 
 
 def chosen(path: Path, **more: Any) -> exim.EximSettings:
