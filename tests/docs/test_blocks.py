@@ -25,11 +25,12 @@ RUN_BY = {
     "docs/filters/dnsbl-filter.md": (
         "tests/filter/test_introduction.py::test_nobody_is_refused_or_let_in_on_the_way_to_the_filter"
     ),
+    "docs/filters/exim.md": "tests/exim/test_set_up.py::test_the_steps_in_their_order",
     "docs/filters/other-filters.md": (
         "tests/pairs/test_opensmtpd.py::test_who_is_in_the_table_passes_the_filter_behind_it"
     ),
 }
-"""The test that a page's lines of main.cf, or of smtpd.conf, are run by, on a real Postfix or OpenSMTPD."""
+"""The test that a page's lines of main.cf, smtpd.conf or Exim's configuration are run by, on the real program."""
 
 CMDLETS = {
     "New-ManagementScope": {"Name", "RecipientRestrictionFilter"},
@@ -117,7 +118,7 @@ def picture(block: Block) -> None:
 
 READERS: Mapping[str, Callable[[Block], None]] = {
     "sh": shell, "toml": toml, "csv": csv, "ini": unit, "cf": restrictions, "smtpd": restrictions,
-    "powershell": exchange_shell, "text": picture, "ucl": rspamd_lines,
+    "exim": restrictions, "powershell": exchange_shell, "text": picture, "ucl": rspamd_lines,
 }  # fmt: skip
 """Who reads the blocks of each language."""
 

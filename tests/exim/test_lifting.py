@@ -186,3 +186,29 @@ def test_while_lists_are_swapped_every_answer_is_one_of_theirs(heavy: Machine) -
         write([*ROWS, ("", f"x{number}@else.example", True, ROWS[0][3])], settings)
         assert [code for code, _ in heavy.trial(LISTED, asked)] == [220, 250, *[250] * 9, 221]
     assert until(lambda: not [each for each in heavy.lists.iterdir() if each.is_dir()])
+
+
+def test_a_list_that_exim_may_not_read_defers_listed_clients_only(heavy: Machine) -> None:
+    settings = chosen(heavy.lists / "closed")
+    write(ROWS, settings)
+    exim.recipients(settings.path).chmod(0o600)
+    heavy.configure(files(settings))
+    with heavy.daemon():
+        assert heavy.send(Offer(EVIL))[DESK][0] == 451
+        assert heavy.send(Offer(EVIL, client=CLEAN))[DESK][0] == 250
+        exim.recipients(settings.path).chmod(0o644)
+        assert got(heavy.send(OFFERS["trusted pair"])) == {DESK}
+
+
+def test_a_connection_keeps_the_list_that_it_has_asked(heavy: Machine) -> None:
+    settings = chosen(heavy.lists / "kept")
+    write(ROWS, settings)
+    heavy.configure(files(settings))
+    with heavy.daemon(), heavy.connected(LISTED) as smtp:
+        smtp.mail(BOB)
+        assert smtp.rcpt(DESK)[0] == 250
+        write(ROWS[:2], settings)
+        assert got(heavy.send(OFFERS["trusted pair"])) == set()
+        smtp.rset()
+        smtp.mail(BOB)
+        assert smtp.rcpt(DESK)[0] == 250
