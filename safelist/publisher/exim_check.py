@@ -83,7 +83,7 @@ def remarks(lists: EximLists, installation: Installation) -> Iterator[Remark]:
 
 
 def _command(words: Sequence[str]) -> list[str]:
-    name, *options = words
+    name, *options = words or ("exim4",)
     found = program.find(name) or (program.find("exim") if name == "exim4" else None)
     if found is None:
         raise UnavailableError(
@@ -329,7 +329,7 @@ def _unlisted(exim: _Exim, lists: EximLists) -> str:
 
 
 def _running(exim: _Exim, pair: _Pair) -> Iterator[Remark]:
-    host, port = _listens(exim.option("local_interfaces"), exim.option("daemon_smtp_ports"))
+    host, port = listens(exim.option("local_interfaces"), exim.option("daemon_smtp_ports"))
     try:
         fault = _fault(pair, answers := _by_daemon(host, port, pair))
     except (OSError, smtplib.SMTPException) as error:
@@ -351,7 +351,7 @@ def _running(exim: _Exim, pair: _Pair) -> Iterator[Remark]:
     )
 
 
-def _listens(interfaces: str, ports: str) -> tuple[str, int]:
+def listens(interfaces: str, ports: str) -> tuple[str, int]:
     """Where the daemon listens for clients of this machine (local_interfaces, daemon_smtp_ports)."""
     port = ports.split(":")[0].strip()
     numbered = int(port) if port.isdigit() else 25

@@ -87,6 +87,11 @@ class Machine:
         return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
     @property
+    def there(self) -> str:
+        """How Exim is called there from here."""
+        return " ".join((*self._there, self.exim))
+
+    @property
     def environment(self) -> dict[str, str]:
         programs = f"{PACKAGES}/{self.package}/usr/sbin"
         return {"PATH": f"{programs}:{os.environ['PATH']}:/usr/sbin", "HOME": str(self.root)}

@@ -1,8 +1,7 @@
 """``safelist check exim``, on machines that have it right, and on such as an administrator may make of them."""
 
-import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,10 @@ import pytest
 
 from safelist.config import toml
 from safelist.override import Authentication
+from safelist.publisher import exim_check
 from safelist.publisher.targets import exim
+from tests.cli import in_process
+from tests.cli.command import Done
 from tests.exim.machine import HEAVY, LIGHT, Machine, machine, missing
 from tests.exim.site import ROWS, chosen, files, write
 from tests.mail.world import ALL, BOB, DESK, DNSBL
@@ -32,17 +34,28 @@ def light() -> Iterator[Machine]:
 
 
 def check(site: Machine, keys: Mapping[str, Any] | None) -> tuple[int, list[str], list[str]]:
-    """The exit code, the faults, and what else was said, as that machine's administrator has it."""
-    section = "" if keys is None else "[publish.exim]\n" + "".join(f"{key} = {toml(it)}\n" for key, it in keys.items())
+    """The exit code, the faults, and what else was said, as that machine's administrator has it.
+
+    In this process, which calls that machine's Exim, but where files of that machine have to be read.
+    """
+    there = {"command": site.there, **keys} if keys and "dkim" not in keys else keys or {}
+    section = "[publish.exim]\n" + "".join(f"{key} = {toml(it)}\n" for key, it in there.items())
     config = site.root / "safelist.toml"
-    config.write_text(f'[database]\nurl = "sqlite:///{site.root}/x.db"\n{section}')
+    config.write_text(f'[database]\nurl = "sqlite:///{site.root}/x.db"\n{section if keys else ""}')
+    config.chmod(0o600)
+    arguments = ("check", "exim", "--json", "--config", str(config))
+    done = alone(site, arguments) if "dkim" in there else Done.of(*in_process.run(arguments, site.environment))
+    if not done.out:
+        return done.code, [done.err], []
+    faults, notes = ([each["text"] for each in done.json if each["fault"] is it] for it in (True, False))
+    return done.code, faults, notes
+
+
+def alone(site: Machine, arguments: Sequence[str]) -> Done:
+    """Run the command on that machine."""
     safelist = ("env", f"PYTHONPATH={Path(__file__).parents[2]}", sys.executable, "-m", "safelist")
-    done = site.run(*safelist, "check", "exim", "--json", "--config", str(config))
-    if not done.stdout:
-        return done.returncode, [done.stderr], []
-    said: list[dict[str, Any]] = json.loads(done.stdout)
-    faults, notes = ([each["text"] for each in said if each["fault"] is it] for it in (True, False))
-    return done.returncode, faults, notes
+    done = site.run(*safelist, *arguments)
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def keys(site: Machine, **more: Any) -> dict[str, Any]:
@@ -217,3 +230,24 @@ def test_without_spf(light: Machine) -> None:
         code, faults, (note,) = check(light, found)
         assert (code, faults) == (0, [])
         assert note.startswith(f"Exim lifts the DNSBL for {BOB} to {DESK}")
+
+
+def test_anybody_may_ask(heavy: Machine) -> None:
+    """Exim reads its configuration as root, whoever calls it."""
+    found = configured(heavy)
+    (heavy.root / GENERATED[1:]).chmod(0o640)
+    command = heavy.there.replace("-- ", "-- setpriv --reuid 65534 --regid 65534 --clear-groups ")
+    with heavy.daemon():
+        assert check(heavy, found | {"command": command})[0] == 0
+
+
+@pytest.mark.parametrize(("interfaces", "ports", "where"), [
+    ("", "smtp", ("127.0.0.1", 25)),
+    ("127.0.0.1", "25", ("127.0.0.1", 25)),
+    ("<; 127.0.0.1 ; ::1", "smtp", ("127.0.0.1", 25)),
+    ("<; ::1 ; 192.0.2.1.2525", "25 : 587", ("192.0.2.1", 2525)),
+    ("0.0.0.0", "2525 : 587", ("127.0.0.1", 2525)),
+    ("<; ::0 ; 0.0.0.0.26", "", ("127.0.0.1", 26)),
+])  # fmt: skip
+def test_where_the_daemon_listens(interfaces: str, ports: str, where: tuple[str, int]) -> None:
+    assert exim_check.listens(interfaces, ports) == where

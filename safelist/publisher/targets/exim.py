@@ -27,7 +27,7 @@ from safelist.override import Authentication
 from safelist.publisher import exim_acl, program
 from safelist.publisher.target import Command, FilePath, RecipientRuling, Ruling, Scope
 from safelist.publisher.text_target import Rendering, TextFile, text_target
-from safelist.sender import MAX_ADDRESS
+from safelist.sender import MAX_ADDRESS, Form, parse
 
 if TYPE_CHECKING:
     from safelist.remark import Remark
@@ -91,6 +91,13 @@ class EximSettings(Section):
         if not dnslists.strip() or not dnslists.isprintable():
             raise ValueError("must name DNSBLs in one line, such as zen.spamhaus.org : bl.example.org")
         return dnslists.strip()
+
+    @field_validator("probe_recipient")
+    @classmethod
+    def _is_an_address(cls, address: str) -> str:
+        if address and parse(address).form is not Form.ADDRESS:
+            raise ValueError("must be an address, such as reception@corp.example")
+        return address
 
 
 def recipients(path: Path) -> Path:
