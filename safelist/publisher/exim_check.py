@@ -154,9 +154,9 @@ def _unpublished(lists: EximLists, header: bytes) -> Iterator[Remark]:
 
 def _missing(exim: _Exim, lists: EximLists, *, has_spf: bool) -> Iterator[Remark]:
     """What the configuration does not say although it should."""
-    sections = _acls(exim.run("-bP", "config").output.decode(errors="replace"))
-    asks = {name: text for name, text in sections.items() if any(f"set {MARK} =" in line for line in text)}
     wanted, where = files(lists), exim.option("acl_smtp_rcpt")
+    sections = {where: _lines(where)} | _acls(exim.run("-bP", "config").output.decode(errors="replace"))
+    asks = {name: text for name, text in sections.items() if any(f"set {MARK} =" in line for line in text)}
     if not asks:
         yield Remark(
             True,

@@ -15,6 +15,7 @@ from tests.cli import in_process
 from tests.cli.command import Done
 from tests.exim.machine import HEAVY, LIGHT, Machine, machine, missing
 from tests.exim.site import ROWS, chosen, files, write
+from tests.exim.test_exact import own_configuration
 from tests.mail.world import ALL, BOB, DESK, DNSBL
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -87,6 +88,15 @@ def test_all_right(heavy: Machine, more: dict[str, Any]) -> None:
     (note,) = notes
     assert note.startswith(f"Exim lifts the DNSBL for {BOB} to {DESK}, and refuses a stranger")
     assert note.endswith(f"asked by `exim -bh` and of the running one {where}")
+
+
+def test_all_right_with_an_exim_conf_of_ones_own(heavy: Machine) -> None:
+    found = configured(heavy)
+    heavy.plain(own_configuration(heavy))
+    with heavy.daemon():
+        code, faults, (note,) = check(heavy, found)
+    assert (code, faults) == (0, [])
+    assert note.startswith(f"Exim lifts the DNSBL for {BOB} to {DESK}")
 
 
 def test_not_running(heavy: Machine) -> None:

@@ -23,13 +23,13 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 PLAIN = (Path(__file__).parent / "exim.conf.in").read_text()
 """As the documents quote it."""
-_REST = """
+REST = """
 begin routers
 all:
   driver = redirect
   data = :blackhole:
 """
-_HEAD = """\
+HEAD = """\
 primary_hostname = mx.corp.example
 smtp_accept_max_nonmail_hosts =
 smtp_max_synprot_errors = 1000
@@ -40,10 +40,16 @@ Asked = tuple[str, str]
 """Sender, recipient."""
 
 
+def own_configuration(site: Machine) -> str:
+    """The documents' exim.conf, with what it takes to run here."""
+    head = f"{HEAD}exim_path = {site.exim}\nlocal_interfaces = 127.0.0.1.{site.port}\n"
+    return PLAIN.replace("begin acl", f"{head}\nbegin acl") + REST
+
+
 @pytest.fixture(scope="module")
 def site() -> Iterator[Machine]:
     with machine(HEAVY) as made:
-        made.plain(PLAIN.replace("begin acl", f"{_HEAD}\nbegin acl") + _REST)
+        made.plain(own_configuration(made))
         yield made
 
 
