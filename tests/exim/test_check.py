@@ -195,8 +195,8 @@ def test_not_reloaded(heavy: Machine) -> None:
     with heavy.daemon():
         found = configured(heavy)
         (fault,) = check(heavy, found)[1]
-        assert fault.startswith("the running Exim accepts safelist-check@example.org")
-        assert "systemctl reload exim4" in fault
+        assert fault.startswith("the running Exim has not read the configuration that is on disk: `systemctl reload ex")
+        assert "it accepts safelist-check@example.org, a stranger from a listed client" in fault
         heavy.reload()
         assert check(heavy, found)[0] == 0
 
@@ -219,6 +219,18 @@ def test_nobody_to_ask_about(heavy: Machine) -> None:
         assert "name an existing mailbox as [publish.exim] probe_recipient" in note
         (note,) = check(heavy, found | {"probe_recipient": "reception@corp.example"})[2]
         assert note.startswith(f"Exim lifts the DNSBL for {ALL} to reception@corp.example")
+
+
+def test_a_list_that_is_long_for_lsearch_is_said_to_be(heavy: Machine) -> None:
+    found = configured(heavy)
+    write(
+        [("", f"x{n}@a.example", True, Authentication.NONE) for n in range(exim_check.MANY + 1)], chosen(found["path"])
+    )
+    note = check(heavy, found | {"path": found["path"]})[2][0]
+    assert note.startswith(
+        f"{found['path']} has 10001 lines, which Exim reads one by one: set [publish.exim] lookup = "
+    )
+    write(ROWS, chosen(found["path"]), allow_shrink=True)
 
 
 def test_no_such_program(heavy: Machine) -> None:

@@ -51,7 +51,7 @@ class EximSettings(Section):
     lookup: Literal["lsearch", "cdb"] = Field(
         "lsearch",
         description="How Exim looks senders up: lsearch reads the list from its beginning, cdb asks an index (made by "
-        "tinycdb's `cdb`).\nTake cdb above 100,000 lines.",
+        "tinycdb's `cdb`).\nTake cdb above 10,000 lines.",
     )
     dnslists: str = Field(
         "zen.spamhaus.org", description="What the ACL's `deny dnslists` asks, in Exim's words for it."
