@@ -66,6 +66,7 @@ _FROM = [f"${MARK}_0", f"${MARK}_1", f"${MARK}_2"]
 _LIFTED = "none:dkim-or-spf"
 # A message has one answer at DATA: recipients for whom the sender has to sign come in one of their own.
 _RCPT_DKIM = f"""\
+# Who has to sign is decided on at DATA, and there is one answer for all recipients of a mail.
 .ifndef CHECK_DATA_LOCAL_ACL_FILE
 warn
   condition = ${{if eq{{${MARK}}}{{dkim-or-spf}}}}
@@ -85,6 +86,7 @@ warn
 def _rcpt(lists: EximLists) -> str:
     pairs, everybody = lists.opened
     return f"""\
+# What a listed client's sender has to prove: none, spf or dkim-or-spf; no, or nothing, where the DNSBL decides.
 warn
   set {MARK} =
 warn
@@ -103,12 +105,14 @@ warn
   set {MARK} = ${{if exists{{{everybody}}}{{\\
 {_looked_up(lists.lookup, everybody, "")}}}}}
 .ifdef _HAVE_SPF
+# Who has proven himself has nothing more to prove.
 warn
   condition = ${{if inlist{{${MARK}}}{{spf:dkim-or-spf}}}}
   spf = pass
   set {MARK} = none
 .endif
-{_RCPT_DKIM if lists.dkim else ""}deny
+{_RCPT_DKIM if lists.dkim else ""}# In the place of every other deny that asks a DNSBL.
+deny
   !condition = ${{if inlist{{${MARK}}}{{{_LIFTED if lists.dkim else "none"}}}}}
   dnslists = {lists.dnslists}
   message = $sender_host_address {LISTED} $dnslist_domain${{if def:dnslist_text{{: $dnslist_text}}}}

@@ -221,7 +221,7 @@ def _absent(text: str, there: Sequence[str], *, has_spf: bool) -> list[str]:
         statement = " ".join(line.split())
         if statement.startswith("."):
             block = "" if statement == ".endif" else statement
-        elif not re.match(r"dnslists|message|set \w+_listed", statement) and not (
+        elif not re.match(r"#|dnslists|message|set \w+_listed", statement) and not (
             block.startswith(".ifndef") or (block and not has_spf)
         ):
             absent += [] if statement in there else [statement]

@@ -185,9 +185,9 @@ class CdbIndex:
             raise UnavailableError("cdb reads something else back from the new index than was written into it")
 
     def holds(self, path: Path) -> bool:
-        """Whether the index holds exactly the lines of the text."""
+        """Whether the index holds exactly the lines of the text, in their order."""
         outcome = program.run([_cdb(), "-d", f"{path}{self.suffix}"])
-        return outcome.code == 0 and sorted(outcome.output.splitlines()) == sorted(_records(path).splitlines())
+        return outcome.code == 0 and outcome.output == _records(path)
 
 
 def _cdb() -> str:
