@@ -59,16 +59,16 @@ def matched(path: Path, senders: Iterable[str]) -> set[str]:
     assert GREP
     expressions = [re.fullmatch(r"/(.*)/i", line) for line in lines(path)]
     assert all(expressions)
-    patterns = "\n".join(found[1] for found in expressions if found)
-    given = [each for each in senders if "\n" not in each]
-    return {each for each in given for one in patterns.split("\n") if one and _greps(one, each)}
+    given = "".join(f"{each}\n" for each in senders if "\n" not in each)
+    return {each for found in expressions if found for each in _found(found[1], given)}
 
 
-def _greps(expression: str, text: str) -> bool:
+def _found(expression: str, given: str) -> list[str]:
     assert GREP
-    done = subprocess.run([GREP, "-Piq", "-e", expression], input=text, text=True, check=False)
+    line = [GREP, "-Pi", "-e", expression]
+    done = subprocess.run(line, input=given, text=True, capture_output=True, check=False, env={"LC_ALL": "C.UTF-8"})
     assert done.returncode in (0, 1), done
-    return done.returncode == 0
+    return done.stdout.splitlines()
 
 
 def _of_csv(path: Path, senders: Iterable[str]) -> set[str]:
