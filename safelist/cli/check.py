@@ -19,8 +19,12 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Ask the mail filter itself what it makes of a published target; changes nothing."""
-    settings = load_config(config_file).publish.get(target)
-    ask = _CHECKS.get(target.partition(".")[0])
+    publish, kind = load_config(config_file).publish, target.partition(".")[0]
+    settings, ask = publish.get(target), _CHECKS.get(kind)
+    named = [name for name in publish if name.startswith(f"{kind}.")]
+    if settings is None and ask and (named or kind != target):
+        has = f"it has: {', '.join(publish)}" if publish else "it has none"
+        raise UsageError(f"check: the configuration has no [publish.{target}]; {has}")
     if ask is None:
         raise UsageError(f"check: there is no check of {target}; there is one of {', '.join(_CHECKS)}")
     use = "" if json or settings is None else configured(target, settings).use(settings)
