@@ -84,10 +84,14 @@ class TextFile:
 
 
 class Rendering(NamedTuple):
-    """The files, and the senders that are not in them; more of those may come while the files' lines are read."""
+    """The files, and the senders that are not in them; more of those may come while the files' lines are read.
+
+    ``noted`` are those that are left out for single recipients, of whom not all are kept.
+    """
 
     files: Sequence[TextFile]
     left_out: Sequence[LeftOut] = ()
+    noted: Noted | None = None
 
 
 Render = Callable[[Sequence[Ruling], Iterable[RecipientRuling], Any], Rendering]
@@ -175,8 +179,13 @@ def _plan(form: _TextForm, asked: Asked, chosen: Any) -> Iterator[Plan]:
     try:
         for new in all_:
             new.compare(stage=not asked.dry_run)
-        notes = (*(note for new in all_ for note in new.place.notes), *_more(chosen.path, noted))
-        left_out = list(dict.fromkeys((*left_out, *unwritten, *rendering.left_out, *noted.named)))
+        all_noted = [noted, *([rendering.noted] if rendering.noted else [])]
+        notes = (
+            *(note for new in all_ for note in new.place.notes),
+            *(note for each_noted in all_noted for note in _more(chosen.path, each_noted)),
+        )
+        named = [name for each_noted in all_noted for name in each_noted.named]
+        left_out = list(dict.fromkeys((*left_out, *unwritten, *rendering.left_out, *named)))
         changes = tuple(new.change() for new in all_)
         yield Plan(changes, tuple(left_out), notes, partial(_apply, all_, files.real(chosen.path)))
     finally:
