@@ -20,6 +20,7 @@ from safelist.publisher.line_formats import FORMATS
 from safelist.publisher.publish import publish
 from safelist.publisher.target import Aggregate, Published
 from safelist.publisher.targets import configured, pairs
+from safelist.publisher.text_target import KEPT
 from safelist.sender import Form, Pattern, covering
 from tests import aggregate
 from tests.mail import hostile
@@ -299,3 +300,12 @@ def test_powershell_keeps_a_quote(tmp_path: Path) -> None:
     )
     assert "$safelistSenders += 'o''brien@a.example'\n" in path.read_text()
     assert set(readers.powershell_strings(path.read_text())) == {"o'brien@a.example", "$x@a.example"}
+
+
+def test_of_what_is_left_out_for_recipients_the_first_are_named_and_the_rest_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    domains = [held(f"r{number}@corp.example", f"d{number}.example") for number in range(KEPT + 3)]
+    keys = {"template": "{{ recipient }} {{ sender }}", "holds": ["recipients"]}
+    done = write(path, Both([], domains), NONE, format="template", **keys)
+    assert (len(done.refused), done.entries) == (KEPT, 0)
+    assert [note for note in done.notes if f"{KEPT} are named, and 3 more are not" in note] != []

@@ -1,0 +1,35 @@
+"""What the pages about other filters have for ``safelist.toml``, published as it stands there."""
+
+from pathlib import Path
+
+import pytest
+
+from safelist import config
+from safelist.cli.configuration import target_sections
+from safelist.config import toml
+from safelist.policy import Settings
+from safelist.publisher.publish import publish
+from safelist.publisher.targets import configured
+from tests.docs.documents import PAGES, Block
+from tests.pairs.test_forms import DESK, Both, held, voted
+from tests.publisher.site import NOW
+
+NAMES = ("other-filters", "mailcow", "mailu", "proxmox", "stalwart", "halon")
+BLOCKS = [block for name in NAMES for block in PAGES[f"docs/filters/{name}.md"].blocks("toml")]
+ENTRIES = {
+    "csv": 2, "json-lines": 2, "opensmtpd": 0, "mailcow": 0, "recipient|sender": 2, "template": 2
+}  # fmt: skip
+"""Of one sender for everybody, and one for a recipient, both of whom have to prove themselves."""
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_what_a_page_configures_is_published(block: Block, tmp_path: Path) -> None:
+    path = tmp_path / "safelist.toml"
+    path.write_text(f'[database]\nurl = "sqlite:///x"\n{block.text}')
+    loaded = config.load(path, target_sections())
+    assert loaded.publish
+    for name, settings in loaded.publish.items():
+        chosen = settings.model_copy(update={"path": tmp_path / settings.path.name, "on_change": ()})
+        given = Both([voted("all@aol.example")], [held(DESK, "bob@aol.example")])
+        done = publish(given, Settings(), configured(name, chosen), chosen, lambda: NOW)
+        assert (done.target, done.entries) == (name, ENTRIES[chosen.format]), toml(str(settings.path))
