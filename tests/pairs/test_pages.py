@@ -11,6 +11,7 @@ from safelist.policy import Settings
 from safelist.publisher.publish import publish
 from safelist.publisher.targets import configured
 from tests.docs.documents import PAGES, Block
+from tests.pairs.smtpd import TABLE
 from tests.pairs.test_forms import DESK, Both, held, voted
 from tests.publisher.site import NOW
 
@@ -33,3 +34,12 @@ def test_what_a_page_configures_is_published(block: Block, tmp_path: Path) -> No
         given = Both([voted("all@aol.example")], [held(DESK, "bob@aol.example")])
         done = publish(given, Settings(), configured(name, chosen), chosen, lambda: NOW)
         assert (done.target, done.entries) == (name, ENTRIES[chosen.format]), toml(str(settings.path))
+
+
+def test_what_publish_tells_to_write_is_what_the_page_says(tmp_path: Path) -> None:
+    chosen = target_sections()["pairs"].model_validate({"path": tmp_path / "table", "format": "opensmtpd"})
+    use = configured("pairs", chosen).use(chosen)
+    lines = [line for line in use.splitlines() if not line.startswith("#")]
+    (block,) = PAGES["docs/filters/other-filters.md"].blocks("smtpd")
+    assert len(lines) == 2
+    assert {line.replace(str(tmp_path / "table"), TABLE) for line in lines} <= set(block.text.splitlines())
