@@ -247,7 +247,7 @@ def _listen(server: Nameserver, at: tuple[str, int]) -> tuple[_Udp, _Tcp]:
     class Connection(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             query = self.rfile.read(int.from_bytes(self.rfile.read(2), "big"))
-            for message in server.reply(query, tcp=True):
+            for message in server.reply(query, tcp=True) if query else ():  # rspamd opens one before it asks
                 self.wfile.write(len(message).to_bytes(2, "big") + message)
 
     while True:
