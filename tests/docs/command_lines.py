@@ -82,11 +82,13 @@ def _curl(words: Sequence[str]) -> None:
 PROGRAMS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "safelist": parse, "make": _make, "pip": _pip, "postmap": _known, "useradd": _known, "install": _known,
     "curl": _curl, "/usr/bin/python3": _known, "update-exim4.conf": _known, "systemctl": _known,
+    "curl": _curl, "touch": _known, "sed": _known, "systemctl": _known, "/usr/bin/python3": _known,
 }  # fmt: skip
 """How the lines of each program are read."""
 
 
 def check(line: str) -> None:
-    """Read one line of a fenced block by what its program knows; a program that is in no row is a KeyError."""
-    words = shlex.split(line.partition(" > ")[0], comments=True)
-    PROGRAMS[program_of(words[0])](words[1:])
+    """Read one line of a fenced block by what its programs know; a program that is in no row is a KeyError."""
+    for part in re.split(r" >>? ", line)[0].split(" | "):
+        words = shlex.split(part, comments=True)
+        PROGRAMS[program_of(words[0])](words[1:])
