@@ -104,6 +104,20 @@ def rspamd_lines(block: Block) -> None:
     assert not re.search(r"\{[%=#]", block.text), "rspamd 4 takes it for a template"
 
 
+def rspamd_rules(block: Block) -> None:
+    """A file of local.d: a test runs it on a real rspamd, and takes it from the page."""
+    assert block in PAGES[RSPAMD].blocks("ucl")
+    assert f'PAGES["{RSPAMD}"]' in (ROOT / "tests/rspamd/test_set_up.py").read_text(encoding="utf-8")
+
+
+RSPAMD = "docs/filters/rspamd.md"
+
+
+def rspamd_files(block: Block) -> None:
+    """Lines of rspamd's configuration, by the page that they stand on."""
+    (rspamd_rules if block.page == RSPAMD else rspamd_lines)(block)
+
+
 def exchange_shell(block: Block) -> None:
     """Cmdlets, in a line or a pipeline, with parameters that they have."""
     for words in map(shlex.split, re.split(r"\|\s+|\n", block.text.strip())):
@@ -118,7 +132,7 @@ def picture(block: Block) -> None:
 
 READERS: Mapping[str, Callable[[Block], None]] = {
     "sh": shell, "toml": toml, "csv": csv, "ini": unit, "cf": restrictions, "smtpd": restrictions,
-    "exim": restrictions, "powershell": exchange_shell, "text": picture, "ucl": rspamd_lines,
+    "exim": restrictions, "powershell": exchange_shell, "text": picture, "ucl": rspamd_files,
 }  # fmt: skip
 """Who reads the blocks of each language."""
 

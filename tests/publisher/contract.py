@@ -2,16 +2,17 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from safelist import sender
+from safelist.override import Authentication
 from safelist.policy import decide
 from safelist.publisher.target import Target
-from safelist.publisher.targets import exim, filter_snapshot, pairs, postfix
+from safelist.publisher.targets import exim, filter_snapshot, pairs, postfix, rspamd
 from safelist.sender import Form
 from safelist.snapshot import Snapshot
 from tests.exim.looked_up import looked_up, needs_exim
@@ -94,6 +95,21 @@ def _exim(lookup: str, recipient: str = "") -> Reader:
     return read
 
 
+def _in_map(path: Path, keys: Mapping[str, str]) -> set[str]:
+    """Of keys to senders those senders whom a map of rspamd's has, by what rspamd documents of the type ``map``."""
+    lines = {line.split(None, 1)[0] for line in path.read_text("ascii").splitlines() if not line.startswith("#")}
+    return {who for key, who in keys.items() if lines & {f"{key}!{proof}" for proof in Authentication}}
+
+
+def _rspamd_everybody(path: Path, senders: Iterable[str]) -> set[str]:
+    return _in_map(path, {rspamd.name_of(sender.parse(each)): each for each in senders})
+
+
+def _rspamd_recipients(path: Path, senders: Iterable[str]) -> set[str]:
+    keys = {f"desk@corp.example|{rspamd.name_of(sender.parse(each))}": each for each in senders}
+    return _in_map(rspamd.recipients(path), keys)
+
+
 CASES = [
     *(
         Case(
@@ -123,6 +139,7 @@ CASES = [
         for each in readers.FORMS
         if each.name in ("csv", "pairs", "exchange")
     ),
+    Case("rspamd", rspamd.TARGET, _rspamd_everybody, others=(_rspamd_recipients,)),
     Case("sample", sample_target.TARGET, _everybody, others=(_recipients,)),
 ]
 """Each target of the registry, and one that only the suite has: with several files, and rulings for each recipient."""

@@ -4,13 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 from safelist.publisher.target import Target
-from safelist.publisher.targets import exim, filter_snapshot, pairs, postfix
+from safelist.publisher.targets import exim, filter_snapshot, pairs, postfix, rspamd
 
 TARGETS: dict[str, Target] = {
     postfix.NAME: postfix.TARGET,
     filter_snapshot.NAME: filter_snapshot.TARGET,
     pairs.NAME: pairs.TARGET,
     exim.NAME: exim.TARGET,
+    rspamd.NAME: rspamd.TARGET,
 }
 
 

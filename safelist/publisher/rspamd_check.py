@@ -1,0 +1,197 @@
+"""Whether the running rspamd has the rule and the maps that were published, and finds a sender in them."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from safelist.publisher.targets import rspamd
+from safelist.publisher.targets.rspamd import EXCEPTION, HEADER, RspamdSettings
+from safelist.remark import Remark
+
+MAX_ANSWER = 1 << 20
+"""Octets of an answer that are read."""
+WAIT = 20.0
+"""Seconds to wait for rspamd."""
+
+_MESSAGE = b"From: safelist-check@safelist.invalid\r\nSubject: safelist check rspamd\r\n\r\nA question, no mail.\r\n"
+_NOBODY = "safelist-check@safelist.invalid"
+_PLAIN = re.compile(r"[a-z0-9._+=-]+@[a-z0-9._-]+|[a-z0-9._-]+")
+
+
+class _UnaskableError(Exception):
+    """What an administrator has to mend before anything else can be told."""
+
+
+class SamplePair(NamedTuple):
+    """A line of the maps: ``sender`` is safe for ``recipient``, or for everybody where that is empty."""
+
+    recipient: str
+    sender: str
+
+
+class MapText(NamedTuple):
+    """A published map: how many lines it has, and one that a mail can ask for."""
+
+    path: Path
+    lines: int
+    sample: SamplePair | None
+
+
+def remarks(settings: RspamdSettings | None) -> Iterator[Remark]:
+    """Ask the running rspamd for its rule, its maps and one sender of each map."""
+    if settings is None:
+        yield Remark(
+            True,
+            "the configuration has no [publish.rspamd]: write that section, with the map's file as `path`, and run "
+            "`safelist publish`; without it safelist writes no map that rspamd could read",
+        )
+        return
+    try:
+        maps = [_read(path) for path in (settings.path, rspamd.recipients(settings.path))]
+        yield from _of_rule(settings, maps)
+        for each in maps:
+            yield from _of_sample(settings, each)
+    except _UnaskableError as fault:
+        yield Remark(True, str(fault))
+
+
+def _read(path: Path) -> MapText:
+    """A map as it was published. Raises _UnaskableError."""
+    try:
+        with path.open("rb") as file:
+            if file.readline() != HEADER:
+                raise _UnaskableError(
+                    f"{path}: safelist did not write this file; correct `path`, or move it and publish"
+                )
+            lines, sample = 0, None
+            for line in file:
+                lines += 1
+                sample = sample or _sample(line.decode("ascii", "replace"))
+    except FileNotFoundError:
+        raise _UnaskableError(f"{path} has not been published: run `safelist publish`") from None
+    except OSError as error:
+        raise _UnaskableError(f"{path} cannot be read: {error.strerror}") from None
+    return MapText(path, lines, sample)
+
+
+def _sample(line: str) -> SamplePair | None:
+    """The pair of a line, where a mail can be from that sender as it stands there: no exception, nothing escaped."""
+    key, _, authentication = line.strip().partition("!")
+    recipient, _, sender = key.rpartition("|")
+    is_askable = _PLAIN.fullmatch(sender) and (not recipient or _PLAIN.fullmatch(recipient))
+    return SamplePair(recipient, sender) if authentication != EXCEPTION and is_askable and sender[0] != "." else None
+
+
+def _of_rule(settings: RspamdSettings, maps: Sequence[MapText]) -> Iterator[Remark]:
+    """Whether rspamd has this rule, and has read the maps to their ends."""
+    said = _asked(settings, SamplePair(_NOBODY, _NOBODY)).get("SAFELIST_READ")
+    if said is None:
+        raise _UnaskableError(
+            f"the rspamd at {settings.url} has not loaded safelist's rule: write what `safelist check rspamd` prints "
+            f"into {rspamd.RULE_FILE} and run `systemctl restart rspamd`; if it stands there, `rspamadm configtest` "
+            "and `journalctl -u rspamd` name what is wrong in that file"
+        )
+    if rspamd.digest(settings) not in said:
+        raise _UnaskableError(
+            f"the rspamd at {settings.url} has loaded another rule than `safelist check rspamd` prints (another path, "
+            f"every_recipient, or safelist version): put this one in its place in {rspamd.RULE_FILE} and run "
+            "`systemctl restart rspamd`"
+        )
+    told = dict(each.split("=", 1) for each in said if "=" in each)
+    for name, each in zip(("everybody", "recipients"), maps, strict=True):
+        yield from _of_count(each, told.get(name, "0"))
+    yield from _of_proofs(told)
+
+
+def _of_count(published: MapText, read: str) -> Iterator[Remark]:
+    if read == str(published.lines):
+        yield Remark(False, f"rspamd has read {published.path}: {read} keys")
+        return
+    yield Remark(
+        True,
+        f"rspamd has read {read} keys of {published.path}, which has {published.lines}: it looks every few seconds, so "
+        "check again; if that stays so, let rspamd's user (_rspamd) read the file and enter its directory",
+    )
+
+
+def _of_proofs(told: Mapping[str, str]) -> Iterator[Remark]:
+    """Whether rspamd asks for the proofs at all."""
+    for name in ("spf", "dmarc"):
+        if told.get(name) != "true":
+            yield Remark(
+                True,
+                f"this rspamd does not check {name.upper()}, so that no sender can prove itself by it: take what turns "
+                f"its module off out of /etc/rspamd/local.d/{name}.conf (`rspamadm configdump {name}` shows all of it) "
+                "and run `systemctl restart rspamd`",
+            )
+
+
+def _of_sample(settings: RspamdSettings, published: MapText) -> Iterator[Remark]:
+    """Ask for one sender that the file says is safe."""
+    if published.sample is None:
+        return
+    recipient, sender = published.sample
+    asked = SamplePair(recipient or _NOBODY, sender if "@" in sender else f"safelist-check@{sender}")
+    found = _asked(settings, asked)
+    if f"{asked.recipient}|{sender}" in (*found.get("SAFELIST", ()), *found.get("SAFELIST_UNPROVEN", ())):
+        yield Remark(False, f"rspamd finds {sender} safe for {recipient or 'everybody'}, if it proves itself")
+        return
+    yield Remark(
+        True,
+        f"rspamd does not find {asked.sender}, who is safe for {recipient or 'everybody'} by {published.path}: check "
+        f"again in a few seconds; if that stays so, run `systemctl restart rspamd`, and see that nothing else in "
+        f"{rspamd.RULE_FILE} changes senders or recipients",
+    )
+
+
+def _asked(settings: RspamdSettings, pair: SamplePair) -> dict[str, list[str]]:
+    """What the rule says of a mail: its symbols, with their options. Nothing else is asked, logged or learnt."""
+    headers = {
+        "From": pair.sender, "Rcpt": pair.recipient, "IP": "192.0.2.1", "Helo": "safelist.invalid",
+        "Safelist-Check": "1", "Settings": '{"symbols_enabled":["SAFELIST_CHECK"]}', "Flags": "no_log,no_stat",
+        "Password": _password(settings),
+    }  # fmt: skip
+    status, text = _answer(settings.url, {name: value for name, value in headers.items() if value})
+    if status in (401, 403):
+        raise _UnaskableError(
+            f"{settings.url} asks for a password: name a file with the controller's in [publish.rspamd] password_file, "
+            "or let `url` name the normal worker, which asks for none"
+        )
+    try:
+        symbols = json.loads(text)["symbols"]
+        return {name: [str(each) for each in found.get("options", ())] for name, found in symbols.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise _UnaskableError(
+            f"{settings.url} answers with HTTP status {status}, and not as rspamd does: let [publish.rspamd] `url` "
+            "name its normal worker or controller (the proxy speaks milter)"
+        ) from None
+
+
+def _password(settings: RspamdSettings) -> str:
+    if settings.password_file is None:
+        return ""
+    try:
+        return settings.password_file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError) as error:
+        raise _UnaskableError(
+            f"[publish.rspamd] password_file: {settings.password_file} cannot be read: {error}"
+        ) from None
+
+
+def _answer(url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    place = urlsplit(url)
+    try:
+        with closing(HTTPConnection(place.hostname or "", place.port, timeout=WAIT)) as connection:
+            connection.request("POST", "/checkv2", _MESSAGE, dict(headers))
+            response = connection.getresponse()
+            return response.status, response.read(MAX_ANSWER)
+    except (OSError, HTTPException, ValueError) as error:
+        raise _UnaskableError(
+            f"no rspamd answers at {url} ({str(error) or type(error).__name__}): run this check where rspamd is, start "
+            "it (`systemctl start rspamd`), or let [publish.rspamd] `url` name its normal worker or controller"
+        ) from None
