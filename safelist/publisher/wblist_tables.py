@@ -156,8 +156,8 @@ class Tables:
 
     def _pairs(self, asked: "Select[Any]") -> Iterator[WblistRow]:
         of_whom = and_(self.wblist.c.rid == self.users.c.id, self.wblist.c.sid == self.mailaddr.c.id)
-        found = self._connection.execution_options(stream_results=True).execute(asked.where(of_whom))
-        for recipient, sender, wb in found:
+        one_by_one = {"stream_results": True}
+        for recipient, sender, wb in self._connection.execute(asked.where(of_whom), execution_options=one_by_one):
             yield WblistRow(_text(recipient), _text(sender), wb)
 
     def site(self, delimiter: str) -> Site:

@@ -38,7 +38,12 @@ TABLES = ("policy", "users", "mailaddr", "wblist", "safelist_mailaddr", "safelis
 
 def statements(kind: str, *, with_ours: bool = True) -> list[str]:
     """What makes the tables, safelist's own among them."""
-    return _split(_TABLES.format(**KINDS[kind])) + (_split(SET_UP) if with_ours else [])
+    return _split(_TABLES.format(**KINDS[kind])) + (set_up() if with_ours else [])
+
+
+def set_up() -> list[str]:
+    """What makes safelist's own."""
+    return _split(SET_UP)
 
 
 def _split(script: str) -> list[str]:

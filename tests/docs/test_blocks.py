@@ -21,6 +21,7 @@ from tests.docs.documents import PAGES, ROOT, Block
 BLOCKS = [block for page in PAGES.values() for block in page.blocks()]
 
 RUN_BY = {
+    "docs/filters/amavis.md": "tests/amavis/test_set_up.py::test_the_steps_in_their_order",
     "docs/filters/postfix.md": "tests/postfix/test_set_up.py::test_the_steps_in_their_order",
     "docs/filters/dnsbl-filter.md": (
         "tests/filter/test_introduction.py::test_nobody_is_refused_or_let_in_on_the_way_to_the_filter"
@@ -30,7 +31,7 @@ RUN_BY = {
         "tests/pairs/test_opensmtpd.py::test_who_is_in_the_table_passes_the_filter_behind_it"
     ),
 }
-"""The test that a page's lines of main.cf, smtpd.conf or Exim's configuration are run by, on the real program."""
+"""The test that a page's lines of a filter's configuration are run by, on the real filter."""
 
 CMDLETS = {
     "New-ManagementScope": {"Name", "RecipientRestrictionFilter"},
@@ -86,7 +87,7 @@ def unit(block: Block) -> None:
 
 
 def restrictions(block: Block) -> None:
-    """Lines of main.cf: a test runs those of the page on a real Postfix, and takes them from it."""
+    """Lines of a filter's configuration: a test runs those of the page on the real one, and takes them from it."""
     path, _, name = RUN_BY[block.page].partition("::")
     source = (ROOT / path).read_text(encoding="utf-8")
     functions = {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
@@ -133,6 +134,7 @@ def picture(block: Block) -> None:
 READERS: Mapping[str, Callable[[Block], None]] = {
     "sh": shell, "toml": toml, "csv": csv, "ini": unit, "cf": restrictions, "smtpd": restrictions,
     "exim": restrictions, "powershell": exchange_shell, "text": picture, "ucl": rspamd_files,
+    "sql": restrictions, "perl": restrictions,
 }  # fmt: skip
 """Who reads the blocks of each language."""
 
@@ -179,4 +181,4 @@ def test_what_does_not_exist_would_be_found() -> None:
     with pytest.raises(KeyError):
         command_lines.check("wget https://example.com")
     with pytest.raises(AssertionError):
-        test_every_block_is_read(Block("docs/install.md", "The program", "perl", "print"))
+        test_every_block_is_read(Block("docs/install.md", "The program", "cobol", "print"))

@@ -1,8 +1,10 @@
 """What the contract suite has to know of a target: a section of the configuration, and how its filter reads it back."""
 
 import os
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +14,10 @@ from safelist import sender
 from safelist.override import Authentication
 from safelist.policy import decide
 from safelist.publisher.target import Target
-from safelist.publisher.targets import exim, filter_snapshot, pairs, postfix, rspamd
+from safelist.publisher.targets import amavis, exim, filter_snapshot, pairs, postfix, rspamd
 from safelist.sender import Form
 from safelist.snapshot import Snapshot
+from tests.amavis import lookups, schema
 from tests.exim.looked_up import looked_up, needs_exim
 from tests.pairs import readers
 from tests.publisher import sample_target
@@ -27,7 +30,8 @@ Reader = Callable[[Path, Iterable[str]], set[str]]
 class Case:
     """``read``: which of these senders the filter that reads the file takes for safe, whoever the recipient is.
 
-    ``others`` read the target's other files: they have to say the same.
+    ``others`` read the target's other files: they have to say the same. ``place`` is what the section says of where it
+    is published, below a directory; ``prepare`` makes there what has to be there before.
     """
 
     name: str
@@ -36,13 +40,15 @@ class Case:
     keys: dict[str, Any] = field(default_factory=dict)
     marks: tuple[Any, ...] = ()
     others: tuple[Reader, ...] = ()
+    place: Callable[[Path], dict[str, Any]] = lambda directory: {"path": directory / "safelist"}
+    prepare: Callable[[Path], None] = lambda directory: None
 
     @property
     def has_hook(self) -> bool:
         return "on_change" in self.target.settings.model_fields
 
     def section(self, directory: Path, **more: Any) -> dict[str, Any]:
-        return {"path": directory / "safelist", **self.keys, **more}
+        return {**self.place(directory), **self.keys, **more}
 
 
 def _asked(map_type: str) -> Reader:
@@ -110,6 +116,25 @@ def _rspamd_recipients(path: Path, senders: Iterable[str]) -> set[str]:
     return _in_map(rspamd.recipients(path), keys)
 
 
+def _tables(directory: Path) -> None:
+    """amavisd's tables, with safelist's own, in an SQLite file that is small enough for a small disk."""
+    path = directory / "safelist"
+    with closing(sqlite3.connect(path)) as made:
+        made.executescript("PRAGMA page_size = 1024;" + ";".join(schema.statements("sqlite")))
+
+
+def _in_tables(directory: Path) -> dict[str, Any]:
+    return {"url": f"sqlite:///{directory}/safelist", "lock": directory / "safelist"}
+
+
+def _looked_up(recipient: str) -> Reader:
+    def read(path: Path, senders: Iterable[str]) -> set[str]:
+        raw = {sender.unquoted(sender.parse(each)): each for each in senders}
+        return {raw[each] for each in lookups.safe(f"sqlite:///{path}", recipient, list(raw))}
+
+    return read
+
+
 CASES = [
     *(
         Case(
@@ -132,6 +157,15 @@ CASES = [
             (_exim("lsearch"), _exim(kind, "desk@corp.example")),
         )
         for kind in ("lsearch", "cdb")
+    ),
+    Case(
+        "amavis",
+        amavis.TARGET,
+        _looked_up("anybody@corp.example"),
+        {"unauthenticated": True},
+        others=(_looked_up("desk@corp.example"),),
+        place=_in_tables,
+        prepare=_tables,
     ),
     Case("filter", filter_snapshot.TARGET, _decided),
     *(
