@@ -93,7 +93,7 @@ def place(url: URL) -> str:
     """What the database is called in messages and in the history: without any name or password."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
-    return url.set(username=None, password=None, query={}).render_as_string()
+    return URL.create(url.get_backend_name(), host=url.host, port=url.port, database=url.database).render_as_string()
 
 
 def dsn_of(url: URL) -> Dsn:

@@ -60,8 +60,13 @@ def run(url: str, statements_: Sequence[str]) -> None:
 
 def rows(url: str, table: str) -> list[tuple[Any, ...]]:
     """Every row of it, sorted."""
+    return sorted(asked(url, f"SELECT * FROM {table}"))
+
+
+def asked(url: str, query: str) -> list[tuple[Any, ...]]:
+    """The rows that it finds."""
     with wblist_tables.connected(wblist_tables.parse(url), writes=False) as connection:
-        return sorted(tuple(row) for row in connection.execute(text(f"SELECT * FROM {table}")))
+        return [tuple(row) for row in connection.execute(text(query))]
 
 
 def everything(url: str) -> dict[str, list[tuple[Any, ...]]]:
