@@ -150,11 +150,17 @@ def _expressed(recipient: str, verdicts: Iterable[_Ruled], everybody: Everybody,
     found = {key_of(each.pattern): each for each in verdicts}
     left_out = [*_except_domains_of_addresses(found, everybody, site), *_drop_what_is_out_of_order(found, site)]
     _drop_exceptions_from_nothing(found, everybody, site)
-    for key in [key for key in found if (recipient, key) in site.pairs]:
+    for key in [key for key in found if _is_ruled_on(recipient, key, found[key].pattern, site)]:
         dropped = found.pop(key)
         if dropped.safe:
             left_out.append(LeftOut(dropped.pattern, _SITES_OWN.format(recipient=recipient)))
     return RowSet({key: each.safe for key, each in found.items()}, tuple(left_out))
+
+
+def _is_ruled_on(recipient: str, key: str, pattern: Pattern, site: Site) -> bool:
+    """Whether the site has a row of its own that counts in the place of one with that key."""
+    own = (each for each in asked(pattern, site.delimiter) if (recipient, each) in site.pairs)
+    return any(each == key or site.sender_priority(each) >= site.sender_priority(key) for each in own)
 
 
 def _except_domains_of_addresses(found: dict[str, _Ruled], everybody: Everybody, site: Site) -> Iterator[LeftOut]:
@@ -205,7 +211,10 @@ _OUT_OF_ORDER = (
     "in the table mailaddr {narrow} must have a higher priority than {wide}, or amavisd would not see the exception; "
     "correct the priority of the row that is the site's own (address 8, @domain 5, @.domain with sub-domains 3 or less)"
 )
-_SITES_OWN = "the site has a row of its own for it in wblist (recipient {recipient}), which counts and is left as it is"
+_SITES_OWN = (
+    "the site has a row of its own for it, or a wider one of no lower priority, in wblist (recipient {recipient}): "
+    "that one counts, and is left as it is"
+)
 _BEHIND = (
     "nothing is written for this recipient: its row in the table users is the site's own and has no higher priority "
     "than that of @., so that amavisd would ask for everybody first; correct it (address 8, @. 0)"

@@ -39,7 +39,8 @@ def verdict(connection: Connection, recipient: str, sender: str, delimiter: str 
         if re.fullmatch(r" *[+-]?\d+(\.\d*)? *", wb):
             points += float(wb)
         else:
-            return "" if not wb.strip() and not points else "W" if wb[:1] in "WwYyTt" else str(points)
+            said = "B" if wb[:1] in "BbNnFf" else "W" if wb.strip() else ""
+            return said or (str(points) if points else "")
     return str(points) if points else ""
 
 
@@ -49,9 +50,14 @@ def _asked(connection: Connection, query: str, table: str, keys_: Sequence[str],
     return connection.execute(text(query).bindparams(bindparam("keys", expanding=True)), {"keys": given, **more}).all()
 
 
+def verdicts(url: str, recipient: str, senders: Sequence[str], delimiter: str = "") -> dict[str, str]:
+    """Each sender's."""
+    with wblist_tables.connected(wblist_tables.parse(url), writes=False) as connection:
+        return {each: verdict(connection, recipient, each, delimiter) for each in senders}
+
+
 def safe(url: str, recipient: str, senders: Sequence[str], delimiter: str = "") -> set[str]:
     """Those of the senders that count as safe for the recipient."""
-    with wblist_tables.connected(wblist_tables.parse(url), writes=False) as connection:
-        found = {each: verdict(connection, recipient, each, delimiter) for each in senders}
+    found = verdicts(url, recipient, senders, delimiter)
     assert not [each for each in found.values() if each == "B"], found
     return {each for each, said in found.items() if said}

@@ -1,5 +1,7 @@
 """What a real amavisd makes of the rows: a DNSBL's points that are taken off or not, mail by mail."""
 
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,16 @@ from safelist.publisher.targets import amavis
 from safelist.publisher.targets.amavis import AmavisSettings
 from safelist.sender import Form
 from safelist.store import Store
-from tests.amavis import lookups, schema
+from tests.amavis import lookups, schema, servers
 from tests.amavis.conftest import trust
-from tests.amavis.servers import Amavisd
+from tests.amavis.servers import DSN, RECOMMENDED, Amavisd
+from tests.filter.dns_server import nameserver
 from tests.mail import hostile, world
 from tests.mail.world import ALL, BOB, DESK, OFFERS, OTHER, PLAIN, THIRD, Offer
+from tests.postfix.servers import mailboxes
 from tests.publisher.site import NOW
 
-LIFTED, REJECTED = 250, 554
+LIFTED, REJECTED, LATER = 250, 554, 421
 
 
 @pytest.fixture
@@ -94,6 +98,26 @@ def test_what_nothing_lists_is_let_through_and_before_the_first_publication_noth
     assert list(asked.offer(OFFERS["trusted pair"]).values()) == [REJECTED]
     published(opened, chosen)
     assert list(asked.offer(OFFERS["trusted pair"]).values()) == [LIFTED]
+
+
+def test_an_sqlite_database_is_asked_and_without_one_all_mail_waits(opened: Store, tmp_path: Path) -> None:
+    """amavisd's user has to reach the file."""
+    directory = Path(tempfile.mkdtemp(prefix="safelist-amavis-"))
+    directory.chmod(0o755)
+    (directory / "amavis.db").touch()
+    url = f"sqlite:///{directory}/amavis.db"
+    schema.run(url, schema.statements("sqlite"))
+    fill(opened)
+    published(opened, settings(url, tmp_path, unauthenticated=True))
+    lines = RECOMMENDED.replace(DSN, f"DBI:SQLite:dbname={directory}/amavis.db").replace("address = 1", "address = 0")
+    with (
+        nameserver(world.zone()) as names,
+        mailboxes() as boxes,
+        servers.amavisd(lines, names.address, boxes.port) as it,
+    ):
+        assert it.offer(OFFERS["two recipients"]) == {DESK: LIFTED, OTHER: REJECTED}
+        shutil.rmtree(directory)
+        assert it.offer(Offer(BOB, client=world.CLEAN)) == {DESK: LATER}
 
 
 def test_an_exception_counts_before_what_is_wider_and_is_no_blacklisting(

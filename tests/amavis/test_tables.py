@@ -111,6 +111,19 @@ def test_a_pair_that_the_site_has_ruled_on_is_the_sites(tables: str, opened: Sto
     assert pairs(tables) == {SITES}
 
 
+def test_a_wider_row_of_the_sites_that_would_count_first_is_reported(
+    tables: str, opened: Store, chosen: AmavisSettings
+) -> None:
+    schema.run(tables, ["INSERT INTO mailaddr (priority, email) VALUES (9, '@b.example')"])
+    of_desk = "SELECT u.id, m.id, 'B' FROM users u, mailaddr m WHERE u.fullname > ''"
+    schema.run(tables, [f"INSERT INTO wblist {of_desk} AND m.email = '@b.example'"])
+    trust(opened, DESK, ANN, BOB)
+    assert [each.pattern.text for each in published(opened, chosen).refused] == [BOB]
+    schema.run(tables, ["UPDATE mailaddr SET priority = 5 WHERE email = '@b.example'"])
+    assert published(opened, chosen).refused == ()
+    assert lookups.verdicts(tables, DESK, [ANN, BOB, "x@b.example"]) == {ANN: "-5.0", BOB: "-5.0", "x@b.example": "B"}
+
+
 def test_a_row_that_the_site_has_changed_is_the_sites_from_then_on(
     tables: str, opened: Store, chosen: AmavisSettings
 ) -> None:
