@@ -150,7 +150,7 @@ def _expressed(recipient: str, verdicts: Iterable[_Ruled], everybody: Everybody,
     found = {key_of(each.pattern): each for each in verdicts}
     left_out = [*_except_domains_of_addresses(found, everybody, site), *_drop_what_is_out_of_order(found, site)]
     _drop_exceptions_from_nothing(found, everybody, site)
-    for key in [key for key in found if _is_ruled_on(recipient, key, found[key].pattern, site)]:
+    for key in [key for key in found if site.pairs and _is_ruled_on(recipient, key, found[key].pattern, site)]:
         dropped = found.pop(key)
         if dropped.safe:
             left_out.append(LeftOut(dropped.pattern, _SITES_OWN.format(recipient=recipient)))
@@ -179,6 +179,8 @@ def _drop_what_is_out_of_order(found: dict[str, _Ruled], site: Site) -> Iterator
 
     Of rows that safelist makes they do, but for sub-domains of names of five parts and more; the site's own may not.
     """
+    if len({each.safe for each in found.values()}) < 2:
+        return
     for key, verdict in sorted(found.items()):
         for wider in asked(verdict.pattern, site.delimiter)[1:]:
             other = found.get(wider)
@@ -192,10 +194,10 @@ def _drop_what_is_out_of_order(found: dict[str, _Ruled], site: Site) -> Iterator
 
 def _drop_exceptions_from_nothing(found: dict[str, _Ruled], everybody: Everybody, site: Site) -> None:
     """Keep the exceptions that something would else make safe: each ends amavisd's search, in the site's lists, too."""
-    safe = {key for key, each in found.items() if each.safe} | {key for key, safe in everybody.rows.items() if safe}
-    for key, verdict in list(found.items()):
+    for key, verdict in [(key, each) for key, each in found.items() if not each.safe]:
         keys = asked(verdict.pattern, site.delimiter)
-        if not verdict.safe and key not in everybody.reaching and safe.isdisjoint(keys):
+        is_safe = any((each in found and found[each].safe) or everybody.rows.get(each) for each in keys)
+        if not is_safe and key not in everybody.reaching:
             del found[key]
 
 
