@@ -46,7 +46,7 @@ def remarks(chosen: "AmavisSettings | None") -> Iterator[Remark]:
 def _of_tables(tables: Tables, place: str) -> Iterator[Remark]:
     count = sum(1 for _ in tables.rows())
     if not count:
-        yield Remark(True, f"{place}: wblist holds no row of safelist's: run `safelist publish`; {_NOBODY}")
+        yield Remark(True, f"{place}: wblist holds no row of safelist's: run `safelist publish`; {_EMPTY}")
     else:
         yield Remark(False, f"{place}: wblist holds {count} rows of safelist's")
     if said := tables.said_by_policy():
@@ -78,7 +78,7 @@ def _of_configuration(
 ) -> Iterator[Remark]:  # fmt: skip
     where = paths[-1]
     if not said.lookup:
-        lines = _SNIPPET.format(dsn=ours.text)
+        lines = _lines(ours, f"{int(is_binary)};")
         yield Remark(True, f"{where}: amavisd asks no database: write there\n{lines}and restart it; {_NOBODY}")
     elif not any(_is_same(each, ours) for each in said.lookup):
         named = ", ".join(each.text for each in said.lookup)
@@ -138,17 +138,25 @@ def _started() -> Iterator[float]:
 def tried(chosen: "AmavisSettings") -> str:
     """The snippet for the configured database; without one that can be named, for an example."""
     try:
-        return _SNIPPET.format(dsn=wblist_tables.dsn_of(wblist_tables.parse(chosen.url)).text)
+        return _lines(wblist_tables.dsn_of(wblist_tables.parse(chosen.url)))
     except SafelistError:
-        return _SNIPPET.format(dsn="DBI:Pg:dbname=amavis")
+        return _lines(Dsn("postgresql", "amavis", ""))
+
+
+def _lines(dsn: Dsn, is_binary: str = "1;  # 0 where the columns email are varchar") -> str:
+    return _SNIPPET.format(dsn=dsn.text, is_binary=is_binary)
 
 
 _CHECKS = "@bypass_spam_checks_maps = (\\%bypass_spam_checks, \\@bypass_spam_checks_acl, \\$bypass_spam_checks_re);\n"
 _SNIPPET = (
     "@lookup_sql_dsn = ( ['{dsn}', 'amavis', ''] );\n"
-    "$sql_allow_8bit_address = 1;  # 0 where the columns email are varchar\n"
+    "$sql_allow_8bit_address = {is_binary}\n"
     + _CHECKS
 )  # fmt: skip
+_EMPTY = (
+    "where that writes none, nobody is safe: unless unauthenticated is true, only whom an override allows with "
+    "--authentication none"
+)
 _NOBODY = "until then amavisd finds nobody safe"
 _NO_SECTION = (
     "the configuration has no [publish.amavis]: write that section, with the database of amavisd's @lookup_sql_dsn as "

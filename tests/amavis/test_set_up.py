@@ -17,7 +17,7 @@ from tests.cli import in_process
 from tests.docs.documents import PAGES
 from tests.filter.dns_server import nameserver
 from tests.mail import world
-from tests.mail.world import BOB, DESK, OTHER, Offer
+from tests.mail.world import ALL, BOB, DESK, OTHER, Offer
 from tests.postfix.servers import mailboxes
 
 pytestmark = pytest.mark.skipif(bool(servers.missing()), reason=servers.missing())
@@ -90,7 +90,7 @@ def _name(url: str) -> str:
     return url.partition("@/")[2].partition("?")[0]
 
 
-def test_the_steps_in_their_order(site: Site) -> None:
+def test_the_steps_in_their_order(site: Site, opened: Store) -> None:
     assert block("sql") == "".join(f"{each};\n" for each in schema.set_up())
     rights = block("sql", 1).replace("safelist LOGIN", "publisher LOGIN").replace("TO safelist", "TO publisher")
     schema.run(site.url, [*schema.set_up(), *filter(None, rights.split(";\n"))])
@@ -117,6 +117,10 @@ def test_the_steps_in_their_order(site: Site) -> None:
         assert f"['DBI:Pg:dbname={site.database};host={site.home}', 'amavis', '']" in out
         assert out.endswith("wblist holds 1 rows of safelist's\nno faults\n")
         assert_read_since(site, running)
+        trust(opened, DESK, ALL)
+        assert site(publish)[0] == 0, "who publishes may also take away what he has made"
+        assert running.offer(Offer(BOB, (DESK,))) == {DESK: 554}
+        assert len(schema.rows(site.url, "mailaddr")) == len(schema.rows(site.url, "users")) == 1
 
 
 def assert_read_since(site: Site, running: Amavisd) -> None:
