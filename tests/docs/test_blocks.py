@@ -23,6 +23,7 @@ BLOCKS = [block for page in PAGES.values() for block in page.blocks()]
 RUN_BY = {
     "docs/filters/amavis.md": "tests/amavis/test_set_up.py::test_the_steps_in_their_order",
     "docs/filters/postfix.md": "tests/postfix/test_set_up.py::test_the_steps_in_their_order",
+    "docs/filters/spamassassin.md": "tests/spamassassin/test_set_up.py::test_the_steps_in_their_order",
     "docs/filters/dnsbl-filter.md": (
         "tests/filter/test_introduction.py::test_nobody_is_refused_or_let_in_on_the_way_to_the_filter"
     ),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from safelist import sender
 from safelist.override import Authentication
 from safelist.policy import decide
 from safelist.publisher.target import Target
-from safelist.publisher.targets import amavis, exim, filter_snapshot, pairs, postfix, rspamd
+from safelist.publisher.targets import amavis, exim, filter_snapshot, pairs, postfix, rspamd, spamassassin
 from safelist.sender import Form
 from safelist.snapshot import Snapshot
 from tests.amavis import lookups, schema
@@ -81,6 +82,24 @@ def _decided(path: Path, senders: Iterable[str]) -> set[str]:
     with Snapshot(path) as found:
         at = datetime.now(UTC)
         return {each for each in senders if decide(found.candidate(sender.parse(each), None), found.settings, at).safe}
+
+
+def _enlisted(lists: Path, senders: Iterable[str], before: str = "") -> set[str]:
+    """As SpamAssassin reads lists: globs, where a sender's own line counts before its domain's."""
+    safe, excepted = set[str](), set[str]()
+    for line in lists.read_text().splitlines():
+        if line.startswith(f"{before}enlist_addrlist ("):
+            name, *globs = line.removeprefix(before).split()[1:]
+            (excepted if name.endswith("_EXCEPT)") else safe).update(globs)
+    return {each for each in senders if _matches(each, safe) and not _matches(each, excepted)}
+
+
+def _matches(sender_: str, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(sender_, each.replace("[", "[[]")) for each in globs)
+
+
+def _enlisted_for_the_desk(path: Path, senders: Iterable[str]) -> set[str]:
+    return _enlisted(spamassassin.recipients(path), senders, "desk@corp.example ")
 
 
 def _everybody(path: Path, senders: Iterable[str]) -> set[str]:
@@ -174,6 +193,13 @@ CASES = [
         if each.name in ("csv", "pairs", "exchange")
     ),
     Case("rspamd", rspamd.TARGET, _rspamd_everybody, others=(_rspamd_recipients,)),
+    Case(
+        "spamassassin",
+        spamassassin.TARGET,
+        _enlisted,
+        {"dnsbl_rules": ["RCVD_IN_XBL 0.7"]},
+        others=(_enlisted_for_the_desk,),
+    ),
     Case("sample", sample_target.TARGET, _everybody, others=(_recipients,)),
 ]
 """Each target of the registry, and one that only the suite has: with several files, and rulings for each recipient."""

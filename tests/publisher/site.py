@@ -130,7 +130,8 @@ def names(directory: Path) -> list[str]:
 
 def state(directory: Path) -> dict[str, tuple[int, int, bytes]]:
     """Name, inode, modification time and content of every file: what "nothing was touched" compares."""
-    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes()) for path in directory.iterdir()}
+    files = {str(path.relative_to(directory)): path for path in directory.rglob("*") if path.is_file()}
+    return {name: (path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes()) for name, path in files.items()}
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from safelist.publisher.target import Target
-from safelist.publisher.targets import amavis, exim, filter_snapshot, pairs, postfix, rspamd
+from safelist.publisher.targets import amavis, exim, filter_snapshot, pairs, postfix, rspamd, spamassassin
 
 TARGETS: dict[str, Target] = {
     postfix.NAME: postfix.TARGET,
@@ -13,6 +13,7 @@ TARGETS: dict[str, Target] = {
     exim.NAME: exim.TARGET,
     rspamd.NAME: rspamd.TARGET,
     amavis.NAME: amavis.TARGET,
+    spamassassin.NAME: spamassassin.TARGET,
 }
 
 

@@ -1,0 +1,124 @@
+"""A tree with one ``user_prefs`` for each recipient, as spamd's ``--virtual-config-dir=TREE/%d/%l`` reads it.
+
+It is made from a sorted list, ``RECIPIENT DIRECTIVE`` a line. Each file is whole at any time, for spamd reads it for
+each mail; a stamp in the tree names the list that it was made of, and is written last, so that a run that was cut
+short is done again. What safelist did not write is left as it is, and named.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from safelist.errors import ConfigError
+
+NAME = "user_prefs"
+STAMP = ".published"
+_SAFE = re.compile(r"[-a-z0-9+_.,=]{1,255}@[-a-z0-9_.]{1,255}")
+
+
+def why_no_path(recipient: str) -> str:
+    """Why spamd would look elsewhere for this recipient's file, or find another's; empty where it does not.
+
+    spamd writes ``_`` for every other character (spamd, handle_virtual_config_dir).
+    """
+    if _SAFE.fullmatch(recipient):
+        return ""
+    return "spamd writes _ for some of its characters, so that another mailbox's file could be the same"
+
+
+def place(tree: Path, recipient: str) -> Path:
+    """Where a recipient's file is."""
+    local, _, domain = recipient.rpartition("@")
+    return tree / domain / local / NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The tree ``root`` of the list ``source``; ``header`` begins each file that is safelist's."""
+
+    root: Path
+    source: Path
+    header: bytes
+
+    def is_of(self, digest: str) -> bool:
+        """Whether the tree was made, to its end, of the list with this digest."""
+        try:
+            return (self.root / STAMP).read_text(encoding="ascii", errors="replace") == digest
+        except OSError:
+            return False
+
+    def make(self, digest: str) -> ConfigError | None:
+        """Bring every file to what the list says, and remove those of recipients who are not in it any more.
+
+        Returns what names the files that are somebody else's. Raises OSError.
+        """
+        mode = stat.S_IMODE(self.source.stat().st_mode)
+        self.root.mkdir(exist_ok=True)
+        (self.root / STAMP).unlink(missing_ok=True)
+        foreign = [str(path) for path in self._written(mode)]
+        self._remove_others()
+        _replace(self.root / STAMP, digest.encode(), mode)
+        return _foreign(foreign) if foreign else None
+
+    def files(self) -> Iterator[tuple[Path, bytes]]:
+        """Each file that the list asks for."""
+        with self.source.open("rb") as file:
+            lines = (line.partition(b" ") for line in file if not line.startswith(b"#"))
+            for recipient, some in groupby(lines, key=lambda line: line[0]):
+                yield place(self.root, recipient.decode("ascii")), self.header + b"".join(rest for _, _, rest in some)
+
+    def _written(self, mode: int) -> Iterator[Path]:
+        for path, content in self.files():
+            found = _content(path)
+            if found == content:
+                continue
+            if found is not None and not found.startswith(self.header):
+                yield path
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, content, mode)
+
+    def _remove_others(self) -> None:
+        """Remove safelist's files that the list does not ask for, with the directories that are empty then."""
+        wanted = {os.fspath(path) for path, _ in self.files()}
+        for directory, _, names in os.walk(self.root, topdown=False):
+            for name in names:
+                path = Path(directory, name)
+                is_left = name.startswith(f".{NAME}.new-") or (name == NAME and os.fspath(path) not in wanted)
+                if is_left and (name != NAME or (_content(path) or b"").startswith(self.header)):
+                    path.unlink()
+            if directory != os.fspath(self.root):
+                with suppress(OSError):  # what else is in it is not safelist's
+                    Path(directory).rmdir()
+
+
+def _content(path: Path) -> bytes | None:
+    """None where there is no file; what is no regular file is nobody's of ours."""
+    try:
+        return path.read_bytes() if stat.S_ISREG(path.lstat().st_mode) else b""
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    """Write a file beside it and rename that. No flush: what a crash takes is made again, for the stamp is gone."""
+    new = path.with_name(f".{path.name}.new-{os.getpid()}")
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    with os.fdopen(handle, "wb") as file:
+        os.fchmod(handle, mode)
+        file.write(content)
+    new.replace(path)
+
+
+def _foreign(paths: Iterable[str]) -> ConfigError:
+    first, *more = sorted(paths)
+    others = f" and {len(more)} more" if more else ""
+    return ConfigError(
+        f"{first}{others}: safelist did not write this file and leaves it alone, so nothing counts for that recipient "
+        "beyond what counts for everybody; move it (its own lines can stand in the global configuration), and publish"
+    )
