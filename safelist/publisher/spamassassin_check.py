@@ -170,5 +170,5 @@ def _fired(programs: Programs, recipient: str, sender: str) -> set[str]:
         f"Return-Path: <{sender}>\r\nFrom: {sender}\r\nTo: {recipient}\r\nSubject: a probe of safelist check\r\n"
         "Date: Thu, 01 Jan 2026 00:00:00 +0000\r\nMessage-ID: <probe@safelist.invalid>\r\n\r\nNobody gets this.\r\n"
     )
-    outcome = program.run([*programs.spamc, "-u", recipient, "-y"], mail.encode())
+    outcome = program.run([*programs.spamc, f"--username={recipient}", "-y"], mail.encode())
     return set(re.split(r"[,\s]+", outcome.output.decode(errors="replace")))

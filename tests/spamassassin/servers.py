@@ -58,7 +58,7 @@ class Spamd:
 
     def verdict(self, recipient: str, message: bytes) -> tuple[float, set[str]]:
         """The score of a mail for a recipient, and the rules that fired."""
-        line = ["spamc", *self.spamc, "-u", recipient, "-R"]
+        line = ["spamc", *self.spamc, f"--username={recipient}", "-R"]
         done = subprocess.run(line, input=message, capture_output=True, check=False, timeout=60)
         report = done.stdout.decode(errors="replace")
         score = float(report.split("/", 1)[0])
@@ -95,10 +95,12 @@ def site(nameserver: tuple[str, int], include: str = "") -> Iterator[tuple[Path,
     with tempfile.TemporaryDirectory(prefix="safelist-spamd-") as made:
         root = Path(made)
         root.chmod(0o755)
-        for name in ("site", "files", "tmp", "home"):
+        for name in ("site", "files", "tmp", "home", "bare"):
             (root / name).mkdir()
         for name in ("tmp", "home"):
             (root / name).chmod(0o777)
+        shutil.copy(STOCK / "10_default_prefs.cf", root / "bare")
+        (root / "bare/20_rule.cf").write_text("header FROM_NOWHERE exists:X-Nowhere\n")
         for plugin in _PLUGINS.glob("*.pre"):
             shutil.copy(plugin, root / "site")
         (root / "site/local.cf").write_text(_LOCAL.format(nameserver=f"{nameserver[0]}:{nameserver[1]}"))
@@ -108,11 +110,11 @@ def site(nameserver: tuple[str, int], include: str = "") -> Iterator[tuple[Path,
 
 
 @contextmanager
-def spamd(root: Path, options: Sequence[str]) -> Iterator[Spamd]:
-    """One that runs as nobody and answers at a port of its own."""
+def spamd(root: Path, options: Sequence[str], rules: Path = STOCK) -> Iterator[Spamd]:
+    """One that answers at a port of its own, with the stock ``rules``, or the few of another directory."""
     port = _free_port()
     line = [
-        shutil.which("spamd", path=_SBIN) or "spamd", "-C", str(STOCK), "--siteconfigpath", str(root / "site"),
+        shutil.which("spamd", path=_SBIN) or "spamd", "-C", str(rules), "--siteconfigpath", str(root / "site"),
         "-i", "127.0.0.1", "-p", str(port), "-s", "stderr", "-H", str(root / "home"), "--min-children=1", *options,
     ]  # fmt: skip
     environment = {"PATH": os.environ["PATH"], "TMPDIR": str(root / "tmp"), "HOME": str(root / "home")}
