@@ -55,15 +55,18 @@ class Tree:
     def make(self, digest: str) -> ConfigError | None:
         """Bring every file to what the list says, and remove those of recipients who are not in it any more.
 
-        Returns what names the files that are somebody else's. Raises OSError.
+        Returns what names the files that are somebody else's; without them the list is not brought to its end, so that
+        the next publication tries again. Raises OSError.
         """
         mode = stat.S_IMODE(self.source.stat().st_mode)
-        self.root.mkdir(exist_ok=True)
+        _make_directory(self.root)
         (self.root / STAMP).unlink(missing_ok=True)
         foreign = [str(path) for path in self._written(mode)]
         self._remove_others()
+        if foreign:
+            return _foreign(foreign)
         _replace(self.root / STAMP, digest.encode(), mode)
-        return _foreign(foreign) if foreign else None
+        return None
 
     def files(self) -> Iterator[tuple[Path, bytes]]:
         """Each file that the list asks for."""
@@ -80,7 +83,8 @@ class Tree:
             if found is not None and not found.startswith(self.header):
                 yield path
                 continue
-            path.parent.mkdir(parents=True, exist_ok=True)
+            for directory in (path.parents[1], path.parent):
+                _make_directory(directory)
             _replace(path, content, mode)
 
     def _remove_others(self) -> None:
@@ -95,6 +99,13 @@ class Tree:
             if directory != os.fspath(self.root):
                 with suppress(OSError):  # what else is in it is not safelist's
                     Path(directory).rmdir()
+
+
+def _make_directory(path: Path) -> None:
+    """Make one that spamd's user may enter, whatever the umask is."""
+    with suppress(FileExistsError):
+        path.mkdir()
+        path.chmod(0o755)
 
 
 def _content(path: Path) -> bytes | None:

@@ -56,7 +56,7 @@ def test_each_address_counts_or_was_reported(given: tuple[Spamd, Published]) -> 
     out = left_out(done)
     lost = [each.text for each in PATTERNS if each.text not in out and not counts(running, each.text, DESK)]
     assert lost == []
-    assert 15 < len([each for each in PATTERNS if each.text not in out])
+    assert len([each for each in PATTERNS if each.text not in out]) > 15
 
 
 def test_each_domain_counts_or_was_reported(given: tuple[Spamd, Published]) -> None:
