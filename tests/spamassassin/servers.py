@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mail.world import DNSBL, Offer
+from tests.mail.world import CLEAN, DNSBL, Offer
 from tests.waiting import until
 
 STOCK = Path("/usr/share/spamassassin")
@@ -22,7 +22,8 @@ RULE, SCORE = "RCVD_IN_SAFELIST_TEST", 20.0
 
 _LOCAL = f"""\
 dns_server {{nameserver}}
-trusted_networks 127.0.0.1
+trusted_networks 127.0.0.1 {CLEAN}
+internal_networks 127.0.0.1
 use_bayes 0
 header {RULE} eval:check_rbl('safelisttest-lastexternal', '{DNSBL}.')
 tflags {RULE} net

@@ -11,7 +11,7 @@ from safelist.override import Authentication
 from safelist.publisher.targets import spamassassin
 from safelist.publisher.targets.spamassassin import TARGET, SpamAssassinSettings, snippet, users
 from tests.filter.dns_server import nameserver
-from tests.mail.world import ALL, BOB, DESK, EVIL, FORGER, LISTED, OFFERS, OTHER, PLAIN, Offer, zone
+from tests.mail.world import ALL, BOB, CLEAN, DESK, EVIL, FORGER, LISTED, OFFERS, OTHER, PLAIN, Offer, zone
 from tests.publisher.site import state
 from tests.spamassassin.aggregate import published, said
 from tests.spamassassin.servers import RULE, SCORE, STOCK, Spamd, missing, received, site, spamd
@@ -38,7 +38,10 @@ def options(chosen: SpamAssassinSettings) -> list[str]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[tuple[Spamd, SpamAssassinSettings]]:
-    with nameserver(zone()) as dns, site(dns.address) as (root, configuration, files):
+    with (
+        nameserver({**zone(), "relay.example": {"TXT": [f"v=spf1 ip4:{CLEAN} -all"]}}) as dns,
+        site(dns.address) as (root, configuration, files),
+    ):
         chosen = settings(files, root)
         published(TARGET, chosen, GIVEN)
         (configuration / "safelist.cf").write_text(snippet(chosen.path).partition("# /etc/default/spamd")[0])
@@ -114,6 +117,23 @@ def test_two_from_headers_are_no_author(running: tuple[Spamd, SpamAssassinSettin
     offer = Offer(EVIL, client=FORGER, signer="evil.example")
     assert not is_lifted(running[0], received(offer, f"From: {BOB}"))
     assert not is_lifted(running[0], received(Offer(BOB), f"From: {EVIL}"))
+
+
+def through_a_relay(envelope: str) -> bytes:
+    """Of BOB, as it passed a server that is trusted and not internal, which names itself as ``envelope``."""
+    return (
+        f"Received: from relay.example ([{CLEAN}])\r\n\tby mx.corp.example with esmtp (Exim 4.96)\r\n"
+        f"\t(envelope-from <{envelope}>)\r\n\tid 1abcde-000000-01; Fri, 27 Nov 2026 09:00:02 +0000\r\n"
+        f"Received: from mx.client.example ([{FORGER}])\r\n\tby relay.example with esmtp (Exim 4.96)\r\n"
+        f"\t(envelope-from <{BOB}>)\r\n\tid 1abcde-000000-00; Fri, 27 Nov 2026 09:00:01 +0000\r\n"
+    ).encode() + Offer(BOB).message()
+
+
+def test_the_spf_of_a_relay_proves_nobody_before_it(running: tuple[Spamd, SpamAssassinSettings]) -> None:
+    """SPF.pm asks about the relay's own envelope, and the lists about the one before it."""
+    _, fired = running[0].verdict(DESK, through_a_relay("list@relay.example"))
+    assert {"SPF_PASS", "SAFELIST_UNPROVEN"} <= fired
+    assert "SAFELIST" not in fired
 
 
 def test_nothing_but_the_dnsbl_is_lifted(running: tuple[Spamd, SpamAssassinSettings]) -> None:
