@@ -19,7 +19,7 @@ from tests.spamassassin.servers import RULE, SCORE, STOCK, Spamd, missing, recei
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 LIFTED = f"SAFELIST_{RULE}"
-GIVEN = [said(ALL), said(BOB, DESK), said(PLAIN, DESK)]
+GIVEN = [said(ALL), said(BOB, DESK), said(PLAIN, DESK), said("b.ob@partner.example", DESK)]
 
 
 def settings(files: Path, root: Path, **more: object) -> SpamAssassinSettings:
@@ -96,7 +96,8 @@ PROVEN = {
     "a forged envelope before an own signature": (
         Offer(BOB, client=FORGER, header_from=EVIL, signer="evil.example"), False
     ),
-    "dots": (Offer("b..ob@partner.example", header_from="b..ob@partner.example"), False),
+    "a dot": (Offer("b.ob@partner.example"), True),
+    "two dots, which the lists take for one": (Offer("b..ob@partner.example"), False),
 }  # fmt: skip
 
 
