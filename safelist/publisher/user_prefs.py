@@ -8,7 +8,7 @@ short is done again. What safelist did not write is left as it is, and named.
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -61,8 +61,9 @@ class Tree:
         mode = stat.S_IMODE(self.source.stat().st_mode)
         _make_directory(self.root)
         (self.root / STAMP).unlink(missing_ok=True)
-        foreign = [str(path) for path in self._written(mode)]
-        self._remove_others()
+        wanted = set[str]()
+        foreign = [str(path) for path in self._written(mode, wanted)]
+        self._remove_others(wanted)
         if foreign:
             return _foreign(foreign)
         _replace(self.root / STAMP, digest.encode(), mode)
@@ -75,8 +76,10 @@ class Tree:
             for recipient, some in groupby(lines, key=lambda line: line[0]):
                 yield place(self.root, recipient.decode("ascii")), self.header + b"".join(rest for _, _, rest in some)
 
-    def _written(self, mode: int) -> Iterator[Path]:
+    def _written(self, mode: int, wanted: set[str]) -> Iterator[Path]:
+        """Write what differs; every path is noted in ``wanted``, and those of somebody else's files come out."""
         for path, content in self.files():
+            wanted.add(os.fspath(path))
             found = _content(path)
             if found == content:
                 continue
@@ -87,9 +90,8 @@ class Tree:
                 _make_directory(directory)
             _replace(path, content, mode)
 
-    def _remove_others(self) -> None:
+    def _remove_others(self, wanted: Set[str]) -> None:
         """Remove safelist's files that the list does not ask for, with the directories that are empty then."""
-        wanted = {os.fspath(path) for path, _ in self.files()}
         for directory, _, names in os.walk(self.root, topdown=False):
             for name in names:
                 path = Path(directory, name)
