@@ -101,6 +101,7 @@ def rspamd_lines(block: Block) -> None:
     assert block.page == "docs/filters/dnsbl-filter.md"
     assert set(re.findall("^# (.+)$", block.text, re.MULTILINE)) == {
         "/etc/rspamd/local.d/multimap.conf", "/etc/rspamd/local.d/composites.conf",
+        "/etc/rspamd/local.d/options.inc",
     }  # fmt: skip
     assert block.text.count("{") == block.text.count("}") == 5
     assert not re.search(r"\{[%=#]", block.text), "rspamd 4 takes it for a template"
