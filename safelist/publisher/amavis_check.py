@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from safelist.errors import SafelistError
 from safelist.publisher import amavis_configuration, wblist_tables
@@ -11,16 +11,26 @@ from safelist.publisher.amavis_configuration import AmavisConfiguration, Dsn
 from safelist.publisher.wblist_tables import SETTING, Tables
 from safelist.remark import Remark
 
-if TYPE_CHECKING:
-    from safelist.publisher.targets.amavis import AmavisSettings
-
 _DIRECTORIES = (Path("/usr/share/amavis/conf.d"), Path("/etc/amavis/conf.d"))
 """Where Debian's amavisd reads every file, one directory after the other."""
 _FILES = (Path("/etc/amavisd/amavisd.conf"), Path("/etc/amavisd.conf"), Path("/usr/local/etc/amavisd.conf"))
 """Red Hat's, and FreeBSD's."""
 
 
-def remarks(chosen: "AmavisSettings | None") -> Iterator[Remark]:
+class AmavisSection(Protocol):
+    """What is asked of the section."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def configuration(self) -> tuple[Path, ...]: ...
+
+    @property
+    def recipient_delimiter(self) -> str: ...
+
+
+def remarks(chosen: AmavisSection | None) -> Iterator[Remark]:
     """Look at the tables and at amavisd's configuration, and change nothing."""
     if chosen is None:
         yield Remark(True, _NO_SECTION)
@@ -135,7 +145,7 @@ def _started() -> Iterator[float]:
             yield boot + int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
-def tried(chosen: "AmavisSettings") -> str:
+def tried(chosen: AmavisSection) -> str:
     """The snippet for the configured database; without one that can be named, for an example."""
     try:
         return _lines(wblist_tables.dsn_of(wblist_tables.parse(chosen.url)))

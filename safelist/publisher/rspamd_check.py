@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from safelist.publisher.targets import rspamd
-from safelist.publisher.targets.rspamd import EXCEPTION, HEADER, RspamdSettings
 from safelist.remark import Remark
 
 MAX_ANSWER = 1 << 20
@@ -25,6 +23,22 @@ _PLAIN = re.compile(r"[a-z0-9._+=-]+@[a-z0-9._-]+|[a-z0-9._-]+")
 
 class _UnaskableError(Exception):
     """What an administrator has to mend before anything else can be told."""
+
+
+class PublishedRule(NamedTuple):
+    """What rspamd has to have read: ``maps`` for everybody and for each recipient, and the rule of that ``digest``.
+
+    ``url`` and ``password_file`` say where it is asked; ``rule_file`` is where the rule has to stand, ``header`` the
+    first line of each map, and ``exception`` what follows the key of a sender who is not safe.
+    """
+
+    url: str
+    password_file: Path | None
+    maps: tuple[Path, ...]
+    digest: str
+    rule_file: str
+    header: bytes
+    exception: str
 
 
 class SamplePair(NamedTuple):
@@ -42,36 +56,38 @@ class MapText(NamedTuple):
     sample: SamplePair | None
 
 
-def remarks(settings: RspamdSettings | None) -> Iterator[Remark]:
+def without_section() -> Iterator[Remark]:
+    """Say that there is nothing to ask for."""
+    yield Remark(
+        True,
+        "the configuration has no [publish.rspamd]: write that section, with the map's file as `path`, and run "
+        "`safelist publish`; without it safelist writes no map that rspamd could read",
+    )
+
+
+def remarks(rule: PublishedRule) -> Iterator[Remark]:
     """Ask the running rspamd for its rule, its maps and one sender of each map."""
-    if settings is None:
-        yield Remark(
-            True,
-            "the configuration has no [publish.rspamd]: write that section, with the map's file as `path`, and run "
-            "`safelist publish`; without it safelist writes no map that rspamd could read",
-        )
-        return
     try:
-        maps = [_read(path) for path in (settings.path, rspamd.recipients(settings.path))]
-        yield from _of_rule(settings, maps)
+        maps = [_read(path, rule) for path in rule.maps]
+        yield from _of_rule(rule, maps)
         for each in maps:
-            yield from _of_sample(settings, each)
+            yield from _of_sample(rule, each)
     except _UnaskableError as fault:
         yield Remark(True, str(fault))
 
 
-def _read(path: Path) -> MapText:
+def _read(path: Path, rule: PublishedRule) -> MapText:
     """A map as it was published. Raises _UnaskableError."""
     try:
         with path.open("rb") as file:
-            if file.readline() != HEADER:
+            if file.readline() != rule.header:
                 raise _UnaskableError(
                     f"{path}: safelist did not write this file; correct `path`, or move it and publish"
                 )
             lines, sample = 0, None
             for line in file:
                 lines += 1
-                sample = sample or _sample(line.decode("ascii", "replace"))
+                sample = sample or _sample(line.decode("ascii", "replace"), rule.exception)
     except FileNotFoundError:
         raise _UnaskableError(f"{path} has not been published: run `safelist publish`") from None
     except OSError as error:
@@ -79,27 +95,27 @@ def _read(path: Path) -> MapText:
     return MapText(path, lines, sample)
 
 
-def _sample(line: str) -> SamplePair | None:
+def _sample(line: str, exception: str) -> SamplePair | None:
     """The pair of a line, where a mail can be from that sender as it stands there: no exception, nothing escaped."""
     key, _, authentication = line.strip().partition("!")
     recipient, _, sender = key.rpartition("|")
     is_askable = _PLAIN.fullmatch(sender) and (not recipient or _PLAIN.fullmatch(recipient))
-    return SamplePair(recipient, sender) if authentication != EXCEPTION and is_askable and sender[0] != "." else None
+    return SamplePair(recipient, sender) if authentication != exception and is_askable and sender[0] != "." else None
 
 
-def _of_rule(settings: RspamdSettings, maps: Sequence[MapText]) -> Iterator[Remark]:
+def _of_rule(rule: PublishedRule, maps: Sequence[MapText]) -> Iterator[Remark]:
     """Whether rspamd has this rule, and has read the maps to their ends."""
-    said = _asked(settings, SamplePair(_NOBODY, _NOBODY)).get("SAFELIST_READ")
+    said = _asked(rule, SamplePair(_NOBODY, _NOBODY)).get("SAFELIST_READ")
     if said is None:
         raise _UnaskableError(
-            f"the rspamd at {settings.url} has not loaded safelist's rule: write what `safelist check rspamd` prints "
-            f"into {rspamd.RULE_FILE} and run `systemctl restart rspamd`; if it stands there, `rspamadm configtest` "
+            f"the rspamd at {rule.url} has not loaded safelist's rule: write what `safelist check rspamd` prints "
+            f"into {rule.rule_file} and run `systemctl restart rspamd`; if it stands there, `rspamadm configtest` "
             "and `journalctl -u rspamd` name what is wrong in that file"
         )
-    if rspamd.digest(settings) not in said:
+    if rule.digest not in said:
         raise _UnaskableError(
-            f"the rspamd at {settings.url} has loaded another rule than `safelist check rspamd` prints (another path, "
-            f"every_recipient, or safelist version): put this one in its place in {rspamd.RULE_FILE} and run "
+            f"the rspamd at {rule.url} has loaded another rule than `safelist check rspamd` prints (another path, "
+            f"every_recipient, or safelist version): put this one in its place in {rule.rule_file} and run "
             "`systemctl restart rspamd`"
         )
     told = dict(each.split("=", 1) for each in said if "=" in each)
@@ -131,13 +147,13 @@ def _of_proofs(told: Mapping[str, str]) -> Iterator[Remark]:
             )
 
 
-def _of_sample(settings: RspamdSettings, published: MapText) -> Iterator[Remark]:
+def _of_sample(rule: PublishedRule, published: MapText) -> Iterator[Remark]:
     """Ask for one sender that the file says is safe."""
     if published.sample is None:
         return
     recipient, sender = published.sample
     asked = SamplePair(recipient or _NOBODY, sender if "@" in sender else f"safelist-check@{sender}")
-    found = _asked(settings, asked)
+    found = _asked(rule, asked)
     if f"{asked.recipient}|{sender}" in (*found.get("SAFELIST", ()), *found.get("SAFELIST_UNPROVEN", ())):
         yield Remark(False, f"rspamd finds {sender} safe for {recipient or 'everybody'}, if it proves itself")
         return
@@ -145,21 +161,21 @@ def _of_sample(settings: RspamdSettings, published: MapText) -> Iterator[Remark]
         True,
         f"rspamd does not find {asked.sender}, who is safe for {recipient or 'everybody'} by {published.path}: check "
         f"again in a few seconds; if that stays so, run `systemctl restart rspamd`, and see that nothing else in "
-        f"{rspamd.RULE_FILE} changes senders or recipients",
+        f"{rule.rule_file} changes senders or recipients",
     )
 
 
-def _asked(settings: RspamdSettings, pair: SamplePair) -> dict[str, list[str]]:
+def _asked(rule: PublishedRule, pair: SamplePair) -> dict[str, list[str]]:
     """What the rule says of a mail: its symbols, with their options. Nothing else is asked, logged or learnt."""
     headers = {
         "From": pair.sender, "Rcpt": pair.recipient, "IP": "192.0.2.1", "Helo": "safelist.invalid",
         "Safelist-Check": "1", "Settings": '{"symbols_enabled":["SAFELIST_CHECK"]}', "Flags": "no_log,no_stat",
-        "Password": _password(settings),
+        "Password": _password(rule),
     }  # fmt: skip
-    status, text = _answer(settings.url, {name: value for name, value in headers.items() if value})
+    status, text = _answer(rule.url, {name: value for name, value in headers.items() if value})
     if status in (401, 403):
         raise _UnaskableError(
-            f"{settings.url} asks for a password: name a file with the controller's in [publish.rspamd] password_file, "
+            f"{rule.url} asks for a password: name a file with the controller's in [publish.rspamd] password_file, "
             "or let `url` name the normal worker, which asks for none"
         )
     try:
@@ -167,20 +183,18 @@ def _asked(settings: RspamdSettings, pair: SamplePair) -> dict[str, list[str]]:
         return {name: [str(each) for each in found.get("options", ())] for name, found in symbols.items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise _UnaskableError(
-            f"{settings.url} answers with HTTP status {status}, and not as rspamd does: let [publish.rspamd] `url` "
+            f"{rule.url} answers with HTTP status {status}, and not as rspamd does: let [publish.rspamd] `url` "
             "name its normal worker or controller (the proxy speaks milter)"
         ) from None
 
 
-def _password(settings: RspamdSettings) -> str:
-    if settings.password_file is None:
+def _password(rule: PublishedRule) -> str:
+    if rule.password_file is None:
         return ""
     try:
-        return settings.password_file.read_text(encoding="ascii").strip()
+        return rule.password_file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeError) as error:
-        raise _UnaskableError(
-            f"[publish.rspamd] password_file: {settings.password_file} cannot be read: {error}"
-        ) from None
+        raise _UnaskableError(f"[publish.rspamd] password_file: {rule.password_file} cannot be read: {error}") from None
 
 
 def _answer(url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:

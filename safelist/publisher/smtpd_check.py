@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from safelist.errors import UnavailableError
 from safelist.publisher import program
@@ -10,13 +10,26 @@ from safelist.publisher.line_formats import HEADER
 from safelist.publisher.smtpd_conf import included, placement
 from safelist.remark import Remark
 
-if TYPE_CHECKING:
-    from safelist.publisher.targets.pairs import PairsSettings
-
 _MOST_INCLUDED = 50
 
 
-def remarks(chosen: "PairsSettings | None") -> Iterator[Remark]:
+class PairsSection(Protocol):
+    """What is asked of the section."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def format(self) -> str: ...
+
+    @property
+    def smtpd_conf(self) -> Path: ...
+
+    @property
+    def on_change(self) -> tuple[str, ...]: ...
+
+
+def remarks(chosen: PairsSection | None) -> Iterator[Remark]:
     """Look at the file; of a table of OpenSMTPD ask smtpd itself. Raises UnavailableError where it is not installed."""
     if chosen is None:
         yield Remark(True, "the configuration has no [publish.pairs]: write that section, and run `safelist publish`")
@@ -32,7 +45,7 @@ def remarks(chosen: "PairsSettings | None") -> Iterator[Remark]:
         yield from _opensmtpd(chosen)
 
 
-def _opensmtpd(chosen: "PairsSettings") -> Iterator[Remark]:
+def _opensmtpd(chosen: PairsSection) -> Iterator[Remark]:
     smtpd, smtpctl = program.find("smtpd"), program.find("smtpctl")
     if smtpd is None or smtpctl is None:
         raise UnavailableError("OpenSMTPD is not installed here: run this check on the machine where it is")
@@ -50,7 +63,7 @@ def _opensmtpd(chosen: "PairsSettings") -> Iterator[Remark]:
     yield from _running(smtpctl, found.table, chosen)
 
 
-def _running(smtpctl: str, table: str, chosen: "PairsSettings") -> Iterator[Remark]:
+def _running(smtpctl: str, table: str, chosen: PairsSection) -> Iterator[Remark]:
     """Have the running smtpd read the table again: it can only where its own configuration knows it."""
     outcome = program.run([smtpctl, "update", "table", table])
     if b"running" in outcome.errors:

@@ -28,16 +28,16 @@ def test_what_an_acl_cannot_hold_is_a_fault(keys: dict[str, Any], said: str) -> 
 
 
 @pytest.mark.parametrize(("keys", "kept"), [
-    ({}, {*Authentication}),
-    ({"dkim": True}, {*Authentication}),
-    ({"spf": False, "dkim": True}, {Authentication.NONE, Authentication.DKIM_OR_SPF}),
-    ({"spf": False}, {Authentication.NONE}),
+    ({}, tuple(Authentication)),
+    ({"dkim": True}, tuple(Authentication)),
+    ({"spf": False, "dkim": True}, (Authentication.DKIM_OR_SPF, Authentication.NONE)),
+    ({"spf": False}, (Authentication.NONE,)),
 ], ids=str)  # fmt: skip
-def test_who_could_never_prove_himself_is_left_out(tmp_path: Path, keys: dict[str, Any], kept: set[str]) -> None:
+def test_who_could_never_prove_himself_is_left_out(tmp_path: Path, keys: dict[str, Any], kept: tuple[str, ...]) -> None:
     settings = chosen(tmp_path / "list", **keys)
     done = write(ROWS, settings)
     lines = [line.split() for path in tmp_path.glob("list*") for line in path.read_text().splitlines()[1:]]
-    assert {value for _, value in lines if value != "no"} == kept
+    assert {value for _, value in lines if value != "no"} == set(kept)
     assert len([value for _, value in lines if value != "no"]) + len(left_out(done)) == len(ROWS)
     assert ("Left out" in exim.demands(settings)) is True
 

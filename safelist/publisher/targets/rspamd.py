@@ -161,7 +161,13 @@ def check(settings: RspamdSettings | None) -> "Iterator[Remark]":
     """Ask the running rspamd which rule it has, how many senders it has read, and for one of them."""
     from safelist.publisher import rspamd_check  # what only this needs takes longer to import than the rest
 
-    return rspamd_check.remarks(settings)
+    if settings is None:
+        return rspamd_check.without_section()
+    maps = (settings.path, recipients(settings.path))
+    rule_ = rspamd_check.PublishedRule(
+        settings.url, settings.password_file, maps, digest(settings), RULE_FILE, HEADER, EXCEPTION
+    )
+    return rspamd_check.remarks(rule_)
 
 
 TARGET = text_target(
