@@ -25,6 +25,9 @@ RequestHandler = Callable[[PolicyRequest], str | Awaitable[str]]
 logger = logging.getLogger("safelist.filter")
 
 _BACKLOG = 1024
+_ACCEPTED_AT_ONCE = 8
+"""Connections, at each socket and in each turn of the loop: asyncio takes as many as its backlog, and does so while
+whoever has asked waits."""
 _TURNS_TO_ACCEPT = 2
 """Of the loop, from accept(2) to connection_made."""
 
@@ -125,9 +128,13 @@ class Server:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._connections[0].trouble)
         servers = [
-            await loop.create_server(partial(Connection, self._connections[number]), sock=listening, backlog=_BACKLOG)
+            await loop.create_server(
+                partial(Connection, self._connections[number]), sock=listening, backlog=_ACCEPTED_AT_ONCE
+            )
             for number, listening in self._sockets
         ]
+        for _, listening in self._sockets:
+            listening.listen(_BACKLOG)  # asyncio has told the kernel, too
         self._say_where()
         notify("READY=1", self._status())
         async with asyncio.TaskGroup() as group:

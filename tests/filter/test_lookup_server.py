@@ -1,9 +1,11 @@
 """Look-ups on real sockets, beside policy requests: clients that behave, that do not, and that mean harm."""
 
+import asyncio
 import contextlib
 import http.client
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -128,6 +130,38 @@ def test_pipelined_requests_are_answered_in_order(address: str) -> None:
     with serving(address) as served, served.dial() as client:
         client.sendall(b"".join(numbered(number) for number in range(1000)))
         assert [reply.body for reply in replies(client, 1000)] == bodies(range(1000))
+
+
+def test_who_sends_many_connections_at_once_does_not_hold_up_others() -> None:
+    asked_on, may_go_on, counted = threading.Event(), threading.Event(), list[int]()
+
+    def holding(request: HttpRequest) -> bytes:
+        asked_on.set()
+        assert may_go_on.wait(20)
+        return safe_for_all(request)
+
+    async def in_some_turns() -> str:
+        for _ in range(4):
+            await asyncio.sleep(0)
+        counted.append(endpoint.counters.connections)
+        return "DUNNO"
+
+    endpoint = lookup_endpoint(holding, [LOOPBACK])
+    server = Server(lambda _: in_some_turns(), [LOOPBACK], others=[endpoint])
+    server.listen()
+    with running(server), contextlib.ExitStack() as stack:
+        postfix, first = dial(server.addresses[0]), dial(server.addresses_of(endpoint)[0])
+        stack.callback(postfix.close)
+        stack.callback(first.close)
+        first.sendall(numbered(0))
+        assert asked_on.wait(20)
+        for _ in range(120):  # they wait in the kernel's queue
+            stack.callback(dial(server.addresses_of(endpoint)[0]).close)
+        postfix.sendall(ask())
+        may_go_on.set()
+        assert postfix.recv(100) == b"action=DUNNO\n\n"
+        assert until(lambda: endpoint.counters.connections == 121)
+    assert counted[0] < 100
 
 
 def test_the_standard_clients_understand_it(tmp_path: Path) -> None:
