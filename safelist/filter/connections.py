@@ -19,6 +19,7 @@ from typing import Any, Protocol, cast
 
 from safelist.filter import protocol
 from safelist.filter.protocol import RequestError, TooLargeError
+from safelist.filter.turns import Turns
 
 logger = logging.getLogger("safelist.filter")
 
@@ -82,6 +83,11 @@ class Parser(Protocol):
         """Whether the connection ends behind the requests that were found."""
         ...
 
+    @property
+    def has_more(self) -> bool:
+        """Whether what it was fed may complete more requests than it has found: ``feed(b"")`` finds those."""
+        ...
+
     def feed(self, data: bytes) -> Sequence[Any]:
         """The requests that ``data`` completes. Raises RequestError: the end of this connection."""
         ...
@@ -97,6 +103,8 @@ class Endpoint:
 
     ``addresses`` are inet:HOST:PORT (an IPv6 address in brackets, port 0 for any) and unix:PATH; sockets that systemd
     passes under this ``name`` (FileDescriptorName=) are used instead of them.
+
+    ``by_turns``: requests are looked for a few at a time, and what came for other endpoints is seen to in between.
     """
 
     answer: Callable[[Any], bytes | Awaitable[bytes]]
@@ -105,6 +113,7 @@ class Endpoint:
     limits: Limits = Limits()
     counters: ServerCounters = field(default_factory=ServerCounters)
     name: str = ""
+    by_turns: bool = False
 
 
 class Connections:
@@ -114,6 +123,7 @@ class Connections:
         self.answer, self.parser = endpoint.answer, endpoint.parser
         self.limits, self.counters = endpoint.limits, endpoint.counters
         self.open: set[Connection] = set()
+        self.turns = Turns() if endpoint.by_turns else None
         self.is_stopping = False
         # One buffer for all: asyncio fills it and hands it over within one turn. For a plain Protocol it makes a bytes
         # object of 256 KiB for every read, which a young heap maps and unmaps each time: that is four times slower.
@@ -229,7 +239,9 @@ class Connection(asyncio.BufferedProtocol):
         """When the request that is not complete began."""
         self._blocked: float | None = None
         """Since when the client takes too little of what is sent."""
-        self._is_paused = self._is_read_out = self._is_over = False
+        self._octets = b""
+        """What came and was not looked into."""
+        self._is_paused = self._is_read_out = self._is_over = self._is_in_turn = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -246,8 +258,17 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._heard = self._clock()
+        self._octets = self._connections.buffer[:nbytes].tobytes()
+        if self._connections.turns is None:
+            self._look()
+        else:
+            self._steer()
+
+    def _look(self) -> None:
+        """Look for requests in what came."""
+        octets, self._octets = self._octets, b""
         try:
-            found = self._requests.feed(self._connections.buffer[:nbytes].tobytes())
+            found = self._requests.feed(octets)
         except RequestError as error:
             self._refuse(error)
             return
@@ -260,8 +281,26 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._todo.extend(found)
             self._work()
-        if self._requests.is_over:
+        if self._requests.is_over or self._is_read_out:
             self.finish()
+        elif self._connections.turns is not None:
+            self._steer()
+
+    def _look_in_turn(self) -> None:
+        self._is_in_turn = False
+        try:
+            if self._may_look():
+                self._look()
+        except Exception:
+            self.cut()  # as asyncio does where reading fails
+            raise
+
+    def _may_look(self) -> bool:
+        """Whether there is something to look into, and nothing that has to be done before."""
+        return self._has_more() and not (self._is_over or self._todo or self._is_held_up())
+
+    def _has_more(self) -> bool:
+        return bool(self._octets) or self._requests.has_more
 
     def eof_received(self) -> bool:
         self.finish()
@@ -279,7 +318,8 @@ class Connection(asyncio.BufferedProtocol):
     def finish(self) -> None:
         """Read nothing more, and close when what was read is answered."""
         self._is_read_out = True
-        self._todo.append(None)
+        if not self._has_more():
+            self._todo.append(None)
         self._work()
 
     def cut(self) -> None:
@@ -305,7 +345,7 @@ class Connection(asyncio.BufferedProtocol):
             if now - self._blocked > limits.request_timeout:
                 counters.slow_readers += 1
                 self._cut_off("slow", "does not take its answers")
-        elif self._answers or self._todo:
+        elif self._answers or self._todo or self._has_more():
             if now - self._heard > limits.answer_timeout:
                 counters.errors += 1
                 self._cut_off("error", f"no answer within {limits.answer_timeout:g} s")
@@ -339,11 +379,14 @@ class Connection(asyncio.BufferedProtocol):
         self._steer()
 
     def _steer(self) -> None:
-        """Pause or resume reading, where that changes: asyncio takes neither twice."""
-        must_pause = self._is_read_out or bool(self._todo) or self._is_held_up()
+        """Pause or resume reading, where that changes (asyncio takes neither twice), and queue for a turn."""
+        must_pause = self._is_read_out or bool(self._todo) or self._is_held_up() or self._has_more()
         if must_pause is not self._is_paused:
             self._is_paused = must_pause
             (self._transport.pause_reading if must_pause else self._transport.resume_reading)()
+        if self._connections.turns is not None and not self._is_in_turn and self._may_look():
+            self._is_in_turn = True
+            self._connections.turns.add(self._look_in_turn)
 
     def _is_held_up(self) -> bool:
         return self._blocked is not None or len(self._answers) >= self._limits.max_unanswered
@@ -416,6 +459,7 @@ class Connection(asyncio.BufferedProtocol):
                 task.cancel()
         self._answers.clear()
         self._todo.clear()
+        self._octets = b""
 
     def _failed(self, error: BaseException) -> bytes:
         """Count and log that there is no answer: then the connection ends, and Postfix asks once more."""

@@ -36,11 +36,12 @@ class HttpRequest(NamedTuple):
 
 
 class HttpParser:
-    """Finds the requests in the octets of one connection, however those are cut into pieces."""
+    """Finds the requests in the octets of one connection, however those are cut into pieces, ``at_once`` or fewer."""
 
-    def __init__(self, max_request: int, max_headers: int) -> None:
+    def __init__(self, max_request: int, max_headers: int, at_once: int) -> None:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=max_request)
-        self._max_request, self._max_headers = max_request, max_headers
+        self._max_request, self._max_headers, self._at_once = max_request, max_headers, at_once
+        self._has_stopped = False
         self.is_over = False
         """Whether what follows is not read."""
 
@@ -49,6 +50,11 @@ class HttpParser:
         """Whether a request has begun and is not complete."""
         return not self.is_over and bool(self._h11.trailing_data[0])
 
+    @property
+    def has_more(self) -> bool:
+        """Whether it has found ``at_once``, so that there may be more of them: ``feed(b"")`` looks on."""
+        return self._has_stopped and not self.is_over
+
     def feed(self, data: bytes) -> list[HttpRequest]:
         """The requests that ``data`` completes. Raises MalformedError or TooLargeError: the end of this connection.
 
@@ -56,11 +62,13 @@ class HttpParser:
         """
         found: list[HttpRequest] = []
         try:
-            self._h11.receive_data(data)
-            while not self.is_over and (request := self._next()) is not None:
+            if data:  # to h11, nothing is the end
+                self._h11.receive_data(data)
+            while not self.is_over and len(found) < self._at_once and (request := self._next()) is not None:
                 found.append(request)
         except h11.RemoteProtocolError as error:
             raise self._refused(error.error_status_hint, str(error), found) from None
+        self._has_stopped = len(found) == self._at_once
         return found
 
     def _next(self) -> HttpRequest | None:

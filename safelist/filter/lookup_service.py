@@ -32,6 +32,8 @@ _FAULTS = {
     HTTPStatus.METHOD_NOT_ALLOWED: f"ask with {' or '.join(METHODS)}",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "a look-up has no body",
 }
+_AT_ONCE = 4
+"""Requests of one client that are answered before others have their turn."""
 _ANSWERS = {True: HTTPStatus.OK, False: HTTPStatus.NOT_FOUND}
 
 
@@ -39,11 +41,11 @@ def lookup_endpoint(
     answer: Callable[[HttpRequest], bytes], addresses: Sequence[str], limits: Limits | None = None
 ) -> Endpoint:
     """HTTP, at addresses of its own and with connections of its own: those of Postfix do not make room for it."""
-    return Endpoint(answer, _http_parser, addresses, limits or Limits(), name="lookup")
+    return Endpoint(answer, _http_parser, addresses, limits or Limits(), name="lookup", by_turns=True)
 
 
 def _http_parser(limits: Limits) -> HttpParser:
-    return HttpParser(limits.max_request, limits.max_attributes)
+    return HttpParser(limits.max_request, limits.max_attributes, _AT_ONCE)
 
 
 class LookupService:

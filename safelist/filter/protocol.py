@@ -76,6 +76,8 @@ class RequestParser:
 
     is_over = False
     """Only an error or the client ends a connection."""
+    has_more = False
+    """It finds all at once."""
 
     def __init__(self, max_request: int = MAX_REQUEST, max_attributes: int = MAX_ATTRIBUTES) -> None:
         self._max_request = max_request

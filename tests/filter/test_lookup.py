@@ -22,7 +22,7 @@ from safelist.filter.current_snapshot import CurrentSnapshot
 from safelist.filter.http_message import HttpParser, HttpRequest
 from safelist.filter.lookup_question import Question, QuestionError, question_of
 from safelist.filter.lookup_service import LookupService
-from safelist.filter.protocol import RequestError, TooLargeError
+from safelist.filter.protocol import MalformedError, RequestError, TooLargeError
 from safelist.override import Authentication, Effect, Level, Override, Terms
 from safelist.policy import Settings, Tally
 from safelist.snapshot import Contents
@@ -175,8 +175,8 @@ def test_whatever_is_before_an_at_the_sender_stays_in_its_domain(local: str, sen
 # -- the parser
 
 
-def parser() -> HttpParser:
-    return HttpParser(16 * 1024, 100)
+def parser(at_once: int = 1000) -> HttpParser:
+    return HttpParser(16 * 1024, 100, at_once)
 
 
 PLAIN = f"GET /lookup?key={BOB} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
@@ -192,6 +192,29 @@ def test_requests_are_found_however_they_are_cut(count: int, cuts: list[int]) ->
     assert [request.target for request in found] == [f"/lookup?key={BOB}"] * count
     assert not reading.pending
     assert not reading.is_over
+
+
+def test_so_many_are_found_at_once_and_the_others_when_asked_again() -> None:
+    reading = parser(2)
+    targets = [f"/lookup?key=n{number}@partner.example" for number in range(5)]
+    data = "".join(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n" for target in targets).encode()
+    found = [reading.feed(data + b"GET /")]
+    while reading.has_more:
+        found.append(reading.feed(b""))
+    assert [len(each) for each in found] == [2, 2, 1]
+    assert [request.target for each in found for request in each] == targets
+    assert reading.pending
+    last = reading.feed(b"lookup?key=x HTTP/1.0\r\n\r\n" + data)
+    assert ([request.is_last for request in last], reading.has_more, reading.is_over) == ([True], False, True)
+
+
+def test_what_is_refused_is_refused_behind_those_that_were_found_before() -> None:
+    reading = parser(1)
+    assert len(reading.feed(PLAIN + PLAIN + b"\0\r\n\r\n")) == len(reading.feed(b"")) == 1
+    with pytest.raises(MalformedError) as refused:
+        reading.feed(b"")
+    assert [request.fault for request in refused.value.before] == [400]
+    assert not reading.has_more
 
 
 PIECES = st.sampled_from([

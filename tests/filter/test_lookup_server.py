@@ -132,6 +132,30 @@ def test_pipelined_requests_are_answered_in_order(address: str) -> None:
         assert [reply.body for reply in replies(client, 1000)] == bodies(range(1000))
 
 
+def slowly(request: HttpRequest) -> bytes:
+    until(lambda: False, 0.002)  # what a look-up costs a busy machine
+    return safe_for_all(request)
+
+
+def test_who_asks_much_at_once_does_not_hold_up_others(address: str) -> None:
+    with serving(address, slowly) as served, served.dial() as client:
+        client.sendall(b"".join(numbered(number) for number in range(250)))
+        assert until(lambda: served.endpoint.counters.requests > 0)
+        assert asked(served.server.addresses[0], ask()) == "DUNNO"
+        assert served.get(999).body == bodies([999])[0]
+        assert served.endpoint.counters.requests < 250
+        assert [reply.body for reply in replies(client, 250)] == bodies(range(250))
+
+
+def test_what_was_read_is_answered_in_a_stop(tmp_path: Path) -> None:
+    with serving(f"unix:{tmp_path}/lookup", slowly) as served:
+        client = served.dial()
+        client.sendall(b"".join(numbered(number) for number in range(200)))  # no more than one read takes
+        assert until(lambda: served.endpoint.counters.requests > 0)
+    with client:
+        assert said(client) == [200] * 200
+
+
 def test_who_sends_many_connections_at_once_does_not_hold_up_others() -> None:
     asked_on, may_go_on, counted = threading.Event(), threading.Event(), list[int]()
 
