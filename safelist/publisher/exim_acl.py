@@ -127,11 +127,14 @@ def _looked_up(lookup: str, path: str, behind: str) -> str:
     return text
 
 
+# A second one may come in front of what was signed, hold no address, and be what people see.
+_TWO_FROM = r"\N(?is)\nfrom[ \t]*:.*\nfrom[ \t]*:\N"
 _DATA = f"""\
 deny
   condition = ${{if def:{MARK}_way}}
   condition = ${{if eq{{${MARK}_way}}{{dkim-or-spf}}}}
-  !condition = ${{if and{{{{def:{MARK}_signed}}{{eqi{{${{address:$rh_From:}}}}{{${MARK}_2}}}}}}}}
+  !condition = ${{if and{{{{def:{MARK}_signed}}{{eqi{{${{address:$rh_From:}}}}{{${MARK}_2}}}}\\
+    {{!match{{\\n$message_headers_raw}}{{{_TWO_FROM}}}}}}}}}
   message = ${MARK}_listed
 """
 _DKIM = f"""\
@@ -140,6 +143,7 @@ warn
   condition = ${{if eqi{{$dkim_domain}}{{$sender_address_domain}}}}
   condition = ${{if inlisti{{from}}{{$dkim_headernames}}}}
   condition = ${{if >={{$dkim_bodylength}}{{9999999999}}}}
+  condition = ${{if <{{$tod_epoch}}{{$dkim_expires}}}}
   !condition = ${{if eq{{$dkim_key_testing}}{{1}}}}
   set {MARK}_signed = yes
 accept

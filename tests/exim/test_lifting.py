@@ -1,5 +1,6 @@
 """Whom the DNSBL is lifted for, by real Exims with the configuration of Debian: by a daemon, and by ``exim4 -bh``."""
 
+import time
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from safelist.publisher.targets import exim
 from tests.exim.machine import HEAVY, LIGHT, RELAYED, Machine, Reply, machine, missing
 from tests.exim.site import ROWS, SIGNED, chosen, files, write
-from tests.mail.world import ALL, BOB, CLEAN, DESK, EVIL, FORGER, LISTED, OFFERS, OTHER, THIRD, Offer
+from tests.mail.world import ALL, BOB, CLEAN, DESK, EVIL, FORGER, LISTED, OFFERS, OTHER, THIRD, Offer, signed_with
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -109,13 +110,21 @@ FORGED = Offer(BOB, client=FORGER, signer="partner.example").message()
 @pytest.mark.parametrize("spoiled", [
     FORGED.replace(b"Please find", b"Please pay"),
     b"From: eve@evil.example\r\n" + FORGED,
+    b"From:\r\n" + FORGED,
+    b"From : eve@evil.example\r\n" + b"X-Long: y\r\n" * 20_000 + FORGED,
     FORGED.replace(b"From: bob@", b"From: eve@"),
     FORGED.replace(b"DKIM-Signature", b"X-Signature"),
-], ids=["text", "second From", "From", "no signature"])  # fmt: skip
+], ids=["text", "second From", "empty From", "From that Exim takes for none", "From", "no signature"])  # fmt: skip
 def test_what_is_not_as_it_was_signed_proves_nothing(by_dkim: Machine, spoiled: bytes) -> None:
     assert answered(by_dkim, FORGED) == 250
     assert spoiled != FORGED
     assert answered(by_dkim, spoiled) == 550
+
+
+def test_a_signature_that_has_expired_proves_nothing(by_dkim: Machine) -> None:
+    now, mail = int(time.time()), Offer(BOB).message()
+    for tags, code in {"": 250, f"x={now + 3600};": 250, f"t={now - 7200}; x={now - 3600};": 550}.items():
+        assert answered(by_dkim, signed_with(tags, mail, "partner.example")) == code, tags
 
 
 def answered(site: Machine, mail: bytes) -> int:

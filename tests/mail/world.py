@@ -5,13 +5,14 @@ has none; ``evil.example`` proves itself by all three, from a listed client of i
 """
 
 import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import dkim
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 LISTED, FORGER, CLEAN = "198.51.100.7", "198.51.100.9", "198.51.100.20"
 """A client that the DNSBL lists and SPF permits for the partners; one that it lists and only evil's record permits; and
@@ -88,6 +89,15 @@ def signed(message: bytes, domain: str) -> bytes:
     """The message with a DKIM signature of the domain."""
     headers = [b"From", b"To", b"Subject", b"Date", b"Message-ID"]
     return bytes(dkim.sign(message, SELECTOR.encode(), domain.encode(), _private(), include_headers=headers)) + message
+
+
+def signed_with(tags: str, message: bytes, domain: str) -> bytes:
+    """The message with a signature of its first line (From) and its text, and with ``tags`` such as ``x=1;`` in it."""
+    head, _, body = message.partition(b"\r\n\r\n")
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    field = f"DKIM-Signature: v=1; a=rsa-sha256; d={domain}; s={SELECTOR}; {tags} h=From; bh={digest}; b=".encode()
+    proof = _key().sign(head.splitlines(keepends=True)[0] + field, padding.PKCS1v15(), hashes.SHA256())
+    return field + base64.b64encode(proof) + b"\r\n" + message
 
 
 OFFERS: Mapping[str, Offer] = {
