@@ -47,12 +47,17 @@ class Question(NamedTuple):
 
 
 def question_of(request: HttpRequest) -> Question | None:
-    """What a request asks; None where its key is no two addresses. Raises QuestionError."""
+    """What a request asks; None where its key is no two addresses, or its sender none. Raises QuestionError.
+
+    Postfix takes ``host!local`` and ``local%host`` for addresses. Whoever asks here does not: of a sender without an
+    ``@`` he proves the name that the client gave in HELO (RFC 7208 2.4), which would be taken for the sender's domain.
+    """
     asked = _asked(request)
     proven = asked.get("proven", "")
     if "key" in asked:
         return _split(asked["key"], proven)
-    return Question(_plain(asked.get("recipient", "")), _plain(asked["sender"]), proven)
+    sent = _plain(asked["sender"])
+    return None if sent and "@" not in sent else Question(_plain(asked.get("recipient", "")), sent, proven)
 
 
 def _asked(request: HttpRequest) -> Mapping[str, str]:

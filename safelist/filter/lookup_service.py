@@ -26,7 +26,7 @@ Told = dict[str, Any]
 """A decision, in the form of ``Decision.as_json``."""
 _NO_ADDRESSES: Told = {
     "safe": False, "reason": str(Reason.NOT_A_SENDER), "authentication": None,
-    "why": "the key is neither RECIPIENT|SENDER nor SENDER.",
+    "why": "the key is neither RECIPIENT|SENDER nor SENDER, or the sender is no address.",
 }  # fmt: skip
 _FAULTS = {
     HTTPStatus.METHOD_NOT_ALLOWED: f"ask with {' or '.join(METHODS)}",

@@ -95,6 +95,15 @@ def test_what_is_no_two_addresses_is_no_question(key: str) -> None:
     assert question_of(get(f"/lookup?key={quote(key)}")) is None
 
 
+@pytest.mark.parametrize("sent", ["bob", "partner.example", "partner.example!bob", "bob%25partner.example"])
+def test_a_sender_without_a_domain_is_nobody(sent: str, tmp_path: Path) -> None:
+    """Of such a one it is the name in HELO that SPF proves, which is not what Postfix makes the domain of."""
+    with looked_up(tmp_path / "s", sample()) as site:
+        reply = site.ask(f"/lookup?recipient={DESK}&sender={sent}&proven=spf")
+        assert (reply.status, reply.body.splitlines()[1].partition(":")[0]) == (404, "not-a-sender")
+        assert site.ask(f"/lookup?recipient={DESK}&sender={BOB}&proven=spf").status == 200
+
+
 WRONG = {
     "": "what is asked here is /lookup",
     "/": "what is asked here is /lookup",
