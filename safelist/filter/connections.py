@@ -104,6 +104,7 @@ class Endpoint:
     ``addresses`` are inet:HOST:PORT (an IPv6 address in brackets, port 0 for any) and unix:PATH; sockets that systemd
     passes under this ``name`` (FileDescriptorName=) are used instead of them.
 
+    ``stays_here``: no other host may reach it, also where systemd has opened the socket.
     ``by_turns``: requests are looked for a few at a time, and what came for other endpoints is seen to in between.
     """
 
@@ -113,6 +114,7 @@ class Endpoint:
     limits: Limits = Limits()
     counters: ServerCounters = field(default_factory=ServerCounters)
     name: str = ""
+    stays_here: bool = False
     by_turns: bool = False
 
 

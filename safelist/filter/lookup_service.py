@@ -38,10 +38,16 @@ _ANSWERS = {True: HTTPStatus.OK, False: HTTPStatus.NOT_FOUND}
 
 
 def lookup_endpoint(
-    answer: Callable[[HttpRequest], bytes], addresses: Sequence[str], limits: Limits | None = None
+    answer: Callable[[HttpRequest], bytes],
+    addresses: Sequence[str],
+    limits: Limits | None = None,
+    *,
+    stays_here: bool = True,
 ) -> Endpoint:
     """HTTP, at addresses of its own and with connections of its own: those of Postfix do not make room for it."""
-    return Endpoint(answer, _http_parser, addresses, limits or Limits(), name="lookup", by_turns=True)
+    return Endpoint(
+        answer, _http_parser, addresses, limits or Limits(), name="lookup", stays_here=stays_here, by_turns=True
+    )
 
 
 def _http_parser(limits: Limits) -> HttpParser:

@@ -69,7 +69,9 @@ async def serve(chosen: Filter, now: Callable[[], datetime]) -> None:
     """Answer Postfix, and look-ups, until SIGTERM. Raises ConfigError, PermissionDeniedError, UnavailableError."""
     with _parts(chosen, now) as parts:
         background, limits = _Background(), Limits(max_connections=chosen.max_connections)
-        lookups = lookup_endpoint(parts.lookups.answer, chosen.lookup, limits)
+        lookups = lookup_endpoint(
+            parts.lookups.answer, chosen.lookup, limits, stays_here=not chosen.lookup_beyond_loopback
+        )
         server = Server(
             parts.service.answer, chosen.listen, limits=limits, socket_mode=int(chosen.socket_mode, 8),
             on_reload=partial(_reload, parts, background), others=[lookups],

@@ -16,7 +16,7 @@ from safelist.errors import ConfigError
 from safelist.filter import protocol
 from safelist.filter.connections import Connection, Connections, Endpoint, Limits, shown
 from safelist.filter.protocol import PolicyRequest, RequestParser
-from safelist.filter.sockets import name, open_inet, open_unix
+from safelist.filter.sockets import name, open_inet, open_unix, stays_here
 from safelist.filter.systemd import notify, passed, watchdog_interval
 
 RequestHandler = Callable[[PolicyRequest], str | Awaitable[str]]
@@ -92,12 +92,23 @@ class Server:
             for number, endpoint in enumerate(self._endpoints):
                 for address in () if number in has_passed else endpoint.addresses:
                     self._sockets += ((number, opened) for opened in self._opened(address))
+            self._refuse_open_ones()
         except BaseException:
             self._close_sockets()
             raise
         if not self._sockets:
             raise ConfigError("nothing to listen on: name an inet:HOST:PORT or a unix:PATH")
         self.addresses = self.addresses_of(self._endpoints[0])
+
+    def _refuse_open_ones(self) -> None:
+        """Raise ConfigError where other hosts may reach what is for this one; settings know not what systemd opens."""
+        for number, listening in self._sockets:
+            if self._endpoints[number].stays_here and not stays_here(listening):
+                what = self._endpoints[number].name
+                raise ConfigError(
+                    f"{what}: other hosts may reach {name(listening)}: write an address such as 127.0.0.1:10046 or a "
+                    f"path into ListenStream= of its socket unit, or, behind a firewall, {what}_beyond_loopback = true"
+                )
 
     def addresses_of(self, endpoint: Endpoint) -> Sequence[str]:
         """Where it listens for an endpoint, as bound; empty before ``listen``."""

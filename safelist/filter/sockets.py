@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 from collections.abc import Collection, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
@@ -85,6 +86,11 @@ def _named_errors(address: str, harmless: Collection[int] = ()) -> Iterator[None
     except (OSError, ValueError) as error:
         if getattr(error, "errno", None) not in harmless:
             raise UnavailableError(f"{address}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def stays_here(listening: socket.socket) -> bool:
+    """Whether only this host can connect to a socket that listens."""
+    return listening.family == socket.AF_UNIX or ip_address(listening.getsockname()[0]).is_loopback
 
 
 def name(listening: socket.socket) -> str:

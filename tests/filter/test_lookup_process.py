@@ -170,6 +170,33 @@ def test_systemd_passes_the_sockets_of_both_by_name(tmp_path: Path) -> None:
             assert process.wait(60) == 0
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_systemds_socket_for_lookups_may_not_reach_beyond_this_host(host: str, tmp_path: Path) -> None:
+    """ListenStream=10046 would open it to everybody."""
+    snapshot.write(tmp_path / "snapshot", sample())
+    keys = {"snapshot": "snapshot", "listen": [], "lookup": ["inet:127.0.0.1:1"]}
+    text = "".join(f"{key} = {toml(value)}\n" for key, value in keys.items())
+    activation = ACTIVATION.replace('"a:b"', '"lookup"')
+    arguments = ["-m", "safelist", "filter", "run", "--config", str(tmp_path / "filter.toml")]
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as passed:
+        passed.bind((host, 0))
+        passed.listen()
+        command = [sys.executable, "-c", activation, str(passed.fileno()), "0", *arguments]
+        (tmp_path / "filter.toml").write_text(text)
+        ended = subprocess.run(
+            command, pass_fds=[passed.fileno()], stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+        assert ended.returncode == os.EX_CONFIG
+        assert f"lookup: other hosts may reach inet:{f'[{host}]' if ':' in host else host}:" in ended.stderr
+        (tmp_path / "filter.toml").write_text(text + "lookup_beyond_loopback = true\n")
+        process = subprocess.Popen(command, pass_fds=[passed.fileno()], stderr=subprocess.DEVNULL)
+        try:
+            assert status(f"inet:127.0.0.1:{passed.getsockname()[1]}", f"/lookup?key={ALL}") == 200
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0
+
+
 # -- the documents
 
 
