@@ -102,7 +102,7 @@ warn
   set {MARK} = ${{if and{{{{exists{{{pairs}}}}}{{match{{${MARK}_to}}{{{_PLAIN}}}}}}}{{\\
 {_looked_up(lists.lookup, pairs, f">${MARK}_to")}}}}}
   condition = ${{if eq{{${MARK}}}{{}}}}
-  set {MARK} = ${{if exists{{{everybody}}}{{\\
+  set {MARK} = ${{if and{{{{exists{{{pairs}}}}}{{exists{{{everybody}}}}}}}{{\\
 {_looked_up(lists.lookup, everybody, "")}}}}}
 .ifdef _HAVE_SPF
 # Who has proven himself has nothing more to prove.

@@ -179,6 +179,10 @@ def test_before_the_first_publication_the_dnsbl_decides_and_a_new_list_needs_no_
         write(ROWS[:2], settings)
         assert got(heavy.send(OFFERS["trusted pair"])) == set()
         assert got(heavy.send(OFFERS["everybody"])) == {OTHER}
+        exim.recipients(settings.path).rename(settings.path.with_name("away"))  # it may hold an exception
+        assert got(heavy.send(OFFERS["everybody"])) == set()
+        settings.path.with_name("away").rename(exim.recipients(settings.path))
+        assert got(heavy.send(OFFERS["everybody"])) == {OTHER}
         write([], settings)
         assert got(heavy.send(OFFERS["everybody"])) == set()
         exim.recipients(settings.path).unlink()
