@@ -160,6 +160,6 @@ def test_a_map_that_rspamd_may_not_read_has_a_fault(site: Installation, publishe
     new.chmod(0o600)
     new.rename(published)
     fault = faults(safelist)[0]  # newer versions hold nothing more of it, and have a second one
-    assert re.match(f"rspamd has read [02] keys of {published}, which has 3: it looks every few seconds", fault)
+    assert re.match(f"rspamd has read (0|2|no) keys of {published}, which has 3: it looks every few seconds", fault)
     published.chmod(0o644)
     assert until(lambda: faults(safelist) == [])

@@ -7,8 +7,10 @@ import pytest
 from safelist import sender
 from safelist.override import Authentication
 from safelist.publisher.target import RecipientRuling, Ruling
+from safelist.publisher.targets import rspamd
 from tests.mail.world import ALL, BOB, CLEAN, DESK, EVIL, FORGER, OFFERS, OTHER, PLAIN, THIRD, Offer
-from tests.rspamd.conftest import Served
+from tests.rspamd.conftest import Served, write
+from tests.waiting import until
 
 ANY, SPF, NONE = Authentication.DKIM_OR_SPF, Authentication.SPF, Authentication.NONE
 LIFTED = {
@@ -38,7 +40,20 @@ def test_before_the_first_publication_nobody_is_safe_and_mail_is_rated_as_ever(s
     assert not served.path.exists()
     assert not served.rspamd.answer(OFFERS["trusted pair"]).is_lifted
     clean = served.rspamd.answer(Offer(BOB, client=CLEAN))
-    assert (clean.action == "reject", served.rspamd.keys()) == (False, ["0", "0"])
+    assert (clean.action == "reject", served.rspamd.keys()) == (False, ["no", "no"])
+
+
+def test_without_the_map_of_recipients_nobody_is_safe_for_one_of_them_may_have_blocked_the_sender(
+    served: Served,
+) -> None:
+    """As where rspamd may read the one for everybody only."""
+    write(served.settings, [everybody(BOB)], [])
+    pairs = rspamd.recipients(served.path)
+    pairs.unlink()
+    assert until(lambda: served.rspamd.keys() == ["1", "no"])
+    assert not served.rspamd.answer(OFFERS["trusted pair"]).is_lifted
+    served.write([everybody(BOB)], [])
+    assert served.rspamd.answer(OFFERS["trusted pair"]).is_lifted
 
 
 def test_every_case_is_tried() -> None:

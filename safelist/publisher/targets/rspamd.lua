@@ -6,6 +6,9 @@ do -- safelist: whoever is safe for a recipient, and proves to be that sender, i
   end
   local everybody, recipients = map(path), map(path .. ".recipients")
 
+  -- Whether rspamd has read a map, be it empty. Without the one of recipients their exceptions were unknown.
+  local function is_read(file) return tostring(file:get_data_digest()) ~= "0" end
+
   -- The local part without its quotes. rspamd drops backslashes that are quoted themselves.
   local function user_of(address)
     local quoted = address.flags and address.flags.backslash and address.raw:match('"(.*)"@')
@@ -112,7 +115,7 @@ do -- safelist: whoever is safe for a recipient, and proves to be that sender, i
 
   -- The pairs by which the sender is safe, those by which it would be, how many recipients, and whether one blocks it.
   local function rulings(task)
-    local found, to = identities(task), receivers(task)
+    local found, to = identities(task), is_read(everybody) and is_read(recipients) and receivers(task) or {}
     local proven, unproven, is_blocked = {}, {}, false
     for _, recipient in ipairs(to) do
       local safe, claimed, blocked = asked(recipient, found)
@@ -139,9 +142,10 @@ do -- safelist: whoever is safe for a recipient, and proves to be that sender, i
       task:insert_result("SAFELIST_UNPROVEN", 1.0, unproven)
     end
     if task:get_request_header("Safelist-Check") then -- `safelist check rspamd` asks
+      local function keys(file) return is_read(file) and file:get_nelts() or "no" end
       local function is_checked(symbol) return tostring(rspamd_config:get_symbol_parent(symbol) ~= nil) end
-      task:insert_result("SAFELIST_READ", 1.0, { "@DIGEST@", "everybody=" .. everybody:get_nelts(),
-        "recipients=" .. recipients:get_nelts(), "spf=" .. is_checked("R_SPF_ALLOW"),
+      task:insert_result("SAFELIST_READ", 1.0, { "@DIGEST@", "everybody=" .. keys(everybody),
+        "recipients=" .. keys(recipients), "spf=" .. is_checked("R_SPF_ALLOW"),
         "dmarc=" .. is_checked("DMARC_POLICY_ALLOW") })
     end
   end
