@@ -19,6 +19,8 @@ from tests.waiting import until
 
 DNSBL = "RBL_TEST"
 """The symbol of the world's DNSBL; it weighs more than rspamd needs to reject."""
+URIBL, LISTED_HOST = "URL_TEST", "phish.example"
+"""The symbol of a list of URLs, which is of rspamd's group for them, and a host that it has."""
 
 _LOCAL = {
     "worker-normal.inc": 'bind_socket = "127.0.0.1:{normal}"; count = 1;',
@@ -28,7 +30,9 @@ _LOCAL = {
     "fuzzy_check.conf": "enabled = false;",
     "logging.inc": 'type = "console"; level = "info";',
     "rbl.conf": 'rbls {{ test {{ symbol = "RBL_TEST"; rbl = "{dnsbl}"; ipv6 = false; checks = ["from"]; '
-    'returncodes {{ RBL_TEST = "127.0.0.2"; }} }} }}',
+    'returncodes {{ RBL_TEST = "127.0.0.2"; }} }} '
+    'urls {{ symbol = "URL_TEST"; rbl = "{dnsbl}"; checks = ["urls"]; }} }}',
+    "surbl_group.conf": 'symbols = {{ "URL_TEST" {{ weight = 6.5; }} }}',
     "rbl_group.conf": 'symbols = {{ "RBL_TEST" {{ weight = 20.0; }} "RBL_TEST_ANY" {{ weight = 16.0; }} }}',
     "composites.conf": 'RBL_TEST_ANY {{ expression = "RBL_TEST"; policy = "leave"; }}',
     "options.inc": 'dns {{ nameserver = ["{nameserver}"]; timeout = 5s; }} disable_hyperscan = true; '
@@ -156,7 +160,8 @@ class Installation:
 @contextmanager
 def installed(rule: str = "", more: Mapping[str, str] | None = None) -> Iterator[Installation]:
     """rspamd with ``rule`` as its rspamd.local.lua (none if empty), ``more`` files of local.d, and the world's DNS."""
-    with directory() as root, nameserver(world.zone()) as dns:
+    listed = {f"{LISTED_HOST}.{world.DNSBL}": {"A": ["127.0.0.2"]}}
+    with directory() as root, nameserver({**world.zone(), **listed}) as dns:
         found = Installation(root, {name: free_port() for name in ("normal", "controller")})
         values = {"nameserver": "{}:{}".format(*dns.address), "dnsbl": world.DNSBL, "root": str(root), **found.ports}
         for name in ("etc/local.d", "etc/override.d", "etc/maps.d", "db", "run"):

@@ -10,6 +10,7 @@ from safelist.publisher.target import RecipientRuling, Ruling
 from safelist.publisher.targets import rspamd
 from tests.mail.world import ALL, BOB, CLEAN, DESK, EVIL, FORGER, OFFERS, OTHER, PLAIN, THIRD, Offer
 from tests.rspamd.conftest import Served, write
+from tests.rspamd.servers import LISTED_HOST, URIBL
 from tests.waiting import until
 
 ANY, SPF, NONE = Authentication.DKIM_OR_SPF, Authentication.SPF, Authentication.NONE
@@ -80,6 +81,18 @@ def test_nothing_but_the_dnsbl_is_lifted(trusting: Served) -> None:
     assert dnsbl.isdisjoint(lifted.weights)
     rest = {name: weight for name, weight in listed.weights.items() if name not in dnsbl}
     assert {name: weight for name, weight in lifted.weights.items() if not name.startswith("SAFELIST")} == rest
+
+
+def test_a_list_of_urls_counts_for_a_safe_sender_too(trusting: Served) -> None:
+    """rspamd's own group "rbl" has them beside the DNSBLs."""
+
+    class Phishing(Offer):
+        def message(self) -> bytes:
+            return super().message() + f"http://{LISTED_HOST}/login\r\n".encode()
+
+    found = trusting.rspamd.answer(Phishing(BOB))
+    assert found.is_lifted
+    assert found.weights[URIBL] == 6.5
 
 
 def test_the_log_names_who_trusts_whom_and_who_was_not_proven(trusting: Served) -> None:

@@ -164,5 +164,21 @@ do -- safelist: whoever is safe for a recipient, and proves to be that sender, i
   end
   rspamd_config:register_dependency("SAFELIST_CHECK", "SPF_CHECK")
   rspamd_config:register_dependency("SAFELIST_CHECK", "DMARC_CHECK")
-  rspamd_config:add_composite("SAFELIST_LIFTED", "-SAFELIST & ^g+:rbl")
+
+  -- rspamd counts lists of URLs and of addresses to the group "rbl", too: the DNSBLs in it get a group of their own.
+  local function group_dnsbls()
+    local others = {}
+    for _, symbol in ipairs(rspamd_config:get_group_symbols("surbl") or {}) do
+      others[symbol] = true
+    end
+    for _, symbol in ipairs(rspamd_config:get_group_symbols("rbl") or {}) do
+      local rated = rspamd_config:get_metric_symbol(symbol)
+      if rated and rated.score > 0 and not others[symbol] then
+        rspamd_config:set_metric_symbol({ name = symbol, group = "safelist_dnsbl" })
+      end
+    end
+  end
+
+  rspamd_config:add_post_init(group_dnsbls) -- when the modules have named theirs
+  rspamd_config:add_composite("SAFELIST_LIFTED", "-SAFELIST & ^g+:safelist_dnsbl")
 end
