@@ -7,6 +7,7 @@ short is done again. What safelist did not write is left as it is, and named.
 
 import os
 import re
+import secrets
 import stat
 from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
@@ -45,10 +46,15 @@ class Tree:
     source: Path
     header: bytes
 
+    @property
+    def stamp(self) -> Path:
+        """The file that names the list that the tree was made of."""
+        return self.root / STAMP
+
     def is_of(self, digest: str) -> bool:
         """Whether the tree was made, to its end, of the list with this digest."""
         try:
-            return (self.root / STAMP).read_text(encoding="ascii", errors="replace") == digest
+            return self.stamp.read_text(encoding="ascii", errors="replace") == digest
         except OSError:
             return False
 
@@ -60,14 +66,18 @@ class Tree:
         """
         mode = stat.S_IMODE(self.source.stat().st_mode)
         _make_directory(self.root)
-        (self.root / STAMP).unlink(missing_ok=True)
+        self.stamp.unlink(missing_ok=True)
         wanted = set[str]()
         foreign = [str(path) for path in self._written(mode, wanted)]
         self._remove_others(wanted)
         if foreign:
             return _foreign(foreign)
-        _replace(self.root / STAMP, digest.encode(), mode)
+        _replace(self.stamp, digest.encode(), mode)
         return None
+
+    def differing(self) -> Iterator[Path]:
+        """Each file that is not what the list asks for, though the tree was made of it. Raises OSError."""
+        return (path for path, content in self.files() if _content(path, len(content) + 1) != content)
 
     def files(self) -> Iterator[tuple[Path, bytes]]:
         """Each file that the list asks for."""
@@ -80,7 +90,7 @@ class Tree:
         """Write what differs; every path is noted in ``wanted``, and those of somebody else's files come out."""
         for path, content in self.files():
             wanted.add(os.fspath(path))
-            found = _content(path)
+            found = _content(path, len(content) + 1)
             if found == content:
                 continue
             if found is not None and not found.startswith(self.header):
@@ -91,16 +101,36 @@ class Tree:
             _replace(path, content, mode)
 
     def _remove_others(self, wanted: Set[str]) -> None:
-        """Remove safelist's files that the list does not ask for, with the directories that are empty then."""
-        for directory, _, names in os.walk(self.root, topdown=False):
-            for name in names:
-                path = Path(directory, name)
-                is_left = name.startswith(f".{NAME}.new-") or (name == NAME and os.fspath(path) not in wanted)
-                if is_left and (name != NAME or (_content(path) or b"").startswith(self.header)):
+        """Remove safelist's files that the list does not ask for, with the directories that are empty then.
+
+        No deeper than they are written: what is in a mailbox's directory may be another's, who can exchange it.
+        """
+        for domain in _directories(self.root):
+            for mailbox in _directories(domain):
+                self._clear(mailbox, wanted)
+                _remove_if_empty(mailbox)
+            _remove_if_empty(domain)
+
+    def _clear(self, mailbox: Path, wanted: Set[str]) -> None:
+        for path in mailbox.iterdir():
+            is_other = path.name == NAME and os.fspath(path) not in wanted
+            if path.name.startswith(f".{NAME}.new-") or (is_other and self._is_ours(path)):
+                with suppress(FileNotFoundError, IsADirectoryError):
                     path.unlink()
-            if directory != os.fspath(self.root):
-                with suppress(OSError):  # what else is in it is not safelist's
-                    Path(directory).rmdir()
+
+    def _is_ours(self, path: Path) -> bool:
+        return _content(path, len(self.header)) == self.header
+
+
+def _directories(path: Path) -> list[Path]:
+    """Those in a directory, without links to some."""
+    with os.scandir(path) as found:
+        return [Path(each.path) for each in found if each.is_dir(follow_symlinks=False)]
+
+
+def _remove_if_empty(directory: Path) -> None:
+    with suppress(OSError):  # what else is in it is not safelist's
+        directory.rmdir()
 
 
 def _make_directory(path: Path) -> None:
@@ -110,18 +140,30 @@ def _make_directory(path: Path) -> None:
         path.chmod(0o755)
 
 
-def _content(path: Path) -> bytes | None:
-    """None where there is no file; what is no regular file is nobody's of ours."""
+def _content(path: Path, size: int) -> bytes | None:
+    """At most ``size`` octets; None where there is no file; what is no regular file is nobody's of ours.
+
+    A mailbox's directory may be another's, who exchanges the file meanwhile: no link is followed, no pipe waited for.
+    """
     try:
-        return path.read_bytes() if stat.S_ISREG(path.lstat().st_mode) else b""
-    except (FileNotFoundError, NotADirectoryError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return b""
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        return b""
+    with os.fdopen(handle, "rb") as file:
+        return file.read(size) or b""
 
 
 def _replace(path: Path, content: bytes, mode: int) -> None:
-    """Write a file beside it and rename that. No flush: what a crash takes is made again, for the stamp is gone."""
-    new = path.with_name(f".{path.name}.new-{os.getpid()}")
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    """Write a file beside it and rename that. No flush: what a crash takes is made again, for the stamp is gone.
+
+    Its name cannot be guessed, and it is opened only if it is new: what lies there may be another's, or a link.
+    """
+    new = path.with_name(f".{path.name}.new-{secrets.token_hex(8)}")
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(handle, "wb") as file:
         os.fchmod(handle, mode)
         file.write(content)

@@ -1,7 +1,9 @@
 """What the lists say, read as the rules read them, against what the policy says; needs no SpamAssassin."""
 
+import os
 import random
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,7 +16,8 @@ from safelist.policy import decide
 from safelist.publisher.publish import publish
 from safelist.publisher.spamassassin_lists import why_not
 from safelist.publisher.spamassassin_rules import names
-from safelist.publisher.targets.spamassassin import TARGET, SpamAssassinSettings, recipients
+from safelist.publisher.target import Published
+from safelist.publisher.targets.spamassassin import HEADER, TARGET, SpamAssassinSettings, recipients
 from safelist.store import Store
 from tests import aggregate
 from tests.publisher.site import NOW
@@ -139,3 +142,81 @@ def test_a_tree_that_is_not_whole_is_made_again(tmp_path: Path) -> None:
     assert published(TARGET, chosen, given).changed
     assert file.read_text().endswith("enlist_addrlist (SAFELIST_RECIPIENT_ADDRESS_DKIM_OR_SPF) x@p.example\n")
     assert not published(TARGET, chosen, given).changed
+
+
+def tree(tmp_path: Path) -> Path:
+    """The directory of a recipient in the tree, which is another's, and the tree not made to its end."""
+    chosen = settings(tmp_path)
+    published(TARGET, chosen, [said("x@p.example", "d@corp.example"), said("x@p.example", "e@corp.example")])
+    (tmp_path / "safelist.users/.published").unlink()
+    return tmp_path / "safelist.users/corp.example"
+
+
+BOTH = [said("y@p.example", "d@corp.example"), said("y@p.example", "e@corp.example")]
+
+
+def pipe(path: Path, _: Path) -> None:
+    os.mkfifo(path)
+
+
+def directory(path: Path, _: Path) -> None:
+    path.mkdir()
+
+
+def large(path: Path, _: Path) -> None:
+    """More than the memory holds, and none of the disk."""
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+PUT: Mapping[str, Callable[[Path, Path], None]] = {
+    "pipe": pipe, "directory": directory, "link": Path.symlink_to, "large": large,
+}  # fmt: skip
+
+
+def failure(done: Published) -> str:
+    """What did not succeed, although the lists were written."""
+    return str(done.failed or "")
+
+
+@pytest.mark.parametrize("kind", PUT)
+def test_whatever_lies_where_a_preferences_file_belongs_is_left_alone_and_the_others_are_written(
+    tmp_path: Path, kind: str
+) -> None:
+    corp = tree(tmp_path)
+    mine, theirs = corp / "d/user_prefs", tmp_path / "theirs"
+    theirs.write_bytes(HEADER)
+    mine.unlink()
+    PUT[kind](mine, theirs)
+    assert failure(published(TARGET, settings(tmp_path), BOTH)).startswith(f"{mine}: safelist did not write this file")
+    assert "y@p.example" in (corp / "e/user_prefs").read_text()
+    assert theirs.read_bytes() == HEADER
+
+
+def test_a_file_in_place_of_a_recipients_directory_keeps_nobody_else_from_theirs(tmp_path: Path) -> None:
+    corp = tree(tmp_path)
+    shutil.rmtree(corp / "d")
+    (corp / "d").write_text("theirs")
+    assert failure(published(TARGET, settings(tmp_path), BOTH)).startswith(f"{corp}/d/user_prefs: safelist did not")
+    assert "y@p.example" in (corp / "e/user_prefs").read_text()
+
+
+def test_what_waits_for_the_new_file_is_not_written_to(tmp_path: Path) -> None:
+    """A hard link, by which the owner of a recipient's directory means another's file."""
+    corp = tree(tmp_path)
+    theirs = tmp_path / "theirs"
+    theirs.write_text("theirs")
+    os.link(theirs, corp / f"d/.user_prefs.new-{os.getpid()}")
+    (corp / "d/.user_prefs.new-x").mkdir()
+    published(TARGET, settings(tmp_path), BOTH)
+    assert theirs.read_text() == "theirs"
+    assert [each.name for each in (corp / "d").iterdir() if each.is_file()] == ["user_prefs"]
+
+
+def test_nothing_below_a_recipients_directory_is_removed(tmp_path: Path) -> None:
+    """What looks like a directory there may be a link to another recipient's by the time that it is entered."""
+    corp = tree(tmp_path)
+    (corp / "d/deeper").mkdir()
+    (corp / "d/deeper/user_prefs").write_bytes(HEADER)
+    published(TARGET, settings(tmp_path), BOTH)
+    assert (corp / "d/deeper/user_prefs").read_bytes() == HEADER
