@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from safelist.errors import UnavailableError
 from safelist.publisher import program
-from safelist.publisher.spamassassin_rules import PROBE, PROBE_SENDER, SYMBOL, UNPROVEN
+from safelist.publisher.spamassassin_rules import PROBE, SYMBOL, UNPROVEN
 from safelist.publisher.user_prefs import Tree
 from safelist.remark import Remark
 
@@ -83,6 +83,12 @@ def _unpublished(lists: PublishedLists) -> Iterator[Remark]:
             return
     if not lists.tree.is_of(hashlib.sha256(lists.recipients.read_bytes()).hexdigest()):
         yield Remark(True, f"{lists.tree.root} is not what {lists.recipients} says: run `safelist publish`")
+    elif changed := next(lists.tree.differing(), None):
+        yield Remark(
+            True,
+            f"{changed} is not what {lists.recipients} says: remove {lists.tree.stamp} and run `safelist publish`, "
+            "which then makes every file of that tree anew",
+        )
 
 
 def _unread(lists: PublishedLists, programs: Programs) -> Iterator[Remark]:
@@ -123,8 +129,8 @@ def _unknown(lists: PublishedLists, programs: Programs) -> Iterator[Remark]:
         )  # fmt: skip
         return
     sender = next(_named(lists.path, b""), "") if lists.is_dnsbl else ""
-    known = _fired(programs, NOBODY, sender or PROBE_SENDER)
-    if not known & ({SYMBOL, UNPROVEN} if sender else {PROBE}):
+    is_known = not sender or _fired(programs, NOBODY, sender) & {SYMBOL, UNPROVEN}
+    if not is_known or PROBE not in _fired(programs, NOBODY, _probe_sender(lists.rules)):
         shown = f" ({sender})" if sender else ""
         yield Remark(
             True,
@@ -149,6 +155,12 @@ def _recipient(lists: PublishedLists, programs: Programs) -> Iterator[Remark]:
             f"with --virtual-config-dir={lists.tree.root}/%d/%l as printed above (and without -Q), let its user read "
             "that tree, and let your mail server name the recipient in lower case (spamc -u)",
         )
+
+
+def _probe_sender(rules: Path) -> str:
+    """By whom a spamd that has read these very lists and rules can be told (:func:`spamassassin_rules.probe`)."""
+    found = re.search(rf"^enlist_addrlist \({PROBE}\) (\S+)$", rules.read_text(encoding="ascii"), re.MULTILINE)
+    return found[1] if found else NOBODY
 
 
 def _named(path: Path, before: bytes) -> Iterator[str]:

@@ -22,8 +22,8 @@ SYMBOL = "SAFELIST"
 """The rule that fires for a mail whose DNSBL scores are lifted."""
 UNPROVEN = f"{SYMBOL}_UNPROVEN"
 """The one for a mail that names a sender of the lists, and proves too little."""
-PROBE, PROBE_SENDER = f"{SYMBOL}_PROBE", "probe@safelist.invalid"
-"""A rule for nobody's mail, by which a running spamd shows that it has read the rules."""
+PROBE = f"{SYMBOL}_PROBE"
+"""A rule for nobody's mail, by which a running spamd shows which lists and rules it has read."""
 
 _KINDS = {Authentication.DKIM_OR_SPF: "DKIM_OR_SPF", Authentication.SPF: "SPF", Authentication.NONE: "NONE"}
 _PLAIN = r"/\A(?!.*\.\.)[\x21-\x3f\x41-\x7e]+\@[\x21-\x3f\x41-\x7e]+\n?\z/"
@@ -81,13 +81,13 @@ def text(dnsbl: Iterable[DnsblRule]) -> str:
     said += [f"meta {UNPROVEN} ({named} && !{SYMBOL})", f"describe {UNPROVEN} Names a safe sender, proves too little",
              f"tflags {UNPROVEN} net", f"score {UNPROVEN} 0.001"]  # fmt: skip
     lifted = [line for rule in dnsbl for line in _lifted(rule)]
-    return probe() + "\n".join(["if (version >= 4.000000)", *lines, *said, *lifted, "endif", ""])
+    return "\n".join(["if (version >= 4.000000)", *lines, *said, *lifted, "endif", ""])
 
 
-def probe() -> str:
-    """The rule that shows that the rules were read, and does nothing else."""
+def probe(digest: str) -> str:
+    """The rule that shows that the lists and rules with this digest were read, and does nothing else."""
     return (
-        f"enlist_addrlist ({PROBE}) {PROBE_SENDER}\nheader {PROBE} eval:check_from_in_list('{PROBE}')\n"
+        f"enlist_addrlist ({PROBE}) {digest}@safelist.invalid\nheader {PROBE} eval:check_from_in_list('{PROBE}')\n"
         f"describe {PROBE} The probe of safelist check\nscore {PROBE} 0.001\n"
     )
 

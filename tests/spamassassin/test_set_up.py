@@ -89,6 +89,11 @@ def test_the_steps_in_their_order(safelist: Command, directories: tuple[Path, Pa
         assert fault(safelist) == ""
         assert is_lifted(running)
         assert safelist("check", "spamassassin").out.endswith("no faults\n")
+        assert safelist("override", "allow", "new@partner.example", "--reason", "x").code == 0
+        assert safelist("publish").code == 0
+        assert f"does not know what was published for everybody ({ALL}): systemctl reload spamd" in fault(safelist)
+        running.reload()
+        assert fault(safelist) == ""
 
 
 def test_what_is_wrong_before_any_program_is_asked(safelist: Command, directories: tuple[Path, Path]) -> None:
@@ -103,6 +108,12 @@ def test_what_is_wrong_before_any_program_is_asked(safelist: Command, directorie
     (users / ".published").unlink()
     assert f"{users} is not what {path}.recipients says: run `safelist publish`" in fault(safelist)
     assert safelist("publish").code == 0
+    desk = users / "corp.example/desk/user_prefs"
+    desk.unlink()
+    assert f"{desk} is not what {path}.recipients says: remove {users}/.published" in fault(safelist)
+    (users / ".published").unlink()
+    assert safelist("publish").code == 0
+    assert desk.exists()
     (root / "site/safelist.cf").write_text("scoer X 1\n")
     assert "`spamassassin --lint` finds faults" in fault(safelist)
 

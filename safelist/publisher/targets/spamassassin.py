@@ -5,6 +5,7 @@ add, and nothing else, for a sender on them who proves itself (:mod:`safelist.pu
 form ``welcomelist_auth`` they are SpamAssassin's own: -100 points for whatever else the mail is, too.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -143,7 +144,7 @@ def _rendered(
     written, left_out = kept((Said(*ruling[:3]) for ruling in everybody), exceptions=is_dnsbl)
     wording = Wording(is_dnsbl, old, {said.pattern.text: said for said in written if said.safe})
     lines = [f"{line}\n".encode("ascii") for line in wording.directives(written, EVERYBODY)]
-    text = (spamassassin_rules.text(dnsbl) if is_dnsbl else spamassassin_rules.probe()).encode("ascii")
+    text = _rules(dnsbl if is_dnsbl else None, lines)
     of_recipients = _recipient_lines(each, wording, left_out)
     path = settings.path
     files = (
@@ -152,6 +153,15 @@ def _rendered(
         TextFile(rules(path), HEADER, text.splitlines(keepends=True), is_list=False),
     )
     return Rendering(files, left_out)
+
+
+def _rules(dnsbl: Sequence[DnsblRule] | None, lines: Iterable[bytes]) -> bytes:
+    """The rules, and the probe of them and the list for everybody; None is the form that has no rules."""
+    text = (spamassassin_rules.text(dnsbl) if dnsbl is not None else "").encode("ascii")
+    digest = hashlib.sha256(text)
+    for line in lines:
+        digest.update(line)
+    return spamassassin_rules.probe(digest.hexdigest()[:16]).encode("ascii") + text
 
 
 def _recipient_lines(each: Iterable[RecipientRuling], wording: Wording, left_out: list[LeftOut]) -> Iterator[bytes]:
