@@ -49,6 +49,13 @@ def test_the_readme_stays_short() -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
+def test_no_filter_is_to_read_where_only_the_database_s_user_may(name: str) -> None:
+    """`safelist init` makes /var/lib/safelist for nobody else."""
+    read = [line for line in PAGES[name].text.splitlines() if "/var/lib/safelist/" in line and "lock" not in line]
+    assert [line for line in read if "/var/lib/safelist/safelist.db" not in line] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_prose_is_wrapped(name: str) -> None:
     """But tables, which cannot be, and what programs write."""
     quoted = {line.strip() for block in PAGES[name].blocks() for line in block.text.splitlines()}

@@ -22,7 +22,7 @@ from tests.mail.world import ALL, CLEAN, DESK, DNSBL, EVIL, FORGER, LISTED, OTHE
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 PAGE = PAGES["docs/filters/exim.md"]
-PATH = "/var/lib/safelist/exim"
+PATH = "/var/lib/safelist-exim"
 BEFORE = {
     "/etc/exim4/exim4.conf.localmacros": "CHECK_RCPT_LOCAL_ACL_FILE = /etc/exim4/site_rcpt\n",
     "/etc/exim4/site_rcpt": f"deny\n  dnslists = {DNSBL}\n",

@@ -24,7 +24,7 @@ from tests.mail.world import ALL, BOB, DESK, PLAIN
 ])  # fmt: skip
 def test_what_an_acl_cannot_hold_is_a_fault(keys: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
-        exim.EximSettings.model_validate({"path": "/var/lib/safelist/exim/safelist", **keys})
+        exim.EximSettings.model_validate({"path": "/var/lib/safelist-exim/safelist", **keys})
 
 
 @pytest.mark.parametrize(("keys", "kept"), [

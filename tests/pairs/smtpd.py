@@ -17,7 +17,7 @@ from tests.waiting import until
 
 UNPACKED = Path("/opt/safelist-tests/opensmtpd/usr/sbin")
 (RECOMMENDED,) = PAGES["docs/filters/other-filters.md"].blocks("smtpd")
-TABLE = "/var/lib/safelist/pairs/opensmtpd"
+TABLE = "/var/lib/safelist-pairs/opensmtpd"
 """What the documents tell an administrator to write, and where the table is in it."""
 
 _VAR = """set -e

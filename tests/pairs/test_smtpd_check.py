@@ -15,7 +15,7 @@ from tests.pairs import smtpd
 from tests.pairs.smtpd import OpenSmtpd
 
 needs_smtpd = pytest.mark.skipif(bool(smtpd.missing()), reason=smtpd.missing())
-PATH = "/var/lib/safelist/pairs/opensmtpd"
+PATH = "/var/lib/safelist-pairs/opensmtpd"
 RIGHT = smtpd.RECOMMENDED.text
 
 

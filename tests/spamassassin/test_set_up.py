@@ -19,7 +19,7 @@ from tests.spamassassin.servers import RULE, STOCK, Spamd, missing, received, si
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 PAGE = PAGES["docs/filters/spamassassin.md"]
-PATH = "/var/lib/safelist/spamassassin/safelist"
+PATH = "/var/lib/safelist-spamassassin/safelist"
 TRUSTED = received(OFFERS["trusted pair"])
 
 
@@ -66,7 +66,9 @@ def is_lifted(running: Spamd) -> bool:
 
 def test_the_steps_in_their_order(safelist: Command, directories: tuple[Path, Path]) -> None:
     root, path = directories
-    section, publish, include, daemon, _ = blocks(path)
+    section, first, include, daemon, _ = blocks(path)
+    install, publish = first.splitlines()
+    assert install == f"install -d -m 755 {Path(PATH).parent}"
     assert include + daemon == snippet(path).replace("-u debian-spamd", "-u nobody")
     options = daemon.splitlines()[1].partition("=")[2].strip('"').split()
     with spamd(root, ["-x", "-u", "nobody", "--max-children=1"]) as running:

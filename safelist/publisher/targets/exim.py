@@ -46,7 +46,7 @@ class EximSettings(Section):
     path: FilePath = Field(
         description="The list for everybody; the one for single recipients is PATH.recipients. Exim must be able to "
         "read both.",
-        examples=["/var/lib/safelist/exim/safelist"],
+        examples=["/var/lib/safelist-exim/safelist"],
     )
     lookup: Literal["lsearch", "cdb"] = Field(
         "lsearch",

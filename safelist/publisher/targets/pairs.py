@@ -46,7 +46,7 @@ class PairsSettings(Section):
         "path of\n# its own."
     )
 
-    path: FilePath = Field(description="The file.", examples=["/var/lib/safelist/pairs/safelist.csv"])
+    path: FilePath = Field(description="The file.", examples=["/var/lib/safelist-pairs/safelist.csv"])
     format: FormatName = Field(
         "csv",
         description="csv, json-lines, recipient|sender, opensmtpd, haraka, mailscanner, mailcow, exchange, "

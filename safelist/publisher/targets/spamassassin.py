@@ -42,7 +42,7 @@ class SpamAssassinSettings(Section):
 
     path: FilePath = Field(
         description="The list for everybody; PATH.rules, PATH.recipients and the tree PATH.users stand beside it.",
-        examples=["/var/lib/safelist/spamassassin/safelist"],
+        examples=["/var/lib/safelist-spamassassin/safelist"],
     )
     form: Literal["dnsbl", "welcomelist_auth"] = Field(
         "dnsbl",
