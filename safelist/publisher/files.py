@@ -37,7 +37,7 @@ def real(path: Path) -> Path:
     except RuntimeError:
         raise ConfigError(f"{path}: the symbolic links go in a circle; correct them or `path`") from None
     if not found.parent.is_dir():
-        raise ConfigError(f"{path}: there is no directory {found.parent}; create it or correct `path`")
+        raise ConfigError(f"{path}: there is no directory {found.parent}; create it or correct the path")
     return found
 
 

@@ -334,7 +334,7 @@ class TestRefusals:
         assert write(path, many(3)).entries == 3
 
     def test_no_directory(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match=r"there is no directory .*nowhere; create it or correct `path`"):
+        with pytest.raises(ConfigError, match=r"there is no directory .*nowhere; create it or correct the path"):
             write(tmp_path / "nowhere" / "safelist", many(1))
 
     def test_a_directory_in_its_place(self, tmp_path: Path) -> None:
