@@ -58,11 +58,12 @@ def test_the_steps_in_their_order(site: Machine, safelist: Command) -> None:
     section, first, macro, last = (text.replace(PATH, str(site.lists / "made")) for text in blocks("The way"))
     refuses_only_the_listed(site)
     write_section(safelist, section)
-    install, publish = first.splitlines()
+    install, publish, write = first.splitlines()
     assert site.run(*shlex.split(install)).returncode == 0
     printed = published(safelist, publish)
     refuses_only_the_listed(site)
     assert macro in printed["/etc/exim4/exim4.conf.localmacros"]
+    assert cut_out(safelist, write) == printed["/etc/exim4/safelist_rcpt"].strip()
     site.write(printed)  # the macro also where the split configuration does not read it
     site.write({SPLIT_MACROS: (site.root / SPLIT_MACROS[1:]).read_text().partition("CHECK_RCPT")[0] + macro})
     refuses_only_the_listed(site)
@@ -114,6 +115,16 @@ def published(safelist: Command, line: str) -> dict[str, str]:
     done = safelist(*line.split()[1:], "--json")
     assert (done.code, done.err) == (0, "")
     return files_of(done.json[0]["use"])
+
+
+def cut_out(safelist: Command, line: str) -> str:
+    """What the line writes of what the check prints, up to the next file."""
+    check, _, cut = line.partition(" | ")
+    cut, _, file = cut.partition(" > ")
+    assert file == "/etc/exim4/safelist_rcpt"
+    out = safelist(*check.split()[1:]).out
+    done = subprocess.run(shlex.split(cut), input=out, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def checked(site: Machine, safelist: Command, line: str) -> "subprocess.CompletedProcess[str]":
