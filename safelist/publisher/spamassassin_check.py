@@ -135,7 +135,8 @@ def _unknown(lists: PublishedLists, programs: Programs) -> Iterator[Remark]:
         yield Remark(
             True,
             f"the running spamd does not know what was published for everybody{shown}: systemctl reload spamd, and let "
-            "[publish.spamassassin] on_change do that from now on",
+            "[publish.spamassassin] on_change do that from now on; where that does not help, let spamd's user enter "
+            f"{lists.path.parent}",
         )
         return
     if lists.is_dnsbl:
