@@ -1,12 +1,14 @@
 """Lines of a filter that nobody else knows, by a Jinja template of the administrator's: one for each statement.
 
 The template runs in Jinja's sandbox, and whatever it prints of a statement is escaped as the configuration names it,
-also behind filters: there is no way around it. What a line of the file cannot be is refused, not repaired.
+also behind filters. Of Jinja's statements it knows ``if`` and ``set``: blocks that filter or call print what was
+escaped already, or never is, and loops and macros need not end. What a line of the file cannot be is refused, not
+repaired.
 """
 
 from collections.abc import Callable, Mapping, Set
 
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, TemplateError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from safelist.errors import ConfigError
@@ -22,6 +24,11 @@ _OTHERS: Mapping[Capability, Statement] = {
     Capability.AUTHENTICATION: SAMPLE._replace(authentication=Authentication.NONE),
 }
 """What a line must tell from the sample where it is to hold that."""
+_FAILURES = (
+    TemplateError, ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError
+)  # fmt: skip
+_STATEMENTS = (nodes.Output, nodes.If, nodes.Assign, nodes.AssignBlock)
+_OTHER_STATEMENTS = tuple(each for each in nodes.Stmt.__subclasses__() if each not in _STATEMENTS)
 
 
 def line_of(template: str, escaping: Escaping, holds: Set[Capability]) -> Callable[[Statement], str]:
@@ -30,14 +37,17 @@ def line_of(template: str, escaping: Escaping, holds: Set[Capability]) -> Callab
         undefined=StrictUndefined, finalize=lambda value: escaping.write(_text(value)), keep_trailing_newline=True
     )
     try:
-        compiled = environment.from_string(template)
+        parsed = environment.parse(template)
+        if unknown := next(parsed.find_all(_OTHER_STATEMENTS), None):
+            raise ConfigError(f"may use the statements if and set, and no {type(unknown).__name__.lower()}")
+        compiled = environment.from_string(parsed)
     except TemplateError as error:
         raise ConfigError(f"is no Jinja template: {error}") from None
 
     def write(said: Statement) -> str:
         try:
             return _line(compiled.render(_values(said)))
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except _FAILURES as error:
             raise ConfigError(f"cannot write a line for {said.pattern.text}: {error}") from None
 
     sample = write(SAMPLE)
@@ -58,6 +68,6 @@ def _values(said: Statement) -> dict[str, object]:
 
 
 def _line(text: str) -> str:
-    if len(text.splitlines()) != 1 or text.startswith("#") or not text.strip() or text[-1:] in "\r\n":
+    if text.splitlines() != [text] or "\0" in text or text.startswith("#") or not text.strip():
         raise ValueError("it must print one line, which is neither empty nor a comment, and without its end")
     return text

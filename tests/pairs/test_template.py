@@ -21,7 +21,10 @@ def written(path: Path, **keys: Any) -> list[str]:
     return path.read_text().splitlines()[1:]
 
 
-@pytest.mark.parametrize("template", ["{{ sender }}", "{{ sender|safe }}", "{% set x = sender %}{{ x }}"])
+@pytest.mark.parametrize(
+    "template",
+    ["{{ sender }}", "{{ sender|safe }}", "{% set x = sender %}{{ x }}", "{% if safe %}{{ sender }}{% endif %}"],
+)
 def test_what_it_prints_is_escaped_whatever_it_does(tmp_path: Path, template: str) -> None:
     assert set(written(tmp_path / "csv", template=template, escape="csv")) == {
         '"' + each.replace('"', '""') + '"' for each in TEXTS
@@ -65,6 +68,13 @@ def test_what_it_does_not_hold_is_left_out(tmp_path: Path) -> None:
         ({"template": "# {{ sender }}"}, "it must print one line"),
         ({"template": "{% if not safe %}{% endif %}"}, "it must print one line"),
         ({"template": "{{ sender.__class__.__mro__ }}"}, "unsafe"),
+        ({"template": "{{ sender }}\u2028"}, "it must print one line"),
+        ({"template": "{{ sender }}\0"}, "it must print one line"),
+        ({"template": "{{ sender|xmlattr }}"}, "cannot write a line for friend@example.org"),
+        ({"template": "{% filter lower %}{{ sender }}{% endfilter %}"}, "if and set, and no filterblock"),
+        ({"template": "{% call '{}'.format(sender) %}{% endcall %}"}, "if and set, and no callblock"),
+        ({"template": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"}, "if and set, and no macro"),
+        ({"template": "{% if safe %}{% for x in sender %}{{ x }}{% endfor %}{% endif %}"}, "if and set, and no for"),
         ({"template": "{{ sender }}", "holds": ["recipients"]}, "the same line whatever it is to say of recipients"),
         (
             {"template": "{{ sender }}", "holds": ["exceptions", "domains", "subdomains"]},
