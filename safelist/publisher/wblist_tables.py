@@ -27,6 +27,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    func,
     insert,
     inspect,
     or_,
@@ -51,6 +52,7 @@ CREATE TABLE safelist_wblist (
   rid integer NOT NULL, sid integer NOT NULL, wb varchar(10) NOT NULL,
   PRIMARY KEY (rid, sid), FOREIGN KEY (rid, sid) REFERENCES wblist (rid, sid) ON DELETE CASCADE
 );
+CREATE INDEX safelist_wblist_sid ON wblist (sid);
 INSERT INTO policy (policy_name) VALUES ('safelist');
 """
 """What makes safelist's own tables and policy; PostgreSQL and SQLite take it as it is."""
@@ -135,7 +137,9 @@ class Tables:
         )
         outbound = "outbound_wblist"  # iRedMail's, which refers to the same rows the other way round
         self._outbound = table_of(outbound, metadata) if outbound in found.get_table_names() else None
-        self.policy_id = connection.scalar(select(self.policy.c.id).where(self.policy.c.policy_name == POLICY))
+        # Whoever runs the set-up a second time makes a second one.
+        first = select(func.min(self.policy.c.id)).where(self.policy.c.policy_name == POLICY)
+        self.policy_id = connection.scalar(first)
         if self.policy_id is None:
             raise ConfigError(_LACKING.format(lacking=f"the policy {POLICY}", setting=SETTING))
 
@@ -164,11 +168,11 @@ class Tables:
         """What the site's own rows say."""
         ours = exists().where(self._ours)
         asked = select(self.users.c.email, self.mailaddr.c.email, self.wblist.c.wb).where(~ours)
-        own = exists().where(self.our_mailaddr.c.id == self.mailaddr.c.id)
+        own, users = exists().where(self.our_mailaddr.c.id == self.mailaddr.c.id), self.users.c
         return Site(
             delimiter,
             self._priorities(self.mailaddr, ~own),
-            self._priorities(self.users, or_(self.users.c.policy_id != self.policy_id)),
+            self._priorities(self.users, or_(users.policy_id != self.policy_id, users.policy_id.is_(None))),
             frozenset((each.recipient, each.sender) for each in self._pairs(asked)),
         )
 
@@ -179,8 +183,9 @@ class Tables:
     def said_by_policy(self) -> list[str]:
         """What safelist's policy sets, although it has to say nothing."""
         columns = [each["name"] for each in inspect(self._connection).get_columns("policy")]
-        whole = Table("policy", MetaData(), *(Column(each, String()) for each in columns))
-        found = self._connection.execute(select(whole).where(whole.c.policy_name == POLICY)).mappings().one()
+        types = {"id": Integer()}
+        whole = Table("policy", MetaData(), *(Column(each, types.get(each.lower(), String())) for each in columns))
+        found = self._connection.execute(select(whole).where(whole.c.id == self.policy_id)).mappings().one()
         return [
             name for name, value in found.items() if value is not None and name.lower() not in ("id", "policy_name")
         ]

@@ -210,6 +210,32 @@ def test_a_recipient_whose_row_comes_after_everybodys_is_left_out(
     assert pairs(tables) == {SITES}
 
 
+def test_a_row_of_users_without_a_policy_is_the_sites(
+    amavis_home: Path, url: str, opened: Store, tmp_path: Path
+) -> None:
+    """amavisd joins policies from the left: a site's table may let that column be NULL."""
+    nullable = "ALTER TABLE users ALTER policy_id DROP NOT NULL"
+    of_all = "INSERT INTO users (priority, policy_id, email) VALUES (9, NULL, '@.')"
+    schema.run(url, [*schema.statements("postgresql"), nullable, of_all])
+    chosen = AmavisSettings.model_validate({"url": url, "lock": tmp_path / "lock", "unauthenticated": True})
+    trust(opened, DESK, BOB)
+    assert [each.pattern.text for each in published(opened, chosen).refused] == [DESK]
+    assert pairs(url) == set()
+
+
+def test_a_second_policy_of_that_name_changes_nothing(tables: str, opened: Store, chosen: AmavisSettings) -> None:
+    """Whoever has the set-up run again gets complaints about the tables, and another policy."""
+    trust(opened, FRONT, BOB)
+    published(opened, chosen)
+    before = schema.everything(tables)
+    schema.run(tables, ["INSERT INTO policy (policy_name) VALUES ('safelist')"])
+    assert not published(opened, chosen).changed
+    schema.run(tables, ["UPDATE policy SET spam_kill_level = 9 WHERE id = (SELECT min(id) FROM policy) + 1"])
+    remarks = list(amavis.check(chosen))
+    assert any("the policy safelist sets spam_kill_level" in each.text for each in remarks)
+    assert schema.everything(tables)["users"] == before["users"]
+
+
 def test_a_priority_of_safelists_that_somebody_has_changed_is_put_right(
     tables: str, opened: Store, chosen: AmavisSettings
 ) -> None:
