@@ -134,13 +134,22 @@ def _each_of(kind: str, whole: object, model: type[BaseModel], faults: list[str]
 
 
 def _on_one_path(read: Mapping[str, BaseModel]) -> Iterator[str]:
-    """Targets would overwrite each other's files."""
-    seen: dict[object, str] = {}
-    for name, section in read.items():
-        path = getattr(section, "path", None)
-        if path is not None and path in seen:
-            yield f"publish.{name}.path: {path} is the path of [publish.{seen[path]}] already; write another"
-        seen.setdefault(path, name)
+    """Targets would overwrite each other's files, whatever links lead there, and those that stand beside them."""
+    paths = {name: path for name, section in read.items() if (path := getattr(section, "path", None)) is not None}
+    seen: dict[str, str] = {}
+    for name, path in paths.items():
+        real = os.path.realpath(path)
+        if real in seen:
+            yield f"publish.{name}.path: {path} is the path of [publish.{seen[real]}] already; write another"
+        seen.setdefault(real, name)
+    for name, path in paths.items():
+        text, _, suffix = os.path.realpath(path).rpartition(".")
+        if suffix in _BESIDE and text in seen:
+            yield f"publish.{name}.path: {path} stands beside the path of [publish.{seen[text]}]; write another"
+
+
+_BESIDE = frozenset({"recipients", "rules", "users", "db", "cdb", "lmdb"})
+"""What targets name their further files by, behind the path of the first."""
 
 
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")

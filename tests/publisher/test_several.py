@@ -45,12 +45,30 @@ def test_each_has_its_name_and_its_settings(tmp_path: Path) -> None:
             '[publish.pairs.b]\npath = "/a"\n[publish.postfix]\npath = "/a"',
             "publish.postfix.path: /a is the path of [publish.pairs.b] already; write another",
         ),
+        (
+            '[publish.pairs.b]\npath = "/a/x"\n[publish.pairs.c]\npath = "/a/b/../x"',
+            "publish.pairs.c.path: /a/b/../x is the path of [publish.pairs.b] already; write another",
+        ),
+        (
+            '[publish.pairs.b]\npath = "/a.recipients"\n[publish.rspamd]\npath = "/a"',
+            "publish.pairs.b.path: /a.recipients stands beside the path of [publish.rspamd]; write another",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_by_its_name(tmp_path: Path, sections: str, fault: str) -> None:
     with pytest.raises(ConfigError) as found:
         load(tmp_path, sections)
     assert any(fault in each for each in found.value.faults), found.value.faults
+
+
+def test_a_link_to_the_file_of_another_is_its_path(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "list")
+    with pytest.raises(ConfigError, match=r"link is the path of \[publish\.pairs\] already"):
+        load(
+            tmp_path,
+            f'[publish.pairs]\npath = "{tmp_path}/list"\nformat = "haraka"\n'
+            f'[publish.pairs.table]\npath = "{tmp_path}/link"\nformat = "opensmtpd"\n',
+        )
 
 
 def test_each_is_published_and_explained_by_its_name(tmp_path: Path) -> None:
