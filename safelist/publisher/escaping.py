@@ -56,8 +56,11 @@ def in_regexp(text: str) -> str:
 
 
 def in_single_quotes(text: str) -> str:
-    """A verbatim string of PowerShell: a quote in it is doubled (about_Quoting_Rules)."""
-    return "'" + text.replace("'", "''") + "'"
+    """A verbatim string of PowerShell: a quote in it is doubled (about_Quoting_Rules), also a curly one.
+
+    PowerShell takes U+2018, U+2019, U+201A and U+201B for single quotes, wherever they stand.
+    """
+    return "'" + re.sub("['\u2018-\u201b]", lambda found: found[0] * 2, text) + "'"
 
 
 ESCAPINGS: Mapping[str, Escaping] = {

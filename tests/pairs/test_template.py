@@ -94,3 +94,14 @@ def test_a_configuration_that_cannot_be_is_a_fault(keys: dict[str, Any], fault: 
 
 def test_each_escaping_is_named() -> None:
     assert set(ESCAPINGS) == {"csv", "json", "regexp", "powershell", "none"}
+
+
+@pytest.mark.parametrize("quote", ["'", "\u2018", "\u2019", "\u201a", "\u201b"])
+def test_what_powershell_takes_for_a_quote_is_doubled(tmp_path: Path, quote: str) -> None:
+    """A curly one is in no address, but may be in what a template prints, and in a file's name."""
+    template = f"{{{{ sender ~ '{quote}' }}}}" if quote != "'" else '{{ sender ~ "\'" }}'
+    assert f"'x@a.example{quote}{quote}'" in written(tmp_path / "file", template=template, escape="powershell")
+    if quote != "'":
+        path = tmp_path / f"{quote};x.ps1"
+        write(path, Given([voted("x@a.example")]), NONE, format="exchange")
+        assert f"(Join-Path $PSScriptRoot '{quote}{quote};x.ps1')" in path.with_name(f"{quote};x.apply.ps1").read_text()
