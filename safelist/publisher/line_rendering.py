@@ -35,13 +35,18 @@ def render(
     if line.is_one_file:
         files = [file(path, lines=chain(pairs, all_))]
     else:
-        recipients = file(path.with_name(f"{path.name}.recipients"), lines=pairs)
+        recipients = file(beside(path), lines=pairs)
         files = [recipients, file(path, lines=all_)]
     if line.beside:
         name, text = line.beside(path.name)
         lines = text.encode().splitlines(keepends=True)
         files.append(TextFile(path.with_name(name), HEADER, lines, is_list=False))
     return Rendering(files, left_out, noted)
+
+
+def beside(path: Path) -> Path:
+    """The file of what counts for single recipients, where the form has one of its own for that."""
+    return path.with_name(f"{path.name}.recipients")
 
 
 _SHAPES = {

@@ -1,12 +1,11 @@
 """Whether OpenSMTPD reads the table that was published, and where it helps. Of other readers nothing can be asked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from safelist.errors import UnavailableError
 from safelist.publisher import program
-from safelist.publisher.line_formats import HEADER
 from safelist.publisher.smtpd_conf import included, placement
 from safelist.remark import Remark
 
@@ -29,12 +28,15 @@ class PairsSection(Protocol):
     def on_change(self) -> tuple[str, ...]: ...
 
 
-def remarks(chosen: PairsSection | None) -> Iterator[Remark]:
-    """Look at the file; of a table of OpenSMTPD ask smtpd itself. Raises UnavailableError where it is not installed."""
+def remarks(chosen: PairsSection | None, paths: Sequence[Path], header: bytes) -> Iterator[Remark]:
+    """Look at the files, which begin with ``header``; of a table of OpenSMTPD ask smtpd itself.
+
+    Raises UnavailableError where it is not installed.
+    """
     if chosen is None:
         yield Remark(True, "the configuration has no [publish.pairs]: write that section, and run `safelist publish`")
-    elif not chosen.path.exists():
-        yield Remark(True, f"{chosen.path} is not there: run `safelist publish`, then let the filter read it")
+    elif faults := list(_faults(paths, header)):
+        yield from (Remark(True, each) for each in faults)
     elif chosen.format != "opensmtpd":
         yield Remark(
             False,
@@ -45,13 +47,20 @@ def remarks(chosen: PairsSection | None) -> Iterator[Remark]:
         yield from _opensmtpd(chosen)
 
 
+def _faults(paths: Sequence[Path], header: bytes) -> Iterator[str]:
+    for path in paths:
+        if not path.exists():
+            yield f"{path} is not there: run `safelist publish`, then let the filter read it"
+            continue
+        with path.open("rb") as file:
+            if file.read(len(header)) != header:
+                yield f"{path}: safelist did not write this file; correct `path`, or move it and publish"
+
+
 def _opensmtpd(chosen: PairsSection) -> Iterator[Remark]:
     smtpd, smtpctl = program.find("smtpd"), program.find("smtpctl")
     if smtpd is None or smtpctl is None:
         raise UnavailableError("OpenSMTPD is not installed here: run this check on the machine where it is")
-    if not chosen.path.read_bytes().startswith(HEADER):
-        yield Remark(True, f"{chosen.path}: safelist did not write this file; correct `path`, or move it and publish")
-        return
     outcome = program.run([smtpd, "-n", "-f", str(chosen.smtpd_conf)])
     if outcome.code != 0:
         yield Remark(True, f"smtpd would not start with {chosen.smtpd_conf}: {outcome.complaint}")

@@ -309,3 +309,23 @@ def test_of_what_is_left_out_for_recipients_the_first_are_named_and_the_rest_is_
     done = write(path, Both([], domains), NONE, format="template", **keys)
     assert (len(done.refused), done.entries) == (KEPT, 0)
     assert [note for note in done.notes if f"{KEPT} are named, and 3 more are not" in note] != []
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"opensmtpd"}))
+def test_the_check_takes_no_other_file_for_the_published_one(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "file"
+    chosen = pairs.PairsSettings.model_validate({"path": path, "format": name})
+
+    def faults() -> list[str]:
+        return [each.text for each in pairs.check(chosen) if each.is_fault]
+
+    assert f"{path} is not there: run `safelist publish`" in faults()[0]
+    write(path, Given([]), NONE, format=name)
+    assert faults() == []
+    for each in [path, *([recipients] if (recipients := tmp_path / "file.recipients").exists() else [])]:
+        text = each.read_bytes()
+        each.write_text("bob@partner.example\n")
+        assert faults() == [f"{each}: safelist did not write this file; correct `path`, or move it and publish"]
+        each.unlink()
+        assert len(faults()) == 1
+        each.write_bytes(text)

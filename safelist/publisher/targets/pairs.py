@@ -19,7 +19,7 @@ from safelist.errors import ConfigError
 from safelist.override import Authentication
 from safelist.publisher.escaping import ESCAPINGS
 from safelist.publisher.line_formats import FORMATS, HEADER, Capability, LineFormat
-from safelist.publisher.line_rendering import render
+from safelist.publisher.line_rendering import beside, render
 from safelist.publisher.target import Command, FilePath, Scope, Target
 from safelist.publisher.text_target import text_target
 from safelist.sender import Form
@@ -207,7 +207,11 @@ def check(chosen: PairsSettings | None) -> "Iterator[Remark]":
     """Ask OpenSMTPD, of all readers the one that answers."""
     from safelist.publisher import smtpd_check  # what only this needs takes longer to import than the rest
 
-    return smtpd_check.remarks(chosen)
+    if chosen is None:
+        return smtpd_check.remarks(None, (), b"")
+    line = line_format(chosen)
+    paths = (chosen.path,) if line.is_one_file else (chosen.path, beside(chosen.path))
+    return smtpd_check.remarks(chosen, paths, line.header)
 
 
 TARGET = Target(
