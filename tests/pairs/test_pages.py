@@ -43,3 +43,12 @@ def test_what_publish_tells_to_write_is_what_the_page_says(tmp_path: Path) -> No
     (block,) = PAGES["docs/filters/other-filters.md"].blocks("smtpd")
     assert len(lines) == 2
     assert {line.replace(str(tmp_path / "table"), TABLE) for line in lines} <= set(block.text.splitlines())
+
+
+def test_the_page_says_of_mailscanner_what_publish_does() -> None:
+    """One verdict for all recipients: without the second line whom one of them trusts is trusted for all."""
+    chosen = target_sections()["pairs"].model_validate({"path": "/PATH", "format": "mailscanner"})
+    _, rules, recipients = configured("pairs", chosen).use(chosen).splitlines()
+    assert recipients == "Use Default Rules With Multiple Recipients = yes"
+    text = PAGES["docs/filters/other-filters.md"].text
+    assert f"`{rules.replace('/PATH', 'PATH')}` and `{recipients}`." in text

@@ -161,7 +161,7 @@ def _not_asked(line: LineFormat, authentication: Authentication, chosen: PairsSe
         return ""
     return (
         f"its mail must prove itself ({authentication}), which a file of the form {chosen.format} cannot ask for; "
-        "[publish.pairs] unauthenticated = true writes it all the same"
+        "unauthenticated = true in its section writes it all the same"
     )
 
 
@@ -199,6 +199,7 @@ filter safelist phase mail-from match mail-from <safelist> bypass
     "mailscanner": """\
 # /etc/MailScanner/MailScanner.conf, read anew by a reload
 Is Definitely Not Spam = {path}
+Use Default Rules With Multiple Recipients = yes
 """,
 }
 
