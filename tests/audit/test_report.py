@@ -28,6 +28,7 @@ from safelist.publisher.targets import TARGETS
 from safelist.sender import Form, Pattern, Refusal
 from safelist.store import Store, Verified
 from tests import aggregate
+from tests.publisher.contract import CASES, Case
 from tests.store.samples import NOW, SEEN, address, domain, entries, refused
 
 SETTINGS = Settings(own_domains=frozenset({"corp.example"}))
@@ -130,9 +131,9 @@ def test_each_target_says_what_it_demands(opened: Store, tmp_path: Path) -> None
     assert "Left out: every sender but those that overrides allow" in TARGETS["postfix"].demands(strict)
 
 
-@pytest.mark.parametrize("name", TARGETS)
-def test_no_target_forgets_to_say_it(name: str, tmp_path: Path) -> None:
-    said = TARGETS[name].demands(TARGETS[name].settings(path=tmp_path / "file"))
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_no_target_forgets_to_say_it(case: Case, tmp_path: Path) -> None:
+    said = case.target.demands(case.target.settings.model_validate(case.section(tmp_path)))
     assert said.endswith(".")
     assert "eft out" in said
 
