@@ -95,6 +95,17 @@ def test_what_is_no_two_addresses_is_no_question(key: str) -> None:
     assert question_of(get(f"/lookup?key={quote(key)}")) is None
 
 
+def test_what_is_longer_than_two_addresses_can_be_is_no_question() -> None:
+    local = "x" * (sender.MAX_ADDRESS - len("@corp.example"))
+    quoted = '"' + re.sub("(.)", r"\\\1", local) + '"@corp.example'
+    assert question_of(get(f"/lookup?key={quote(f'{quoted}|{quoted}')}")) == Question(*[f"{local}@corp.example"] * 2)
+    for many in ("x", "\u0301\u0323"):
+        long = f"{many * 1500}@partner.example"
+        for target in (f"key={quote(long)}", f"sender={quote(long)}", f"recipient={quote(long)}&sender={BOB}"):
+            assert question_of(get(f"/lookup?{target}")) is None
+        assert question_of(get("/lookup", (b"key", f"{DESK}|{long}".encode()))) is None
+
+
 @pytest.mark.parametrize("sent", ["bob", "partner.example", "partner.example!bob", "bob%25partner.example"])
 def test_a_sender_without_a_domain_is_nobody(sent: str, tmp_path: Path) -> None:
     """Of such a one it is the name in HELO that SPF proves, which is not what Postfix makes the domain of."""
