@@ -25,7 +25,7 @@ def fault_at(address: str, seconds: float = SECONDS) -> str:
             return _fault_of(json.loads(client.getresponse().read(_MAX_ANSWER)))
     except TimeoutError:
         return f"no answer in {seconds:g} seconds"
-    except (HTTPException, ValueError):
+    except (HTTPException, ValueError, RecursionError):  # the last of what is nested too deep
         return _STRANGER
     except OSError as error:
         return str(error.strerror or error)

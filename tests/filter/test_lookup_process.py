@@ -297,7 +297,10 @@ def test_a_filter_without_a_snapshot_answers_and_the_check_says_so(tmp_path: Pat
         assert fault_at(where(started)) == f"there is no snapshot at {tmp_path}/none, so nobody is safe."
 
 
-@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 200 OK\r\n\r\n", b"\xff" * 100, b"HTTP/1.1 200 OK\r\n\r\n[1]"])
+OK = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+@pytest.mark.parametrize("says", [b"", OK, b"\xff" * 100, OK + b"[1]", OK + b"[" * 8000], ids=range(5))
 def test_whatever_else_answers_there_is_no_safelist(says: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
 
