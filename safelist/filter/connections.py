@@ -131,6 +131,7 @@ class Connections:
         # object of 256 KiB for every read, which a young heap maps and unmaps each time: that is four times slower.
         self.buffer = memoryview(bytearray(_BUFFER))
         self._all_are_gone = asyncio.Event()
+        self._about = f"{endpoint.name}: " if endpoint.name else ""
         self._said: dict[str, tuple[float, int, int]] = {}
 
     def admits(self, connection: "Connection") -> bool:
@@ -201,13 +202,14 @@ class Connections:
             loop.default_exception_handler(context)
 
     def warn(self, kind: str, text: str, most: int = 10) -> None:
-        """Log ``text``; of one kind ``most`` a minute, the next of which says how many were left out."""
+        """Log ``text`` behind the endpoint's name; of one kind ``most`` a minute, and then how many were left out."""
         now = time.monotonic()
         since, said, unsaid = self._said.get(kind, (-math.inf, 0, 0))
         if now - since >= 60:
             since, said = now, 0
         if said < most:
-            logger.warning("%s%s", text, f" ({unsaid} more were not logged)" if unsaid else "")
+            more = f" ({unsaid} more were not logged)" if unsaid else ""
+            logger.warning("%s%s%s", self._about, text, more)
             self._said[kind] = since, said + 1, 0
         else:
             self._said[kind] = since, said, unsaid + 1

@@ -203,8 +203,11 @@ class Server:
             await asyncio.sleep(interval)
 
     def _status(self) -> str:
-        counters = self.counters
-        return f"STATUS=listening; {counters.open} connections, {counters.requests} requests, {counters.errors} errors"
+        """What systemctl status shows, of all endpoints: a filter may be there for look-ups alone."""
+        counted = [endpoint.counters for endpoint in self._endpoints]
+        connections, requests = sum(each.open for each in counted), sum(each.requests for each in counted)
+        errors = sum(each.errors for each in counted)
+        return f"STATUS=listening; {connections} connections, {requests} requests, {errors} errors"
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:

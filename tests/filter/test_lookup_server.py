@@ -26,7 +26,7 @@ from safelist.policy import Decision
 from safelist.sender import Pattern
 from tests.filter.loopback import LOOPBACK, dial, rest, running
 from tests.filter.test_lookup import NOW, PIECES, Reply, reply_of
-from tests.filter.test_server import ask, asked
+from tests.filter.test_server import ask, asked, manager
 from tests.waiting import until
 
 
@@ -298,6 +298,7 @@ def test_what_is_no_http_is_counted_and_logged_once(caplog: pytest.LogCaptureFix
     logged = [record.getMessage() for record in caplog.records if "disconnected" in record.getMessage()]
     assert len(logged) == 2
     assert all(line.isprintable() and len(line) < 500 for line in logged)
+    assert all(line.startswith("lookup: [127.0.0.1]:") for line in logged)
 
 
 def test_a_request_must_be_complete_in_time(address: str) -> None:
@@ -379,6 +380,19 @@ def test_a_stop_closes_connections_that_are_kept_alive(address: str) -> None:
         assert served.endpoint.counters.unfinished == 0
     if address.startswith("unix:"):
         assert not Path(address.removeprefix("unix:")).exists()
+
+
+def test_systemd_is_told_what_is_done_at_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with manager(f"{tmp_path}/notify") as (name, message):
+        monkeypatch.setenv("NOTIFY_SOCKET", name)
+        monkeypatch.setenv("WATCHDOG_USEC", "100000")
+        with serving() as served, served.dial() as client, dial(served.server.addresses[0]) as postfix:
+            client.sendall(numbered(0))
+            postfix.sendall(ask())
+            assert replies(client, 1)[0].status == 200
+            assert postfix.recv(100) == b"action=DUNNO\n\n"
+            message("WATCHDOG=1")
+            assert message("WATCHDOG=1")[1] == "STATUS=listening; 2 connections, 2 requests, 0 errors"
 
 
 @pytest.fixture(scope="module")
