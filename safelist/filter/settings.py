@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -167,6 +168,17 @@ class Filter(Section):
             raise ValueError(
                 f"lookup: other hosts may reach {', '.join(open_ones)}, and ask who trusts whom: write an address such "
                 "as inet:127.0.0.1:10046 or unix:PATH, or, behind a firewall, lookup_beyond_loopback = true"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _listens_once(self) -> Self:
+        """At each address; the system would say that another process listens there."""
+        given = Counter([*self.listen, *self.lookup, *([f"inet:{self.metrics}"] if self.metrics else [])])
+        if twice := [text for text, count in given.items() if count > 1 and not text.endswith(":0")]:
+            raise ValueError(
+                f"listen, lookup, metrics: {', '.join(twice)} stands there twice: what is asked there is one of them; "
+                "give each an address of its own"
             )
         return self
 

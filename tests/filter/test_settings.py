@@ -62,6 +62,22 @@ def test_beyond_this_host_they_are_only_where_that_is_said(address: str, tmp_pat
     assert loaded(tmp_path, lookup=[address], lookup_beyond_loopback=True).lookup == (address,)
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"lookup": ["inet:127.0.0.1:10045"]},
+        {"listen": ["unix:/x"], "lookup": ["unix:/y", "unix:/x"]},
+        {"lookup": ["unix:/x", "unix:/x"]},
+        {"lookup": ["inet:127.0.0.1:9945"], "metrics": "127.0.0.1:9945"},
+    ],
+)
+def test_an_address_is_for_one_of_them(keys: dict[str, Any], tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, **keys)
+    assert re.match("listen, lookup, metrics: (unix:/x|inet:127.0.0.1:(10045|9945)) stands there twice: ", fault)
+    any_port = "inet:127.0.0.1:0"
+    assert loaded(tmp_path, listen=[any_port], lookup=[any_port]).lookup == (any_port,)
+
+
 def test_for_lookups_alone_no_list_need_be_asked(tmp_path: Path) -> None:
     assert loaded(tmp_path, "", listen=[], lookup=["unix:/x"]).providers == ()
     nobody = ["providers: nobody would be asked, write a [[providers]]"]
