@@ -23,6 +23,7 @@ _REQUEST = (
     f"reverse_client_name=localhost\ninstance=\nsasl_username=\npolicy_context={PROBE}\n\n"
 ).encode()
 _MAX_ANSWER = 8192
+_END = b"\n\n"
 _ACCEPTED = (
     ", though something holds the socket (systemd does with safelist-filter.socket, and starts the filter for it: "
     "`systemctl status safelist-filter` tells why that did not answer)"
@@ -79,13 +80,21 @@ def _left(until: float) -> float:
     return left
 
 
-def _read(peer: socket.socket, until: float) -> PolicyAnswer:
+def receive(peer: socket.socket, until: float, end: bytes = b"") -> bytes:
+    """Read up to ``end``, to the end of the connection, or 8 KiB. Raises OSError; TimeoutError when it is ``until``."""
     said = b""
-    while not said.endswith(b"\n\n") and len(said) < _MAX_ANSWER:
+    while not (end and said.endswith(end)) and len(said) < _MAX_ANSWER:
         peer.settimeout(_left(until))
         if not (more := peer.recv(4096)):
-            return PolicyAnswer(fault="the connection was closed without an answer")
+            break
         said += more
+    return said
+
+
+def _read(peer: socket.socket, until: float) -> PolicyAnswer:
+    said = receive(peer, until, _END)
+    if not said.endswith(_END) and len(said) < _MAX_ANSWER:
+        return PolicyAnswer(fault="the connection was closed without an answer")
     action = said.decode(errors="replace").strip()
     if not action.startswith("action="):
         return PolicyAnswer(fault="what answers there is no policy service")

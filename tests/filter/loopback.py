@@ -60,3 +60,22 @@ def rest(client: socket.socket) -> bytes:
         while piece := client.recv(65536):
             data += piece
     return data
+
+
+@contextmanager
+def dripping() -> Iterator[str]:
+    """The address of one that answers an octet at a time, for as long as its client stays."""
+
+    def drip() -> None:
+        with server.accept()[0] as peer, contextlib.suppress(OSError):
+            while True:
+                peer.sendall(b"a")
+                peer.settimeout(0.05)
+                with contextlib.suppress(TimeoutError):
+                    peer.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        yield f"inet:127.0.0.1:{server.getsockname()[1]}"
+        thread.join()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from safelist.postfix.master_entries import PolicyAnswer
 from safelist.postfix.policy_probe import PROBE, PROBED
 from tests.cli.command import Command, Done
 from tests.filter.dns_server import nameserver
+from tests.filter.loopback import dripping
 from tests.filter.site import Filter, running
 from tests.publisher.site import POSTCONF
 from tests.waiting import until
@@ -259,19 +260,8 @@ def answer_together(server: socket.socket, everybody: threading.Barrier) -> None
 
 
 def test_who_answers_an_octet_at_a_time_has_no_more_time() -> None:
-    def drip(server: socket.socket) -> None:
-        with server.accept()[0] as peer, suppress(OSError):
-            while True:
-                peer.sendall(b"a")
-                peer.settimeout(0.05)
-                with suppress(TimeoutError):
-                    peer.recv(4096)
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=drip, args=(server,))
-        thread.start()
-        found = policy_probe.ask(f"inet:127.0.0.1:{server.getsockname()[1]}", 0.5)
-        thread.join()
+    with dripping() as address:
+        found = policy_probe.ask(address, 0.5)
     assert found.fault.startswith("no answer in 0.5 seconds, though something holds the socket")
 
 

@@ -23,7 +23,7 @@ from safelist.filter.lookup_probe import fault_at
 from tests.cli.command import Command, Done
 from tests.docs.documents import PAGES
 from tests.filter.dns_server import unused_address
-from tests.filter.loopback import LOOPBACK, dial, rest
+from tests.filter.loopback import LOOPBACK, dial, dripping, rest
 from tests.filter.site import Filter, running
 from tests.filter.test_lookup import ALL, BOB, DESK, OTHER, held, reply_of, sample
 from tests.filter.test_server import ACTIVATION, ask, asked
@@ -319,3 +319,5 @@ def test_whatever_else_answers_there_is_no_safelist(says: bytes) -> None:
 def test_who_keeps_silent_is_waited_for_no_longer(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert fault_at(f"inet:127.0.0.1:{silent.getsockname()[1]}", 0.2) == "no answer in 0.2 seconds"
+    with dripping() as address:
+        assert fault_at(address, 0.2) == "no answer in 0.2 seconds"
