@@ -32,8 +32,8 @@ _FAULTS = {
     HTTPStatus.METHOD_NOT_ALLOWED: f"ask with {' or '.join(METHODS)}",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "a look-up has no body",
 }
-_AT_ONCE = 4
-"""Requests of one client that are answered before others have their turn."""
+_AT_ONCE = 2
+"""Requests of one client that are answered before others have their turn; by ones, each would take two turns."""
 _ANSWERS = {True: HTTPStatus.OK, False: HTTPStatus.NOT_FOUND}
 
 
