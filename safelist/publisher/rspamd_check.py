@@ -1,5 +1,6 @@
 """Whether the running rspamd has the rule and the maps that were published, and finds a sender in them."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -120,19 +121,41 @@ def _of_rule(rule: PublishedRule, maps: Sequence[MapText]) -> Iterator[Remark]:
         )
     told = dict(each.split("=", 1) for each in said if "=" in each)
     for name, each in zip(("everybody", "recipients"), maps, strict=True):
-        yield from _of_count(each, told.get(name, "0"))
+        yield _of_map(each, told.get(name, "0"), told.get(f"{name}_sum"), opens=told.get(f"{name}_opens") == "true")
     yield from _of_proofs(told)
 
 
-def _of_count(published: MapText, read: str) -> Iterator[Remark]:
-    if read == str(published.lines):
-        yield Remark(False, f"rspamd has read {published.path}: {read} keys")
-        return
-    yield Remark(
-        True,
-        f"rspamd has read {read} keys of {published.path}, which has {published.lines}: it looks every few seconds, so "
-        "check again; if that stays so, let rspamd's user (_rspamd) read the file and enter its directory",
-    )
+def _of_map(published: MapText, read: str, keys: str | None, *, opens: bool) -> Remark:
+    """Whether rspamd has read what is published, and could read what will be."""
+    path = published.path
+    if not opens:
+        return Remark(
+            True,
+            f"rspamd's user (_rspamd) cannot open {path}: it has {read} keys of it, from before or, as root, from its "
+            "start, and will read nothing that is published later; let that user read the file and enter each "
+            "directory above it",
+        )
+    if read != str(published.lines):
+        return Remark(True, f"rspamd has read {read} keys of {path}, which has {published.lines}: {_LATER}")
+    if keys == "unknown":
+        return Remark(False, f"rspamd has read {read} keys of {path}, as many as it has, too many to compare each")
+    if keys != _sum_of_keys(path):
+        return Remark(True, f"rspamd has read other keys than {path} has, though as many, {read}: {_LATER}")
+    return Remark(False, f"rspamd has read {path}: {read} keys")
+
+
+_LATER = (
+    "it looks every few seconds, so check again; if that stays so, run `systemctl restart rspamd`, and see in "
+    "`journalctl -u rspamd` why it did not read the file"
+)
+
+
+def _sum_of_keys(path: Path) -> str:
+    """What the rule makes of all keys: the sum of the first 48 bits of each one's BLAKE2b, modulo 2 ** 48."""
+    with path.open("rb") as file:
+        keys = (line.rstrip(b"\n") for line in file if not line.startswith(b"#"))
+        total = sum(int.from_bytes(hashlib.blake2b(key).digest()[:6]) for key in keys)
+    return f"{total % 2**48:012x}"
 
 
 def _of_proofs(told: Mapping[str, str]) -> Iterator[Remark]:

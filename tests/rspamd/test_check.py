@@ -1,6 +1,7 @@
 """`safelist check rspamd`, and what it asks of a real one."""
 
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from safelist.publisher import rspamd_check
 from safelist.publisher.targets import rspamd
 from safelist.publisher.targets.rspamd import RspamdSettings
 from tests.cli.command import Command
@@ -160,6 +162,39 @@ def test_a_map_that_rspamd_may_not_read_has_a_fault(site: Installation, publishe
     new.chmod(0o600)
     new.rename(published)
     fault = faults(safelist)[0]  # newer versions hold nothing more of it, and have a second one
-    assert re.match(f"rspamd has read (0|2|no) keys of {published}, which has 3: it looks every few seconds", fault)
+    assert re.match(rf"rspamd's user \(_rspamd\) cannot open {published}: it has (0|2|no) keys of it", fault)
     published.chmod(0o644)
     assert until(lambda: faults(safelist) == [])
+
+
+@needs_root
+def test_a_directory_that_rspamd_may_enter_at_its_start_only_has_a_fault(published: Path, tmp_path: Path) -> None:
+    """It is root then, and has read all: the next map would never be read."""
+    with servers.installed(rspamd.rule(RspamdSettings(path=published))) as found:
+        safelist = configured(tmp_path, published, url=f'"{found.normal}"')
+        published.parent.chmod(0o700)
+        try:
+            with found.running():
+                for_all, pairs = faults(safelist)
+        finally:
+            published.parent.chmod(0o755)
+    assert for_all.startswith(
+        f"rspamd's user (_rspamd) cannot open {published}: it has 2 keys of it, from before or, as root, from"
+    )
+    assert f"cannot open {published}.recipients: it has 2 keys" in pairs
+    assert "enter each directory above it" in for_all
+
+
+def test_as_many_keys_of_another_map_are_told_apart(site: Installation, published: Path, tmp_path: Path) -> None:
+    """The file that is there when the check looks, and the one that rspamd has read, have the same first sender."""
+    safelist = configured(tmp_path, published, url=f'"{site.normal}"')
+    assert until(lambda: faults(safelist) == [])
+    other = tmp_path / "senders"
+    shutil.copy(f"{published}.recipients", f"{other}.recipients")
+    other.write_bytes(published.read_bytes().replace(b".x.example", b".z.example"))
+    asked = rspamd_check.PublishedRule(
+        site.normal, None, (other, rspamd.recipients(other)), rspamd.digest(RspamdSettings(path=published)),
+        rspamd.RULE_FILE, rspamd.HEADER, rspamd.EXCEPTION,
+    )  # fmt: skip
+    (fault,) = (each.text for each in rspamd_check.remarks(asked) if each.is_fault)
+    assert fault.startswith(f"rspamd has read other keys than {other} has, though as many, 2: it looks every few sec")

@@ -1,5 +1,6 @@
 do -- safelist: whoever is safe for a recipient, and proves to be that sender, is rejected by no DNSBL
   local path, every_recipient = "@PATH@", @EVERY_RECIPIENT@
+  local hash = require "rspamd_cryptobox_hash"
 
   local function map(file)
     return rspamd_config:add_map({ url = file, type = "map", description = "safelist: who is safe" })
@@ -133,6 +134,34 @@ do -- safelist: whoever is safe for a recipient, and proves to be that sender, i
     end
   end
 
+  -- A sum over a map's keys, in whatever order they come. Of more it would keep mail waiting.
+  local function sum_of_keys(file)
+    local sum = 0
+    if not is_read(file) or file:get_nelts() > 100000 then
+      return "unknown"
+    end
+    for key in pairs(file:get_stats(false)) do
+      sum = (sum + tonumber(hash.create(key):hex():sub(1, 12), 16)) % 2 ^ 48
+    end
+    return ("%012x"):format(sum)
+  end
+
+  -- What has been read of a map, and whether it could be read again: at its start rspamd is root, and never after it.
+  local function told(name, file, place)
+    local opened = io.open(place)
+    if opened then opened:close() end
+    return { name .. "=" .. (is_read(file) and file:get_nelts() or "no"), name .. "_sum=" .. sum_of_keys(file),
+      name .. "_opens=" .. tostring(opened ~= nil) }
+  end
+
+  local function tell(task)
+    local function is_checked(symbol) return tostring(rspamd_config:get_symbol_parent(symbol) ~= nil) end
+    local said = { "@DIGEST@", "spf=" .. is_checked("R_SPF_ALLOW"), "dmarc=" .. is_checked("DMARC_POLICY_ALLOW") }
+    for _, each in ipairs(told("everybody", everybody, path)) do said[#said + 1] = each end
+    for _, each in ipairs(told("recipients", recipients, path .. ".recipients")) do said[#said + 1] = each end
+    task:insert_result("SAFELIST_READ", 1.0, said)
+  end
+
   local function check(task)
     local proven, unproven, recipient_count, is_blocked = rulings(task)
     if #proven > 0 and not is_blocked and (#proven == recipient_count or not every_recipient) then
@@ -142,11 +171,7 @@ do -- safelist: whoever is safe for a recipient, and proves to be that sender, i
       task:insert_result("SAFELIST_UNPROVEN", 1.0, unproven)
     end
     if task:get_request_header("Safelist-Check") then -- `safelist check rspamd` asks
-      local function keys(file) return is_read(file) and file:get_nelts() or "no" end
-      local function is_checked(symbol) return tostring(rspamd_config:get_symbol_parent(symbol) ~= nil) end
-      task:insert_result("SAFELIST_READ", 1.0, { "@DIGEST@", "everybody=" .. keys(everybody),
-        "recipients=" .. keys(recipients), "spf=" .. is_checked("R_SPF_ALLOW"),
-        "dmarc=" .. is_checked("DMARC_POLICY_ALLOW") })
+      tell(task)
     end
   end
 
