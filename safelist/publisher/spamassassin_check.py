@@ -86,8 +86,7 @@ def _unpublished(lists: PublishedLists) -> Iterator[Remark]:
     elif changed := next(lists.tree.differing(), None):
         yield Remark(
             True,
-            f"{changed} is not what {lists.recipients} says: remove {lists.tree.stamp} and run `safelist publish`, "
-            "which then makes every file of that tree anew",
+            f"{changed} is not what {lists.recipients} says: run `safelist publish`, which writes it anew",
         )
 
 

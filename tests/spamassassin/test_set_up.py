@@ -111,11 +111,16 @@ def test_what_is_wrong_before_any_program_is_asked(safelist: Command, directorie
     assert f"{users} is not what {path}.recipients says: run `safelist publish`" in fault(safelist)
     assert safelist("publish").code == 0
     desk = users / "corp.example/desk/user_prefs"
+    written = desk.read_bytes()
     desk.unlink()
-    assert f"{desk} is not what {path}.recipients says: remove {users}/.published" in fault(safelist)
-    (users / ".published").unlink()
+    assert f"{desk} is not what {path}.recipients says: run `safelist publish`, which writes it anew" in fault(safelist)
+    assert safelist("publish", "--dry-run", "--json").json[0]["changed"]
     assert safelist("publish").code == 0
-    assert desk.exists()
+    assert desk.read_bytes() == written
+    desk.write_bytes(written + b"score GTUBE 0\n")
+    assert safelist("publish").code == 0
+    assert desk.read_bytes() == written
+    assert not safelist("publish", "--json").json[0]["changed"]
     (root / "site/safelist.cf").write_text("scoer X 1\n")
     assert "`spamassassin --lint` finds faults" in fault(safelist)
 

@@ -203,9 +203,9 @@ def _plan(inner: Any, asked: Asked, settings: SpamAssassinSettings) -> Iterator[
     """The files, and after them the tree that is made of the recipients' list."""
     with inner(asked, settings) as plan:
         source = recipients(settings.path)
-        digest = next(each.digest for each in plan.files if each.path == source)
-        tree = Tree(users(settings.path), source, HEADER)
-        if tree.is_of(digest):
+        of_list = next(each for each in plan.files if each.path == source)
+        digest, tree = of_list.digest, Tree(users(settings.path), source, HEADER)
+        if not of_list.is_changed and tree.is_of(digest) and next(tree.differing(), None) is None:
             yield plan
             return
         changed = tuple(replace(each, is_changed=True) if each.path == source else each for each in plan.files)
