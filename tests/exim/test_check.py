@@ -13,7 +13,7 @@ from safelist.publisher import exim_check
 from safelist.publisher.targets import exim
 from tests.cli import in_process
 from tests.cli.command import Done
-from tests.exim.machine import HEAVY, LIGHT, Machine, machine, missing
+from tests.exim.machine import HEAVY, LIGHT, SPLIT_MACROS, Machine, machine, missing
 from tests.exim.site import ROWS, chosen, files, write
 from tests.exim.test_exact import own_configuration
 from tests.mail.world import ALL, BOB, DESK, DNSBL
@@ -160,7 +160,6 @@ def with_an_accept(printed: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(("change", "more", "said"), [
-    (without_macros, {}, "Exim's configuration does not ask the lists: write /etc/exim4/safelist_rcpt and the macro"),
     (elsewhere, {}, "acl_check_rcpt lacks what safelist prints for it"),
     (without_data, {"dkim": True}, "acl_check_data lacks what safelist prints for it"),
     (without_dkim, {"dkim": True}, "acl_smtp_dkim, which is not set, lacks what safelist prints for it"),
@@ -172,6 +171,50 @@ def test_the_lines_are_not_where_they_help(heavy: Machine, change: Change, more:
     assert code == 78
     assert said in faults[0]
     assert len(faults) == 1
+
+
+MACRO = "CHECK_RCPT_LOCAL_ACL_FILE = /etc/exim4/safelist_rcpt"
+SINGLE_MACROS = "/etc/exim4/exim4.conf.localmacros"
+
+
+def test_each_step_that_is_missing_before_exim_asks_is_named(heavy: Machine) -> None:
+    """The file, the macro, the macro where the split configuration reads it, and the configuration made of them."""
+    found = configured(heavy, without_macros) | {"dkim": False}  # so that the check runs there
+
+    def said() -> str:
+        (fault,) = check(heavy, found)[1]
+        begin, _, step = fault.partition(": ")
+        assert begin == f"Exim's configuration ({GENERATED}) does not ask the lists"
+        return step
+
+    written = (heavy.root / "etc/exim4/safelist_rcpt").read_text()
+    heavy.write({"/etc/exim4/safelist_rcpt": ""})
+    then = "and run `update-exim4.conf` and `systemctl reload exim4`"
+    assert said() == (
+        f"/etc/exim4/safelist_rcpt is not there: write it as above, `{MACRO}` into {SPLIT_MACROS}, {then}"
+    )
+    heavy.write({"/etc/exim4/safelist_rcpt": written})
+    there = "/etc/exim4/safelist_rcpt is there, and"
+    assert said() == f"{there} nothing names it: add `{MACRO}` to {SPLIT_MACROS}, {then}"
+    heavy.write({SINGLE_MACROS: f"{MACRO}\n"})
+    assert said().endswith(f"{then}; {SINGLE_MACROS}, where it stands, is not read here")
+    macros = (heavy.root / SPLIT_MACROS[1:]).read_text()
+    heavy.write({SPLIT_MACROS: f"{macros}{MACRO}\n"})
+    assert said() == f"{there} {SPLIT_MACROS} names it: {then.removeprefix('and ')}"
+    assert heavy.run("update-exim4.conf").returncode == 0
+    with heavy.daemon():
+        assert check(heavy, found)[0] == 0
+    heavy.write({SINGLE_MACROS: ""})
+
+
+def test_an_exim_conf_of_ones_own_has_to_include_the_lines(heavy: Machine) -> None:
+    found, own = configured(heavy), heavy.lists / "own.conf"
+    own.write_text("acl_smtp_rcpt = acl_check_rcpt\nbegin acl\nacl_check_rcpt:\n  accept\n")
+    (fault,) = check(heavy, found | {"command": f"{heavy.there} -C {own}"})[1]
+    assert fault == (
+        f"Exim's configuration ({own}) does not ask the lists: write /etc/exim4/safelist_rcpt as above, `.include` it "
+        "into the ACL that acl_smtp_rcpt names, and reload Exim"
+    )
 
 
 def test_the_lines_stand_in_another_acl(heavy: Machine) -> None:
