@@ -5,6 +5,7 @@ is made by :func:`safelist.publisher.text_target.text_target` from one function,
 """
 
 import hashlib
+import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -324,3 +325,13 @@ Command = Annotated[tuple[str, ...], BeforeValidator(_words), AfterValidator(_ca
 
 FilePath = Annotated[LenientPath, AfterValidator(_is_absolute)]
 """The type of a ``path``."""
+
+
+def _is_plain(path: Path) -> Path:
+    if re.search(r"[^A-Za-z0-9/._+-]", str(path)):
+        raise ValueError("must hold letters, digits and any of / . _ + - only: the filter's configuration names it")
+    return path
+
+
+PlainFilePath = Annotated[FilePath, AfterValidator(_is_plain)]
+"""The type of a ``path`` that stands as it is in a configuration where other characters mean something."""

@@ -25,7 +25,7 @@ from safelist.config import Section
 from safelist.errors import UnavailableError
 from safelist.override import Authentication
 from safelist.publisher import exim_acl, program
-from safelist.publisher.target import Command, FilePath, RecipientRuling, Ruling, Scope
+from safelist.publisher.target import Command, PlainFilePath, RecipientRuling, Ruling, Scope
 from safelist.publisher.text_target import Rendering, TextFile, text_target
 from safelist.sender import MAX_ADDRESS, Form, parse
 
@@ -43,7 +43,7 @@ class EximSettings(Section):
     TITLE = "Lists for Exim 4, for each recipient and for everybody; `safelist publish` prints the ACLs that ask them."
     IS_OPTIONAL = True
 
-    path: FilePath = Field(
+    path: PlainFilePath = Field(
         description="The list for everybody; the one for single recipients is PATH.recipients. Exim must be able to "
         "read both.",
         examples=["/var/lib/safelist-exim/safelist"],
@@ -77,13 +77,6 @@ class EximSettings(Section):
         "single recipient.",
         examples=["reception@corp.example"],
     )
-
-    @field_validator("path")
-    @classmethod
-    def _fits_into_an_acl(cls, path: Path) -> Path:
-        if re.search(r"[^A-Za-z0-9/._+-]", str(path)):
-            raise ValueError("must hold letters, digits and any of / . _ + - only: an ACL has to name it")
-        return path
 
     @field_validator("dnslists")
     @classmethod

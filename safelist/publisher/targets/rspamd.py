@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, field_validator
 
 from safelist.config import Section
-from safelist.publisher.target import FilePath, RecipientRuling, Ruling, Scope
+from safelist.publisher.target import FilePath, PlainFilePath, RecipientRuling, Ruling, Scope
 from safelist.publisher.text_target import Rendering, TextFile, text_target
 from safelist.sender import Form, Pattern, unquoted
 
@@ -39,7 +39,7 @@ class RspamdSettings(Section):
     IS_OPTIONAL = True
     TITLE = "Maps for rspamd (per recipient and for the whole organisation)."
 
-    path: FilePath = Field(
+    path: PlainFilePath = Field(
         description="The map for everybody; beside it PATH.recipients is the one for each recipient.",
         examples=["/var/lib/safelist-rspamd/senders"],
     )
@@ -59,13 +59,6 @@ class RspamdSettings(Section):
         description="A file with the controller's password, where `url` is a controller that asks for one.",
         examples=["/etc/safelist/rspamd-password"],
     )
-
-    @field_validator("path")
-    @classmethod
-    def _fits_into_lua(cls, path: Path) -> Path:
-        if re.search(r"[\s\"'\\;|$%{}#?*@\x00-\x1f\x7f]", str(path)):
-            raise ValueError("must not contain white space, quotes or any of \\ ; | $ % { } # ? * @")
-        return path
 
     @field_validator("url")
     @classmethod

@@ -21,7 +21,7 @@ from safelist.errors import SafelistError
 from safelist.publisher import spamassassin_program, spamassassin_rules
 from safelist.publisher.spamassassin_lists import Said, Wording, kept, why_not
 from safelist.publisher.spamassassin_rules import EVERYBODY, RECIPIENT, DnsblRule
-from safelist.publisher.target import Asked, Command, FilePath, LeftOut, Plan, RecipientRuling, Ruling, Scope
+from safelist.publisher.target import Asked, Command, LeftOut, PlainFilePath, Plan, RecipientRuling, Ruling, Scope
 from safelist.publisher.text_target import Rendering, TextFile, text_target, whole_line
 from safelist.publisher.user_prefs import Tree, why_no_path
 from safelist.sender import Form, Pattern
@@ -40,7 +40,7 @@ class SpamAssassinSettings(Section):
     TITLE = "Lists for SpamAssassin: for everybody (included by /etc/spamassassin/safelist.cf), and for each recipient."
     IS_OPTIONAL = True
 
-    path: FilePath = Field(
+    path: PlainFilePath = Field(
         description="The list for everybody; PATH.rules, PATH.recipients and the tree PATH.users stand beside it.",
         examples=["/var/lib/safelist-spamassassin/safelist"],
     )
