@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from safelist.publisher.targets import exim
-from tests.exim.machine import HEAVY, LIGHT, RELAYED, Machine, Reply, machine, missing
+from tests.exim.machine import RELAYED, Machine, Reply, missing
 from tests.exim.site import ROWS, SIGNED, chosen, files, write
 from tests.mail.world import ALL, BOB, CLEAN, DESK, EVIL, FORGER, LISTED, OFFERS, OTHER, THIRD, Offer, signed_with
 from tests.waiting import until
@@ -33,18 +33,6 @@ WITHOUT_SPF: Mapping[str, set[str]] = {
     "tagged": set(), "tagged twice": set(),
 }  # fmt: skip
 """Those who get less where Exim has no SPF."""
-
-
-@pytest.fixture(scope="module")
-def heavy() -> Iterator[Machine]:
-    with machine(HEAVY) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def light() -> Iterator[Machine]:
-    with machine(LIGHT) as made:
-        yield made
 
 
 @pytest.fixture(params=["split", "single"])
