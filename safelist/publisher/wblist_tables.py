@@ -6,13 +6,14 @@ forgets what somebody else deletes. A row of ``wblist`` that says another thing 
 more.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ARRAY,
     URL,
     Column,
     ColumnElement,
@@ -30,6 +31,7 @@ from sqlalchemy import (
     func,
     insert,
     inspect,
+    literal,
     or_,
     select,
     update,
@@ -72,6 +74,10 @@ class WblistRow(NamedTuple):
     recipient: str
     sender: str
     wb: str
+
+
+Rows = Callable[[], Iterable[WblistRow]]
+"""Rows that are made anew each time that they are gone through: who has many need not hold them all."""
 
 
 @contextmanager
@@ -203,34 +209,43 @@ class Tables:
         wanted = ((id_, priority, priority_of(_text(email), delimiter)) for id_, email, priority in found)
         return {id_: right for id_, priority, right in wanted if priority != right}
 
-    def write(
-        self, gone: Iterable[WblistRow], new: Iterable[WblistRow], misplaced: "Misplaced", delimiter: str
-    ) -> None:
+    def write(self, gone: Rows, new: Rows, misplaced: "Misplaced", delimiter: str) -> None:
         """Bring all of it about in this one transaction; a row that says another thing is both."""
-        gone, new = list(gone), list(new)
         self._correct(misplaced)
-        self._add_missing(self.mailaddr, {each.sender for each in new}, delimiter)
-        self._add_missing(self.users, {each.recipient for each in new}, delimiter)
-        recipients, senders = self._ids(self.users), self._ids(self.mailaddr)
+        senders = self._with_missing(self.mailaddr, {each.sender for each in new()}, delimiter)
+        recipients = self._with_missing(self.users, {each.recipient for each in new()}, delimiter)
 
         def pairs(rows: Iterable[WblistRow]) -> Iterator[dict[str, Any]]:
-            return ({"r": recipients[each.recipient], "s": senders[each.sender], "w": each.wb} for each in rows)
+            return ({"rid": recipients[it.recipient], "sid": senders[it.sender], "wb": it.wb} for it in rows)
 
-        def which(table: Table) -> tuple[ColumnElement[bool], ...]:
-            return table.c.rid == bindparam("r"), table.c.sid == bindparam("s")
-
-        as_made = self.wblist.c.wb == bindparam("w")
-        self._each(delete(self.wblist).where(*which(self.wblist), as_made), pairs(gone))
-        self._each(delete(self.our_wblist).where(*which(self.our_wblist)), pairs((*gone, *new)))
+        there = self.wblist.c
+        as_made = and_(there.rid == bindparam("rid"), there.sid == bindparam("sid"), there.wb == bindparam("wb"))
+        self._each(delete(self.wblist).where(as_made), pairs(gone()))
+        self._forget_what_is_gone()
         for table in (self.wblist, self.our_wblist):
-            values: dict[str, Any] = {"rid": bindparam("r"), "sid": bindparam("s"), "wb": bindparam("w")}
-            self._each(insert(table).values(values), pairs(new))
+            self._insert(table, pairs(new()))
         self._remove_unused()
         self._connection.commit()
 
+    def _forget_what_is_gone(self) -> None:
+        """Note no more that a pair is safelist's which is not there; databases that know references have done so."""
+        mine, theirs = self.our_wblist.c, self.wblist.c
+        is_there = exists().where(mine.rid == theirs.rid, mine.sid == theirs.sid)
+        self._connection.execute(delete(self.our_wblist).where(~is_there))
+
+    def _insert(self, table: Table, rows: Iterable[dict[str, Any]]) -> None:
+        """Insert rows of the same columns; PostgreSQL takes many in one statement, which spares it most of the work."""
+        if self._connection.dialect.name != "postgresql":
+            self._each(insert(table), rows)
+            return
+        for some in _in_batches(rows):
+            names = list(some[0])
+            arrays = [literal([each[name] for each in some], ARRAY(table.c[name].type)) for name in names]
+            given = func.unnest(*arrays).table_valued(*names).render_derived()
+            self._connection.execute(insert(table).from_select(names, select(*(given.c[name] for name in names))))
+
     def _each(self, statement: Any, values: Iterable[dict[str, Any]]) -> None:
-        rest = iter(values)
-        while some := list(islice(rest, _AT_ONCE)):
+        for some in _in_batches(values):
             self._connection.execute(statement, some)
 
     def _correct(self, misplaced: "Misplaced") -> None:
@@ -241,19 +256,25 @@ class Tables:
     def _ids(self, table: Table) -> dict[str, int]:
         return {_text(email): id_ for id_, email in self._connection.execute(select(table.c.id, table.c.email))}
 
-    def _add_missing(self, table: Table, keys: Iterable[str], delimiter: str) -> None:
-        """Make the rows of ``users`` or ``mailaddr`` that are not there, and mark them as safelist's."""
-        lacking = sorted(set(keys) - self._ids(table).keys())
+    def _with_missing(self, table: Table, keys: Set[str], delimiter: str) -> dict[str, int]:
+        """Make the rows of ``users`` or ``mailaddr`` that are not there, marked as safelist's: the ids of all."""
+        ids = self._ids(table)
+        lacking = sorted(keys - ids.keys())
+        if not lacking:
+            return ids
         as_is = isinstance(table.c.email.type, LargeBinary)
         policy = {"policy_id": self.policy_id} if table is self.users else {}
-        rows = (
-            {"email": key.encode() if as_is else key, "priority": priority_of(key, delimiter), **policy}
-            for key in lacking
+        self._insert(
+            table,
+            (
+                {"email": key.encode() if as_is else key, "priority": priority_of(key, delimiter), **policy}
+                for key in lacking
+            ),
         )
-        self._each(insert(table), rows)
-        if table is self.mailaddr and lacking:
-            ids = self._ids(table)
-            self._each(insert(self.our_mailaddr), ({"id": ids[key]} for key in lacking))
+        ids = self._ids(table)
+        if table is self.mailaddr:
+            self._insert(self.our_mailaddr, ({"id": ids[key]} for key in lacking))
+        return ids
 
     def _remove_unused(self) -> None:
         """Remove safelist's rows of ``mailaddr`` and ``users`` that nothing refers to, where the database lets it."""
@@ -295,6 +316,12 @@ class Misplaced:
 def table_of(name: str, metadata: MetaData) -> Table:
     """A table of pairs such as ``wblist``."""
     return Table(name, metadata, Column("rid", Integer), Column("sid", Integer))
+
+
+def _in_batches(values: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    rest = iter(values)
+    while some := list(islice(rest, _AT_ONCE)):
+        yield some
 
 
 def _text(email: Any) -> str:

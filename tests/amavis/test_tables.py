@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,24 @@ def test_a_row_that_the_site_has_deleted_and_made_anew_is_the_sites(
     trust(opened, DESK)
     assert not published(opened, chosen).changed
     assert pairs(tables) == {SITES, (DESK, BOB, "-5")}
+
+
+def test_what_a_program_deletes_that_keeps_no_references_is_written_again(opened: Store, tmp_path: Path) -> None:
+    """An SQLite program that does not ask for foreign keys leaves safelist's note of the pair behind."""
+    path = tmp_path / "amavis.db"
+    path.touch()
+    schema.run(f"sqlite:///{path}", [*schema.statements("sqlite"), *THEIRS])
+    chosen = AmavisSettings.model_validate(
+        {"url": f"sqlite:///{path}", "lock": tmp_path / "lock", "unauthenticated": True}
+    )
+    trust(opened, DESK, ANN, BOB)
+    published(opened, chosen)
+    before = schema.everything(chosen.url)
+    with closing(sqlite3.connect(path)) as site, site:
+        site.execute("DELETE FROM wblist WHERE wb = '-5'")
+    assert len(schema.rows(chosen.url, "safelist_wblist")) == 2
+    assert published(opened, chosen).new == 2
+    assert schema.everything(chosen.url) == before
 
 
 def test_a_sender_of_safelists_that_the_site_refers_to_stays(

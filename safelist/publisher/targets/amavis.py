@@ -261,7 +261,7 @@ def _apply(
     """Write all of it, or nothing."""
     if is_changed:
         before()
-        write(map(_row, changes.old), map(_row, changes.new))
+        write(lambda: map(_row, changes.old), lambda: map(_row, changes.new))
 
 
 def check(chosen: AmavisSettings | None) -> "Iterator[Remark]":
