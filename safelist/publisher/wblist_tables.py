@@ -264,13 +264,17 @@ class Tables:
             return ids
         as_is = isinstance(table.c.email.type, LargeBinary)
         policy = {"policy_id": self.policy_id} if table is self.users else {}
-        self._insert(
-            table,
-            (
-                {"email": key.encode() if as_is else key, "priority": priority_of(key, delimiter), **policy}
-                for key in lacking
-            ),
+        rows = (
+            {"email": key.encode() if as_is else key, "priority": priority_of(key, delimiter), **policy}
+            for key in lacking
         )
+        try:
+            self._insert(table, rows)
+        except IntegrityError:
+            wanted = set(lacking)
+            if alike := [each for each in ids if each.lower() in wanted]:
+                raise ConfigError(_ALIKE.format(setting=SETTING, table=table.name, rows=", ".join(alike[:9]))) from None
+            raise
         ids = self._ids(table)
         if table is self.mailaddr:
             self._insert(self.our_mailaddr, ({"id": ids[key]} for key in lacking))
@@ -328,6 +332,10 @@ def _text(email: Any) -> str:
     return email if isinstance(email, str) else bytes(email).decode("ascii", "backslashreplace")
 
 
+_ALIKE = (
+    "{setting}: the table {table} takes small letters and capitals for the same, and the site has these rows: {rows}; "
+    "nothing was written: write them in small letters, as amavisd asks (UPDATE {table} SET email = lower(email))"
+)
 _LACKING = (
     "{setting}: that database lacks {lacking}: name the one that amavisd's @lookup_sql_dsn names, and give it "
     "safelist's own tables with the statements that `safelist check amavis` prints"

@@ -283,6 +283,37 @@ def test_what_has_not_changed_is_not_written_again(
     assert file is None or (tmp_path / "amavis.db").stat().st_mtime_ns == file.st_mtime_ns
 
 
+IN_ANY_CASE = {
+    "sqlite": [
+        "DROP TABLE mailaddr",
+        "CREATE TABLE mailaddr (id integer PRIMARY KEY, priority integer, email varchar(255) COLLATE NOCASE UNIQUE)",
+    ],
+    "postgresql, text": [
+        "CREATE COLLATION in_any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+        "ALTER TABLE mailaddr ALTER email TYPE varchar(255) COLLATE in_any_case",
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", list(IN_ANY_CASE), indirect=True)
+def test_a_column_that_knows_no_capitals_is_named_with_the_row_to_mend(
+    opened: Store, tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    """To try again later would help nobody."""
+    url = f"sqlite:///{tmp_path}/amavis.db" if kind == "sqlite" else str(request.getfixturevalue("url"))
+    (tmp_path / "amavis.db").touch()
+    capitals = "INSERT INTO mailaddr (priority, email) VALUES (8, 'Bob@B.example')"
+    schema.run(url, [*schema.statements(kind, with_ours=False), *IN_ANY_CASE[kind], *schema.set_up(), capitals])
+    chosen = AmavisSettings.model_validate({"url": url, "lock": tmp_path / "lock", "unauthenticated": True})
+    trust(opened, DESK, BOB)
+    with pytest.raises(ConfigError, match=r"mailaddr takes small letters and capitals .*: Bob@B\.example; nothing"):
+        published(opened, chosen)
+    assert pairs(url) == set()
+    schema.run(url, ["UPDATE mailaddr SET email = lower(email)"])
+    published(opened, chosen)
+    assert pairs(url) == {(DESK, BOB, "-5")}
+
+
 def versions_of(url: str, table: str) -> list[tuple[Any, ...]]:
     """Which transaction has written each row (PostgreSQL's xmin)."""
     return sorted(schema.asked(url, f"SELECT CAST(xmin AS text) FROM {table}"))
