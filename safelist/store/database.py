@@ -268,6 +268,8 @@ def _failure(url: URL, error: BaseException | None, setting: str) -> SafelistErr
         kind, advice = next(known, (UnavailableError, ""))
     elif _told(url, error).startswith("invalid connection option"):
         kind = ConfigError
+    elif type(error).__name__ == "OperationalError":  # before the log-in, or with the connection lost: no SQLSTATE
+        advice = f"see that the server runs, lets this user in, and is the one that {SETTING} names"
     advice = advice.replace(SETTING, setting)
     return kind(f"{shown(url)}: {_told(url, error)}{f': {advice}' if advice else ''}")
 

@@ -404,7 +404,7 @@ def test_who_comes_between_is_not_overwritten(amavis_home: Path, url: str, opene
     ("url_", "kind", "message"),
     [
         ("sqlite:////no/such/dir/x.db", SafelistError, "/no/such/dir/x.db"),
-        ("postgresql://u:hunter2@127.0.0.1:1/x", SafelistError, "127.0.0.1"),
+        ("postgresql://u:hunter2@127.0.0.1:1/x", SafelistError, r"127.0.0.1.* the one that publish\.amavis\.url names"),
         (
             "mysql+pymysql://u:hunter2@127.0.0.1/x",
             ConfigError,
