@@ -1,12 +1,11 @@
 """Whether amavisd asks the tables that safelist writes, and what stands in them."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from safelist.errors import SafelistError
-from safelist.publisher import amavis_configuration, wblist_tables
+from safelist.publisher import amavis_configuration, processes, wblist_tables
 from safelist.publisher.amavis_configuration import AmavisConfiguration, Dsn
 from safelist.publisher.wblist_tables import SETTING, Tables
 from safelist.remark import Remark
@@ -15,6 +14,7 @@ _DIRECTORIES = (Path("/usr/share/amavis/conf.d"), Path("/etc/amavis/conf.d"))
 """Where Debian's amavisd reads every file, one directory after the other."""
 _FILES = (Path("/etc/amavisd/amavisd.conf"), Path("/etc/amavisd.conf"), Path("/usr/local/etc/amavisd.conf"))
 """Red Hat's, and FreeBSD's."""
+_TITLES = (b"/usr/sbin/amavisd (master)", b"amavisd (master)")
 
 
 class AmavisSection(Protocol):
@@ -123,26 +123,13 @@ def _is_same(one: Dsn, other: Dsn) -> bool:
 
 def _of_process(paths: Sequence[Path]) -> Iterator[Remark]:
     """Whether amavisd runs, and since after its configuration was changed."""
-    started = max(_started(), default=None)
+    started = processes.started(_TITLES)
     if started is None:
         yield Remark(
             True, "no amavisd runs on this machine: start it (systemctl start amavis), or run this check there"
         )
-    elif newer := [path for path in paths if path.exists() and path.stat().st_mtime > started + 1]:
+    elif newer := processes.changed_since(paths, started):
         yield Remark(True, f"{newer[-1]} was changed after amavisd was started, and is not read yet: restart it")
-
-
-def _started() -> Iterator[float]:
-    """When each master process of amavisd was started (proc(5): clock ticks after the boot)."""
-    boot = next(float(line.split()[1]) for line in Path("/proc/stat").read_text().splitlines() if line[:6] == "btime ")
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            name = (process / "cmdline").read_bytes()
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended
-            continue
-        if name.startswith((b"/usr/sbin/amavisd (master)", b"amavisd (master)")):
-            yield boot + int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def tried(chosen: AmavisSection) -> str:

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Protocol
 
 from safelist.errors import UnavailableError
-from safelist.publisher import program
+from safelist.publisher import processes, program
 from safelist.publisher.smtpd_conf import included, placement
 from safelist.remark import Remark
 
 _MOST_INCLUDED = 50
+_TITLES = (b"smtpd: control",)
+"""Of OpenSMTPD alone: Postfix has an smtpd, too."""
 
 
 class PairsSection(Protocol):
@@ -65,14 +67,15 @@ def _opensmtpd(chosen: PairsSection) -> Iterator[Remark]:
     if outcome.code != 0:
         yield Remark(True, f"smtpd would not start with {chosen.smtpd_conf}: {outcome.complaint}")
         return
-    found = placement(_text(chosen.smtpd_conf), str(chosen.path))
+    texts = _texts(chosen.smtpd_conf)
+    found = placement("\n".join(texts.values()), str(chosen.path))
     if found.why:
         yield Remark(True, f"{chosen.smtpd_conf}: {found.why}; then restart smtpd")
         return
-    yield from _running(smtpctl, found.table, chosen)
+    yield from _running(smtpctl, found.table, chosen, list(texts))
 
 
-def _running(smtpctl: str, table: str, chosen: PairsSection) -> Iterator[Remark]:
+def _running(smtpctl: str, table: str, chosen: PairsSection, read: Sequence[Path]) -> Iterator[Remark]:
     """Have the running smtpd read the table again: it can only where its own configuration knows it."""
     outcome = program.run([smtpctl, "update", "table", table])
     if b"running" in outcome.errors:
@@ -84,6 +87,12 @@ def _running(smtpctl: str, table: str, chosen: PairsSection) -> Iterator[Remark]
             f"{chosen.smtpd_conf} named it: restart it (systemctl restart opensmtpd), and see that it may read "
             f"{chosen.path}",
         )
+    elif (started := processes.started(_TITLES)) and (newer := processes.changed_since(read, started)):
+        yield Remark(
+            True,
+            f"{newer[-1]} was changed after smtpd was started, and is not read yet: restart it (systemctl restart "
+            "opensmtpd)",
+        )
     if chosen.on_change[-3:] != ("update", "table", table):
         yield Remark(
             True,
@@ -92,13 +101,15 @@ def _running(smtpctl: str, table: str, chosen: PairsSection) -> Iterator[Remark]
         )
 
 
-def _text(path: Path) -> str:
-    """The configuration with the files that it includes, each where it can be read."""
-    texts, waiting = list[str](), [path]
+def _texts(path: Path) -> dict[Path, str]:
+    """The configuration and the files that it includes, each where it can be read."""
+    texts, waiting = dict[Path, str](), [path]
     while waiting and len(texts) < _MOST_INCLUDED:
+        if (each := waiting.pop()) in texts:
+            continue
         try:
-            texts.append(waiting.pop().read_text(encoding="utf-8", errors="replace"))
+            texts[each] = each.read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
-        waiting += map(Path, included(texts[-1]))
-    return "\n".join(texts)
+        waiting += map(Path, included(texts[each]))
+    return texts

@@ -1,6 +1,8 @@
 """``safelist check pairs``: whether OpenSMTPD reads the table, and lets anybody pass by it; by a real one."""
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -160,6 +162,21 @@ def test_a_table_that_it_reads_and_one_that_it_began_without(site: Site) -> None
     with smtpd.running(site.directory, port) as server:
         site.install(server.process.pid)
         assert_all_right(site, server)
+        assert_read_since(site)
+
+
+def assert_read_since(site: Site) -> None:
+    """A configuration, or a file that it includes, that was changed after the start is not read yet."""
+    conf, further = site.directory / "smtpd.conf", site.directory / "further.conf"
+    for path in (conf, further):
+        further.write_text("")
+        conf.write_text(f'include "{further}"\ninclude "{further}"\n{conf.read_text()}')
+        os.utime(conf, (0, 0))
+        os.utime(further, (0, 0))
+        assert site.faults() == []
+        os.utime(path, (time.time() + 60, time.time() + 60))
+        (fault,) = site.faults()
+        assert fault.startswith(f"{path} was changed after smtpd was started, and is not read yet: restart it")
 
 
 def assert_all_right(site: Site, server: OpenSmtpd) -> None:
