@@ -13,6 +13,7 @@ import pytest
 
 from safelist.policy import Candidate, Tally
 from safelist.policy import Settings as Policy
+from safelist.publisher import unproven
 from safelist.publisher.publish import publish
 from safelist.publisher.target import LeftOut, Nothing, Published, Ruling, Target
 from safelist.publisher.targets import postfix
@@ -100,9 +101,10 @@ class Rendered(NamedTuple):
 
 def rendered(rulings: Iterable[Ruling], chosen: postfix.PostfixSettings) -> Rendered:
     """What the map would hold; needs no Postfix."""
-    made = postfix.map_lines(rulings, chosen)
+    proven, left_out = unproven.for_everybody(list(rulings), lambda each: postfix.not_asked(each, chosen))
+    made = postfix.map_lines(proven, chosen)
     keys = tuple(line.split()[0].decode() for line in made.lines)
-    return Rendered(postfix.HEADER + b"".join(made.lines), keys, made.left_out)
+    return Rendered(postfix.HEADER + b"".join(made.lines), keys, (*left_out, *made.left_out))
 
 
 def write(path: Path, candidates: Iterable[Candidate], map_type: str = "texthash", **options: bool) -> Published:

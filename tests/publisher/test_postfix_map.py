@@ -134,7 +134,9 @@ def test_senders_that_must_prove_themselves_can_be_left_out() -> None:
     assert set(lines([needs, free], unauthenticated=False)) == {b"b@d.example"}
     wide = safe(Pattern(".d.example", Form.SUBDOMAINS), Authentication.NONE)
     assert lines([needs, free, wide], unauthenticated=False)[b"d.example"] == b"DUNNO"
-    (refused,) = rendered([needs], PLAIN.model_copy(update={"unauthenticated": False})).refused
+    assert postfix.TARGET.left_out is not None
+    assert list(postfix.TARGET.left_out([needs], PLAIN)) == []
+    (refused,) = postfix.TARGET.left_out([needs, free], PLAIN.model_copy(update={"unauthenticated": False}))
     assert "needs authentication" in refused.why
 
 

@@ -22,7 +22,7 @@ from pydantic import Field, field_validator
 from safelist.config import LenientPath, Section
 from safelist.errors import ConfigError, UnavailableError
 from safelist.override import Authentication
-from safelist.publisher import program, unproven
+from safelist.publisher import program
 from safelist.publisher.rulings import shorter
 from safelist.publisher.target import Command, LeftOut, RecipientRuling, Ruling
 from safelist.publisher.text_target import Rendering, TextFile, text_target
@@ -126,12 +126,7 @@ def render(everybody: Sequence[Ruling], _: Iterable[RecipientRuling], settings: 
 
 def map_lines(rulings: Iterable[Ruling], settings: PostfixSettings) -> MapLines:
     """The map's lines: lower case, sorted, each key once, nothing in it that changes from run to run."""
-    given = list(rulings)
-    refused: list[LeftOut] = []
-    if not settings.unauthenticated:
-        given, refused = unproven.for_everybody(given, not_asked)
-    given, unwritable = _writable(given, settings)
-    refused += unwritable
+    given, refused = _writable(rulings, settings)
     lines = {unquoted(r.pattern).lower(): RESULT for r in given if r.safe and r.pattern.form is Form.ADDRESS}
     if any(ruling.pattern.form is not Form.ADDRESS for ruling in given):
         refused += _add_domains(lines, given, settings)
@@ -139,9 +134,9 @@ def map_lines(rulings: Iterable[Ruling], settings: PostfixSettings) -> MapLines:
     return MapLines(text, tuple(sorted(refused, key=lambda r: r.pattern[:2])))
 
 
-def not_asked(authentication: Authentication) -> str:
+def not_asked(authentication: Authentication, settings: PostfixSettings) -> str:
     """A map can ask for nothing."""
-    if authentication is Authentication.NONE:
+    if settings.unauthenticated or authentication is Authentication.NONE:
         return ""
     return f"it needs authentication ({authentication}), and unauthenticated = false"
 
@@ -448,6 +443,7 @@ def check(settings: PostfixSettings | None) -> "Iterator[Remark]":
 TARGET = text_target(
     name=NAME, settings=PostfixSettings, demands=demands, use=use, check=check, render=render,
     left_out=lambda everybody, settings: map_lines(everybody, settings).left_out,
+    not_asked=not_asked,
     why_not=lambda _: "",  # a map's own rules say whom it cannot name, and what that takes out with it
     if_missing="Postfix defers all mail for a map that it cannot open",
 )  # fmt: skip
