@@ -423,6 +423,20 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password(
     assert "hunter2" not in str(raised.value)
 
 
+def test_a_url_that_is_none_keeps_no_other_target_from_its_turn(opened: Store, tmp_path: Path) -> None:
+    path = tmp_path / "safelist.toml"
+    path.write_text(
+        f'[database]\nurl = "sqlite:///{tmp_path}/safelist.db"\n'
+        f'[publish.amavis]\nurl = "postgresql://u:hunter2@h@h/x"\nlock = "{tmp_path}/lock"\n'
+        f'[publish.pairs]\npath = "{tmp_path}/pairs"\n'
+    )
+    path.chmod(0o600)
+    of_amavis, of_pairs = publish_configured(opened, config.load(path, target_sections()), [], lambda: NOW, "root")
+    assert "publish.amavis.url: inside a name, password" in str(of_amavis.error)
+    assert (of_amavis.done.path, of_pairs.error) == ("amavisd's database", None)
+    assert (tmp_path / "pairs").exists()
+
+
 def test_no_log_in_is_in_the_history_or_in_what_is_said() -> None:
     url = wblist_tables.parse("postgresql://publisher:hunter2@db.corp.example:5432/amavis?sslpassword=hunter3")
     assert wblist_tables.place(url) == "postgresql://db.corp.example:5432/amavis"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import Field, field_validator
 
 from safelist.config import Section
+from safelist.errors import ConfigError
 from safelist.override import Authentication
 from safelist.publisher import rulings, unproven, unwritable, wblist_rows
 from safelist.publisher.sorting import ChangedEntry, differences, in_order
@@ -121,10 +122,13 @@ def not_asked(authentication: Authentication, chosen: AmavisSettings) -> str:
 
 
 def place(chosen: AmavisSettings) -> str:
-    """The database, without any log-in."""
+    """The database, without any log-in; also of a URL that is none, which a failed publication has to name."""
     from safelist.publisher import wblist_tables
 
-    return wblist_tables.place(wblist_tables.parse(chosen.url))
+    try:
+        return wblist_tables.place(wblist_tables.parse(chosen.url))
+    except ConfigError:
+        return "amavisd's database"
 
 
 def use(chosen: AmavisSettings) -> str:
