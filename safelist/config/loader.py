@@ -143,13 +143,15 @@ def _on_one_path(read: Mapping[str, BaseModel]) -> Iterator[str]:
             yield f"publish.{name}.path: {path} is the path of [publish.{seen[real]}] already; write another"
         seen.setdefault(real, name)
     for name, path in paths.items():
-        text, _, suffix = os.path.realpath(path).rpartition(".")
-        if suffix in _BESIDE and text in seen:
-            yield f"publish.{name}.path: {path} stands beside the path of [publish.{seen[text]}]; write another"
+        real = os.path.realpath(path)
+        if other := next((each for each in seen if each != real and real in _beside(each)), None):
+            yield f"publish.{name}.path: {path} stands beside the path of [publish.{seen[other]}]; write another"
 
 
-_BESIDE = frozenset({"recipients", "rules", "users", "db", "cdb", "lmdb"})
-"""What targets name their further files by, behind the path of the first."""
+def _beside(path: str) -> Iterator[str]:
+    """What targets may name their further files, behind the path of the first; scripts of one of theirs are alike."""
+    yield from (f"{path}.{suffix}" for suffix in ("recipients", "rules", "users", "db", "cdb", "lmdb"))
+    yield from (f"{path.removesuffix('.ps1')}.{suffix}" for suffix in ("ps1", "apply.ps1"))
 
 
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")

@@ -53,6 +53,14 @@ def test_each_has_its_name_and_its_settings(tmp_path: Path) -> None:
             '[publish.pairs.b]\npath = "/a.recipients"\n[publish.rspamd]\npath = "/a"',
             "publish.pairs.b.path: /a.recipients stands beside the path of [publish.rspamd]; write another",
         ),
+        (
+            '[publish.pairs.b]\npath = "/a"\nformat = "exchange"\n[publish.pairs.c]\npath = "/a.ps1"',
+            "publish.pairs.c.path: /a.ps1 stands beside the path of [publish.pairs.b]; write another",
+        ),
+        (
+            '[publish.pairs.b]\npath = "/a.ps1"\nformat = "exchange"\n[publish.pairs.c]\npath = "/a.apply.ps1"',
+            "publish.pairs.c.path: /a.apply.ps1 stands beside the path of [publish.pairs.b]; write another",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_by_its_name(tmp_path: Path, sections: str, fault: str) -> None:
