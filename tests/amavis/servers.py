@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.mail import world
 from tests.mail.world import Offer
 from tests.postfix.servers import _free_port, _greets
+from tests.programs import installation
 from tests.waiting import until
 
 RECOMMENDED = (Path(__file__).parent / "amavisd.conf.in").read_text()
@@ -35,8 +36,10 @@ def lines(database: str, host: str, role: str) -> str:
 
 def missing() -> str:
     """Why amavisd cannot run here; empty where it can."""
-    if not shutil.which("amavisd", path="/usr/sbin") or not shutil.which("smtp-sink", path="/usr/sbin"):
-        return "apt-get install amavisd-new libdbd-pg-perl libdbd-sqlite3-perl spamassassin postfix"
+    programs = {"amavisd": "amavisd-new", "spamassassin": "spamassassin", "smtp-sink": "postfix"}
+    modules = {"DBD::Pg": "libdbd-pg-perl", "DBD::SQLite": "libdbd-sqlite3-perl"}
+    if absent := installation(programs, modules):
+        return absent
     return "" if os.geteuid() == 0 else "only root may start amavisd as its own user: sudo make test"
 
 

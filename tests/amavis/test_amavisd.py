@@ -100,6 +100,7 @@ def test_what_nothing_lists_is_let_through_and_before_the_first_publication_noth
     assert list(asked.offer(OFFERS["trusted pair"]).values()) == [LIFTED]
 
 
+@pytest.mark.skipif(bool(servers.missing()), reason=servers.missing())
 def test_an_sqlite_database_is_asked_and_without_one_all_mail_waits(opened: Store, tmp_path: Path) -> None:
     """amavisd's user has to reach the file."""
     directory = Path(tempfile.mkdtemp(prefix="safelist-amavis-"))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.mail.world import CLEAN, DNSBL, Offer
+from tests.programs import installation
 from tests.waiting import until
 
 STOCK = Path("/usr/share/spamassassin")
@@ -33,9 +34,10 @@ score {RULE} {SCORE:g}
 
 def missing() -> str:
     """Why these programs cannot run here; empty where they can."""
-    packages = [name for name in ("spamassassin", "spamd", "spamc") if not shutil.which(name, path=_SBIN)]
-    if packages:
-        return "apt-get install " + " ".join(packages)
+    programs = {name: name for name in ("spamassassin", "spamd", "spamc")}
+    modules = {"Mail::SPF": "libmail-spf-perl", "Mail::DKIM": "libmail-dkim-perl"}
+    if absent := installation(programs, modules):
+        return absent
     return "" if os.geteuid() == 0 else "only root may start spamd for another user: sudo make test"
 
 
