@@ -28,11 +28,9 @@ RUN_BY = {
         "tests/filter/test_introduction.py::test_nobody_is_refused_or_let_in_on_the_way_to_the_filter"
     ),
     "docs/filters/exim.md": "tests/exim/test_set_up.py::test_the_steps_in_their_order",
-    "docs/filters/other-filters.md": (
-        "tests/pairs/test_opensmtpd.py::test_who_is_in_the_table_passes_the_filter_behind_it"
-    ),
+    "docs/filters/other-filters.md": "tests/pairs/smtpd.py::configured",
 }
-"""The test that a page's lines of a filter's configuration are run by, on the real filter."""
+"""The test, or what configures the filter of some, that runs a page's lines on the real filter."""
 
 CMDLETS = {
     "New-ManagementScope": {"Name", "RecipientRestrictionFilter"},
@@ -90,10 +88,9 @@ def unit(block: Block) -> None:
 def restrictions(block: Block) -> None:
     """Lines of a filter's configuration: a test runs those of the page on the real one, and takes them from it."""
     path, _, name = RUN_BY[block.page].partition("::")
-    source = (ROOT / path).read_text(encoding="utf-8")
-    functions = {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
-    assert name in functions
-    assert f'PAGES["{block.page}"]' in source
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert f"PAGES['{block.page}']" in {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}
 
 
 def rspamd_lines(block: Block) -> None:

@@ -49,7 +49,7 @@ def server() -> Iterator[OpenSmtpd]:
 
 
 def test_who_is_in_the_table_passes_the_filter_behind_it(server: OpenSmtpd) -> None:
-    """With the lines of ``PAGES["docs/filters/other-filters.md"]``; an empty table is one."""
+    """With the page's lines; an empty table is one."""
     assert not server.lifts(world.ALL)
     done = write(server.directory / "table", [world.ALL, "partner.example.org", ".wide.example"])
     assert [(each.pattern.text, each.why) for each in done.refused] == [
