@@ -9,6 +9,7 @@ from safelist.cli.commands import COMMANDS
 from safelist.cli.deferred import Group
 from safelist.collector.failure import FailureReason
 from safelist.filter import decision
+from safelist.publisher.targets import TARGETS
 from safelist.sender import Refusal
 from safelist.store import Outcome
 from tests.docs import configuration
@@ -29,6 +30,12 @@ def commands() -> set[str]:
 def test_every_command_is_in_the_table_and_no_other() -> None:
     table = re.findall(r"^\| `safelist ([a-z]+(?: [a-z]+)?)", COMMAND_PAGE.text, re.MULTILINE)
     assert set(table) == commands()
+
+
+def test_every_target_that_can_be_checked_is_named() -> None:
+    (row,) = re.findall(r"^\| `safelist check TARGET` \| (.+) \|$", COMMAND_PAGE.text, re.MULTILINE)
+    named = set(re.findall("`([a-z]+)`", row.partition(":")[0]))
+    assert named == {name for name, target in TARGETS.items() if target.check}
 
 
 CODES = {
