@@ -47,9 +47,11 @@ def contents(path: Path) -> dict[str, bytes]:
 def test_the_wheel_holds_the_package_the_migrations_and_the_units(wheel: Path) -> None:
     found = contents(wheel)
     migrations = {path.name for path in (ROOT / "migrations").rglob("*.py")}
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "safelist").rglob("*.py")}
+    files = [path for path in (ROOT / "safelist").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    package = {str(path.relative_to(ROOT)) for path in files}
+    assert {"safelist/publisher/targets/rspamd.lua", "safelist/py.typed"} <= package  # PEP 561
     assert {name.rpartition("/")[2] for name in found if name.startswith("safelist/migrations/")} >= migrations
-    assert found.keys() >= modules | {"safelist/py.typed"}  # PEP 561
+    assert found.keys() >= package
     tops = {name.partition("/")[0] for name in found}
     assert tops == {"safelist"} | {f"safelist-{safelist.__version__}.{kind}" for kind in ("data", "dist-info")}
     shared = {name.partition(".data/data/share/")[2]: text for name, text in found.items() if "/share/" in name}
@@ -78,7 +80,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment
 
 
-def test_an_installed_wheel_makes_a_database(installed: Path, tmp_path: Path) -> None:
+def test_an_installed_wheel_makes_a_database_and_publishes(installed: Path, tmp_path: Path) -> None:
     def run(*command: str) -> str:
         home = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "SAFELIST_CONFIG": str(tmp_path / "safelist.toml")}
         done = subprocess.run(command, cwd=tmp_path, env=home, capture_output=True, text=True, check=False, timeout=120)
@@ -89,9 +91,14 @@ def test_an_installed_wheel_makes_a_database(installed: Path, tmp_path: Path) ->
     assert Path(where).is_relative_to(installed)
     command = str(installed / "bin" / "safelist")
     assert run(command, "--version").strip().endswith(safelist.__version__)
-    (tmp_path / "safelist.toml").write_text(f'[database]\nurl = "sqlite:///{tmp_path}/safelist.db"\n')
+    (tmp_path / "safelist.toml").write_text(
+        f'[database]\nurl = "sqlite:///{tmp_path}/safelist.db"\n[publish.rspamd]\npath = "{tmp_path}/senders"\n'
+    )
     run(command, "db", "upgrade")
     assert (tmp_path / "safelist.db").stat().st_size
+    run(command, "override", "allow", "bob@partner.example", "--reason", "x")
+    assert "do -- safelist" in run(command, "publish", "--json")
+    assert "bob@partner.example" in (tmp_path / "senders").read_text()
 
 
 def test_what_an_installed_unit_names_is_there(installed: Path) -> None:

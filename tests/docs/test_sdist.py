@@ -27,3 +27,7 @@ def test_it_brings_what_the_readme_links_to(sdist: set[str]) -> None:
     linked = {link.partition("#")[0] for link in README.links() if not link.startswith("https://")}
     assert linked
     assert linked <= sdist
+
+
+def test_it_brings_what_a_skipped_test_names(sdist: set[str]) -> None:
+    assert ".ci/unpack" in sdist
