@@ -3,16 +3,18 @@
 import shutil
 import subprocess
 from collections.abc import Mapping
+from types import MappingProxyType
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _PATH = "/usr/sbin:/usr/local/sbin:/sbin:/usr/bin:/bin"
 """A user's PATH may lack the directories of root's programs."""
 
 
-def installation(programs: Mapping[str, str], modules: Mapping[str, str]) -> str:
+def installation(programs: Mapping[str, str], modules: Mapping[str, str] = _NONE) -> str:
     """Look for programs and modules of Perl's; the command that installs what is missing, by its package, or empty."""
     packages = [package for program, package in programs.items() if not shutil.which(program, path=_PATH)]
     packages += [package for module, package in modules.items() if not _has(module)]
-    return "apt-get install " + " ".join(packages) if packages else ""
+    return "apt-get install " + " ".join(dict.fromkeys(packages)) if packages else ""
 
 
 def _has(module: str) -> bool:

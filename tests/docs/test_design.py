@@ -80,3 +80,13 @@ def test_every_benchmark_is_named() -> None:
     assert scripts
     for name in scripts:
         assert f"| `benchmarks/{name}` | " in PAGES["docs/performance.md"].text
+
+
+def test_the_packages_that_tests_need_are_those_of_the_script() -> None:
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    (command,) = (span for span in DESIGN.spans() if span.startswith("apt-get install "))
+    installed = re.findall(r"^need \S+ (\S+)$", script, re.MULTILINE)
+    installed += [name for names in re.findall(r"packages\+=\(([a-z0-9 -]+)\)", script) for name in names.split()]
+    assert set(command.split()[2:]) == set(installed)
+    (unpack,) = re.findall(r"^\.ci/unpack .+$", script, re.MULTILINE)
+    assert unpack in DESIGN.spans()

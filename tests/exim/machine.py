@@ -20,6 +20,7 @@ from pathlib import Path
 from tests.filter.dns_server import Nameserver, nameserver
 from tests.mail import world
 from tests.mail.world import Offer
+from tests.programs import installation
 from tests.waiting import until
 
 PACKAGES = Path("/opt/safelist-tests")
@@ -39,9 +40,8 @@ def missing() -> str:
     """Why no such machine can be made here; empty where it can."""
     if absent := [name for name in (HEAVY, LIGHT) if not (PACKAGES / name / ".unpacked").exists()]:
         return ".ci/unpack " + " ".join(absent)
-    programs = {"unshare": "util-linux", "nsenter": "util-linux", "cdb": "tinycdb"}
-    if packages := {package for program, package in programs.items() if not shutil.which(program)}:
-        return "apt-get install " + " ".join(sorted(packages))
+    if command := installation({"unshare": "util-linux", "nsenter": "util-linux", "cdb": "tinycdb"}):
+        return command
     return "" if os.geteuid() == 0 else "only root can be two users and mount: sudo make test"
 
 

@@ -1,4 +1,4 @@
-"""Two domains, their servers and keys, and a DNSBL: what a filter must find in DNS, and the mails that it is given.
+"""Three domains, their servers and keys, and a DNSBL: what a filter must find in DNS, and the mails that it is given.
 
 ``partner.example`` permits one listed client by SPF, signs by DKIM and has a DMARC record; ``plain.example`` signs, and
 has none; ``evil.example`` proves itself by all three, from a listed client of its own.

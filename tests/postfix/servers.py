@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.programs import installation
 from tests.waiting import until
 
 RECOMMENDED = (Path(__file__).parent / "main.cf.in").read_text()
@@ -30,10 +31,8 @@ _SBIN = "/usr/sbin:/usr/local/sbin:/sbin:/usr/bin:/bin"
 
 def missing() -> str:
     """Why these servers cannot run here; empty where they can."""
-    programs = {"postfix": "postfix", "rbldnsd": "rbldnsd"}
-    packages = [package for program, package in programs.items() if not shutil.which(program, path=_SBIN)]
-    if packages:
-        return "apt-get install " + " ".join(packages)
+    if absent := installation({"postfix": "postfix", "rbldnsd": "rbldnsd"}):
+        return absent
     return "" if os.geteuid() == 0 else "only root may start Postfix and open port 53: sudo make test"
 
 
