@@ -57,14 +57,6 @@ class Amavisd:
             client.ehlo("mx.corp.example")
             return _given(client, offer, _received(offer.client) + offer.message())
 
-    def said(self, mark: int) -> list[str]:
-        """The log's lines about lists, behind that place in it."""
-        return [line for line in self.log.read_text().splitlines()[mark:] if " wbl: " in line]
-
-    def mark(self) -> int:
-        """Where the log ends now."""
-        return len(self.log.read_text().splitlines())
-
 
 def _given(client: smtplib.LMTP, offer: Offer, message: bytes) -> dict[str, int]:
     """LMTP replies for each recipient (RFC 2033 4.2)."""

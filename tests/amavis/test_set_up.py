@@ -19,6 +19,7 @@ from tests.filter.dns_server import nameserver
 from tests.mail import world
 from tests.mail.world import ALL, BOB, DESK, OTHER, Offer
 from tests.postfix.servers import mailboxes
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(servers.missing()), reason=servers.missing())
 
@@ -110,6 +111,9 @@ def test_the_steps_in_their_order(site: Site, opened: Store) -> None:
         servers.amavisd(lines, names.address, boxes.port) as running,
     ):  # fmt: skip
         assert running.offer(Offer(BOB, (DESK, OTHER))) == {DESK: 250, OTHER: 554}
+        said = f"wbl: (SQL) soft-whitelisted (-5) sender <{BOB}>"
+        assert said.replace(BOB, "...") in PAGE.text
+        assert until(lambda: said in running.log.read_text()), running.log.read_text()
         site.configure([running.configuration])
         code, out, err = site(check)
         assert (code, err) == (0, "")
