@@ -228,17 +228,19 @@ def _split(text: str) -> tuple[str, str]:
 def _known_suffix(domain: str) -> str | None:
     """A domain that is no domain name, but ends like one: a block of what it is below holds all the same."""
     labels = re.split("[.\u3002\uff0e\uff61]", domain.strip().rstrip("."))
-    known = None
-    for at in range(len(labels) - 2, -1, -1):
+    known, low, high = None, 0, len(labels) - 1
+    while low < high:  # what is below a domain name's labels is one, too; to encode every ending takes too long
+        at = (low + high) // 2
         try:
-            name = _domain(".".join(labels[at:]), Refusal.BAD_DOMAIN)
+            known = at, _domain(".".join(labels[at:]), Refusal.BAD_DOMAIN)
         except _RefusedError:
-            break
-        known = at, name
+            low = at + 1
+        else:
+            high = at
     if known is None:
         return None
     begin, name = known
-    return _visible(".".join([*labels[:begin], ""])) + name if begin else name
+    return f"{_visible('.'.join(labels[:begin]))}.{name}" if begin else name
 
 
 def _visible(text: str) -> str:

@@ -270,13 +270,44 @@ def test_a_sender_is_what_postfix_says_it_is(text: str, names: tuple[str, ...]) 
 @pytest.mark.parametrize(
     "domain",
     ["-a.d.example", "a..d.example", "a b.d.example", "\u2260.d.example", "a." * 200 + "d.example",
-     "a." * 8000 + "d.example", "\x07.d.example"],
+     "a." * 8000 + "d.example", ("a" * 64 + ".") * 5 + "d.example", "\x07.d.example"],
 )  # fmt: skip
 def test_a_block_of_a_domain_reaches_what_only_ends_like_it(domain: str) -> None:
     found = envelope(f"a@{domain}")
     assert covers(parse(".d.example"), found)
     assert not covers(parse("d.example"), found)
     assert found.text.isprintable()
+
+
+LABELS = [
+    "a",
+    "a_b",
+    "-a",
+    "",
+    "a b",
+    "\u05d01",
+    "\u05d0",
+    "xn--a",
+    "xn--bcher-kva",
+    "\xdf",
+    "d" * 63,
+    "d" * 64,
+    "e\u0301",
+    "\u2260",
+]
+
+
+@given(st.lists(st.sampled_from(LABELS), max_size=6), st.sampled_from(["d.example", "x.\xfc.example", "example"]))
+def test_the_domain_of_what_is_none_is_the_longest_ending_that_is_one(labels: list[str], ending: str) -> None:
+    parts = [*labels, *ending.split(".")]
+    endings = [parse("a@" + ".".join(parts[at:])) for at in range(len(parts) - 1)]
+    longest = next((each for each in endings if each.form is Form.ADDRESS), None)
+    found = envelope("a@" + ".".join(parts))
+    assert (found.form is Form.ADDRESS) == (longest is not None)
+    if longest is not None:
+        domain = longest.text.partition("@")[2]
+        assert found.text.endswith(domain)
+        assert found == longest or "." + domain in covering(found)
 
 
 @pytest.mark.parametrize(
