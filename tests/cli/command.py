@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from safelist.config import toml
 from safelist.demo import DemoServer
+from tests import exchange
 from tests.cli import in_process
 
 
@@ -103,3 +106,14 @@ class Command:
         seen = in_process.all_of(leader)
         os.close(leader)
         return process.wait(60), seen.decode()
+
+
+@contextmanager
+def synced(directory: Path, people: Sequence[exchange.Mailbox]) -> Iterator[Command]:
+    """The command whose database has the lists of these people; nothing is published."""
+    with exchange.DemoServer(exchange.Organisation.of(people)) as server:
+        command = Command(directory)
+        command.configure(server, [each.address for each in people])
+        assert command("db", "upgrade").code == 0
+        assert command("sync").code == 0
+        yield command

@@ -11,9 +11,9 @@ import pytest
 from safelist.junkrule import JunkRule
 from safelist.publisher import exim_acl
 from safelist.publisher.targets import exim
-from tests.cli.command import Command
+from tests.cli.command import Command, synced
 from tests.docs.documents import PAGES
-from tests.exchange import DemoServer, Mailbox, Organisation
+from tests.exchange import Mailbox
 from tests.exim.machine import HEAVY, SPLIT_MACROS, Machine, files_of, machine, missing
 from tests.exim.site import chosen
 from tests.exim.test_exact import PLAIN
@@ -46,11 +46,7 @@ def site() -> Iterator[Machine]:
 def safelist(tmp_path: Path) -> Iterator[Command]:
     """Two people trust the sender; nothing is published."""
     people = [Mailbox(each, JunkRule(safe_senders=(ALL,))) for each in (DESK, OTHER)]
-    with DemoServer(Organisation.of(people)) as server:
-        command = Command(tmp_path)
-        command.configure(server, [each.address for each in people])
-        assert command("db", "upgrade").code == 0
-        assert command("sync").code == 0
+    with synced(tmp_path, people) as command:
         yield command
 
 

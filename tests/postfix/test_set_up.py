@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from safelist.junkrule import JunkRule
-from tests.cli.command import Command
+from tests.cli.command import Command, synced
 from tests.docs.documents import PAGES
-from tests.exchange import DemoServer, Mailbox, Organisation
+from tests.exchange import Mailbox
 from tests.postfix.servers import CLEAN, LISTED, MAP, RECOMMENDED, ZONE, Postfix, missing, postfix, rbldnsd
 from tests.waiting import until
 
@@ -37,11 +37,7 @@ def site() -> Iterator[Postfix]:
 def safelist(tmp_path: Path) -> Iterator[Command]:
     """Two people trust the sender; nothing is published."""
     people = [Mailbox(f"desk{n}@corp.example", JunkRule(safe_senders=(SAFE,))) for n in range(2)]
-    with DemoServer(Organisation.of(people)) as server:
-        command = Command(tmp_path)
-        command.configure(server, [each.address for each in people])
-        assert command("db", "upgrade").code == 0
-        assert command("sync").code == 0
+    with synced(tmp_path, people) as command:
         yield command
 
 

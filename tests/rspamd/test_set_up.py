@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from safelist.junkrule import JunkRule
-from tests.cli.command import Command
+from tests.cli.command import Command, synced
 from tests.docs.documents import PAGES
-from tests.exchange import DemoServer, Mailbox, Organisation
+from tests.exchange import Mailbox
 from tests.mail.world import ALL, BOB, DESK, OFFERS, OTHER, Offer
 from tests.rspamd import servers
 from tests.rspamd.servers import DNSBL, Installation
@@ -35,11 +35,7 @@ def site() -> Iterator[Installation]:
 def safelist(tmp_path: Path) -> Iterator[Command]:
     """Two people trust the one, one of them the other; nothing is published."""
     people = [Mailbox(DESK, JunkRule(safe_senders=(ALL, BOB))), Mailbox(OTHER, JunkRule(safe_senders=(ALL,)))]
-    with DemoServer(Organisation.of(people)) as server:
-        command = Command(tmp_path)
-        command.configure(server, [DESK, OTHER])
-        assert command("db", "upgrade").code == 0
-        assert command("sync").code == 0
+    with synced(tmp_path, people) as command:
         yield command
 
 
