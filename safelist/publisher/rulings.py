@@ -1,6 +1,6 @@
 """What is to be published of every candidate: for everybody, and for each recipient."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from safelist import policy
@@ -90,12 +90,12 @@ def _may_widen(
     return found.reason not in (Reason.ENFORCED_BLOCK, Reason.DEFAULT_BLOCK)
 
 
-def exceptions(some: Iterable[Ruling], safe: Iterable[Ruling]) -> Iterator[Ruling]:
+def exceptions(some: Sequence[Ruling], safe: Iterable[Ruling]) -> Iterator[Ruling]:
     """Those of ``some`` that a filter may reach by the name of a safe one.
 
     They are senders at or below a safe domain, and addresses that extend a safe one (``a+x@`` of ``a@``).
     """
-    given = [ruling.pattern for ruling in safe]
+    given = [ruling.pattern for ruling in safe] if some else []
     domains = {"." + domain_of(pattern) for pattern in given if pattern.form is not Form.ADDRESS}
     addresses = {unquoted(pattern) for pattern in given if pattern.form is Form.ADDRESS}
     for each in some:

@@ -36,12 +36,16 @@ def for_everybody(rulings: Sequence[Ruling], why_not: WhyNot) -> tuple[list[Ruli
         if exception is not None:
             left_out.append(LeftOut(pattern, _EXCEPTED.format(exception=exception.text, why=faults[exception])))
         elif pattern not in faults:
-            is_address = pattern.form is Form.ADDRESS
-            is_wider = unquoted(pattern) in extended if is_address else with_subdomains(pattern).text in excepted
-            kept.append(ruling._replace(may_widen=False) if lost and is_wider else ruling)
+            is_wider = lost and _is_wider(pattern, excepted, extended)
+            kept.append(ruling._replace(may_widen=False) if is_wider else ruling)
         elif ruling.safe:
             left_out.append(LeftOut(pattern, faults[pattern]))
     return kept, left_out
+
+
+def _is_wider(pattern: Pattern, excepted: Mapping[str, Pattern], extended: Set[str]) -> bool:
+    """Whether a filter that widens the pattern may reach an exception that cannot be written."""
+    return unquoted(pattern) in extended if pattern.form is Form.ADDRESS else with_subdomains(pattern).text in excepted
 
 
 @dataclass(slots=True)
