@@ -7,7 +7,7 @@ from safelist.override import Authentication
 from safelist.publisher.rulings import exceptions, shorter
 from safelist.publisher.target import LeftOut, RecipientRuling, Ruling
 from safelist.publisher.unwritable import Noted
-from safelist.sender import Form, Pattern, covering, unquoted
+from safelist.sender import Form, Pattern, covering, domain_of, unquoted
 
 NotAsked = Callable[[Authentication], str]
 """Why the filter cannot ask of a mail what it has to prove; empty where it can."""
@@ -27,9 +27,10 @@ def for_each(
     """Take out, recipient by recipient, whom the filter would believe unproven, and note it.
 
     Where ``everybody``'s rulings, or another of the recipient's, would make such a sender safe, it becomes an exception
-    for the recipient.
+    for the recipient; a domain does, too, where ``everybody``'s make an address or a domain in it safe.
     """
-    for_all = {_name(ruling.pattern) for ruling in everybody if ruling.safe}
+    safe = [ruling.pattern for ruling in everybody if ruling.safe]
+    for_all, above = {_name(pattern) for pattern in safe}, _above(safe)
     for _, some in groupby(rulings, key=lambda ruling: ruling.recipient):
         found = list(some)
         if not any(ruling.safe and not_asked(ruling.authentication) for ruling in found):
@@ -42,7 +43,7 @@ def for_each(
                 yield ruling
                 continue
             noted.add(LeftOut(ruling.pattern, why))
-            if _is_reached(ruling, for_all) or _is_reached(ruling, own):
+            if _is_reached(ruling, for_all) or _is_reached(ruling, own) or ruling.pattern.text in above:
                 yield ruling._replace(safe=False)
 
 
@@ -50,6 +51,12 @@ def _is_reached(ruling: RecipientRuling, safe: Set[str]) -> bool:
     """Whether a filter that knows only ``safe`` ones may take the sender for one of them."""
     pattern = ruling.pattern
     return bool(safe) and not safe.isdisjoint((_name(pattern), *covering(pattern), *shorter(pattern)))
+
+
+def _above(safe: Iterable[Pattern]) -> Set[str]:
+    """The domains, with and without their sub-domains, that some of these are in."""
+    domains = {domain_of(pattern) for pattern in safe}
+    return {text for domain in domains for text in covering(Pattern(domain, Form.DOMAIN))}
 
 
 def _name(pattern: Pattern) -> str:

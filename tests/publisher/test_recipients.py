@@ -16,11 +16,12 @@ from safelist import sender, store
 from safelist.entry import ALL_LISTS, Entry, UserList
 from safelist.override import Authentication, Effect, Level, Override, Terms
 from safelist.policy import Candidate, Settings, decide
-from safelist.publisher import rulings
+from safelist.publisher import rulings, unproven
 from safelist.publisher.publish import publish
 from safelist.publisher.sorting import AT_ONCE
 from safelist.publisher.target import Asked, Nothing, Published, RecipientRuling, Ruling, Scope, Target
 from safelist.publisher.text_target import KEPT, Rendering, TextFile, text_target, whole_line
+from safelist.publisher.unwritable import Noted
 from safelist.store import Store
 from tests import aggregate
 from tests.publisher import sample_target
@@ -133,6 +134,19 @@ def test_where_a_filter_asks_for_no_proof_the_lists_hold_whom_the_policy_asks_no
         filled(opened, random.Random(seed), SCOPES)
         publish(opened, settings, sample_target.TARGET, chosen, lambda: NOW)
         assert list(differing(opened, path, settings, provable=(Authentication.NONE,))) == []
+
+
+@pytest.mark.parametrize("pattern", ["p.example", ".p.example", "s.p.example", ".s.p.example", "t.s.p.example"])
+def test_the_proof_that_a_recipient_asks_of_a_domain_is_asked_of_whom_everybody_believes_in_it(pattern: str) -> None:
+    """A filter that cannot ask for it would find the address among those of everybody."""
+    none, spf = Authentication.NONE, Authentication.SPF
+    everybody = [Ruling(sender.parse("y@s.p.example"), safe=True, authentication=none)]
+    asked = [RecipientRuling("a@corp.example", sender.parse(pattern), True, spf)]
+    noted = Noted(9)
+    found = list(unproven.for_each(asked, everybody, lambda each: "" if each is none else "no proof", noted))
+    is_above = pattern in sender.covering(everybody[0].pattern)
+    assert found == ([asked[0]._replace(safe=False)] if is_above else [])
+    assert [(each.pattern, each.why) for each in noted.named] == [(asked[0].pattern, "no proof")]
 
 
 def test_what_counts_for_everybody_and_for_each_is_of_one_moment(tmp_path: Path) -> None:
