@@ -5,13 +5,15 @@ each mail; a stamp in the tree names the list that it was made of, and is writte
 short is done again. What safelist did not write is left as it is, and named.
 """
 
+import errno
 import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -68,8 +70,8 @@ class Tree:
         _make_directory(self.root)
         self.stamp.unlink(missing_ok=True)
         wanted = set[str]()
-        foreign = [str(path) for path in self._written(mode, wanted)]
-        self._remove_others(wanted)
+        foreign = {str(path) for path in self._written(mode, wanted)}
+        foreign |= {str(path) for path in self._remove_others(wanted)}
         if foreign:
             return _foreign(foreign)
         _replace(self.stamp, digest.encode(), mode)
@@ -93,21 +95,20 @@ class Tree:
             found = _content(path, len(content) + 1)
             if found == content:
                 continue
-            if found is not None and not found.startswith(self.header):
+            is_foreign = found is not None and not found.startswith(self.header)
+            if is_foreign or not _may(partial(_write, path, content, mode)):
                 yield path
-                continue
-            for directory in (path.parents[1], path.parent):
-                _make_directory(directory)
-            _replace(path, content, mode)
 
-    def _remove_others(self, wanted: Set[str]) -> None:
+    def _remove_others(self, wanted: Set[str]) -> Iterator[Path]:
         """Remove safelist's files that the list does not ask for, with the directories that are empty then.
 
-        No deeper than they are written: what is in a mailbox's directory may be another's, who can exchange it.
+        No deeper than they are written: what is in a mailbox's directory may be another's, who can exchange it. The
+        files that may be there for all one can see come out.
         """
         for domain in _directories(self.root):
             for mailbox in _directories(domain):
-                self._clear(mailbox, wanted)
+                if not _may(partial(self._clear, mailbox, wanted)):
+                    yield mailbox / NAME
                 _remove_if_empty(mailbox)
             _remove_if_empty(domain)
 
@@ -120,6 +121,27 @@ class Tree:
 
     def _is_ours(self, path: Path) -> bool:
         return _content(path, len(self.header)) == self.header
+
+
+_ANOTHERS = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO})
+"""What the owner of a recipient's directory can bring about: it must keep nobody else from theirs."""
+
+
+def _may(change: Callable[[], None]) -> bool:
+    """Whether a change was possible. Raises OSError for what is no recipient's doing, such as a full disk."""
+    try:
+        change()
+    except OSError as error:
+        if error.errno not in _ANOTHERS:
+            raise
+        return False
+    return True
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    for directory in (path.parents[1], path.parent):
+        _make_directory(directory)
+    _replace(path, content, mode)
 
 
 def _directories(path: Path) -> list[Path]:
@@ -144,6 +166,7 @@ def _content(path: Path, size: int) -> bytes | None:
     """At most ``size`` octets; None where there is no file; what is no regular file is nobody's of ours.
 
     A mailbox's directory may be another's, who exchanges the file meanwhile: no link is followed, no pipe waited for.
+    What that owner keeps to himself is his, too.
     """
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
@@ -151,7 +174,9 @@ def _content(path: Path, size: int) -> bytes | None:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    except NotADirectoryError:
+    except OSError as error:
+        if error.errno not in _ANOTHERS:
+            raise
         return b""
     with os.fdopen(handle, "rb") as file:
         return file.read(size) or b""
@@ -174,6 +199,7 @@ def _foreign(paths: Iterable[str]) -> ConfigError:
     first, *more = sorted(paths)
     others = f" and {len(more)} more" if more else ""
     return ConfigError(
-        f"{first}{others}: safelist did not write this file and leaves it alone, so nothing counts for that recipient "
-        "beyond what counts for everybody; move it (its own lines can stand in the global configuration), and publish"
+        f"{first}{others}: safelist did not write this file, or this user cannot reach it, and it is left alone, so "
+        "nothing new counts for that recipient; move it (its own lines can stand in the global configuration), or let "
+        "this user write there, and publish"
     )

@@ -24,6 +24,9 @@ def said(
 
 def published(target: Target, chosen: Any, given: Iterable[Terms], **more: bool) -> Published:
     """Publish that, and nothing else."""
-    with TemporaryDirectory() as made, store.open_store(aggregate.create(Path(made) / "safelist.db")) as opened:
+    with (
+        TemporaryDirectory(dir=chosen.path.parent) as made,
+        store.open_store(aggregate.create(Path(made) / "safelist.db")) as opened,
+    ):
         opened.make_overrides(list(given), NOW, "root")
         return publish(opened, Settings(), target, chosen, lambda: NOW, allow_shrink=True, **more)

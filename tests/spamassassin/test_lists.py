@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from safelist import sender, store
-from safelist.override import Authentication
+from safelist.override import Authentication, Terms
 from safelist.policy import decide
 from safelist.publisher.publish import publish
 from safelist.publisher.spamassassin_lists import why_not
@@ -20,7 +21,7 @@ from safelist.publisher.target import Published
 from safelist.publisher.targets.spamassassin import HEADER, TARGET, SpamAssassinSettings, recipients
 from safelist.store import Store
 from tests import aggregate
-from tests.publisher.site import NOW
+from tests.publisher.site import NOW, as_nobody, needs_root
 from tests.publisher.test_recipients import ASKED, CHOSEN, MAILBOXES, SCOPES, UNWRITABLE, filled
 from tests.spamassassin.aggregate import published, said
 
@@ -199,6 +200,40 @@ def test_a_file_in_place_of_a_recipients_directory_keeps_nobody_else_from_theirs
     (corp / "d").write_text("theirs")
     assert failure(published(TARGET, settings(tmp_path), BOTH)).startswith(f"{corp}/d/user_prefs: safelist did not")
     assert "y@p.example" in (corp / "e/user_prefs").read_text()
+
+
+def test_links_in_a_circle_in_place_of_a_recipients_directory_keep_nobody_else_from_theirs(tmp_path: Path) -> None:
+    corp = tree(tmp_path)
+    shutil.rmtree(corp / "d")
+    (corp / "d").symlink_to(corp / "d")
+    assert failure(published(TARGET, settings(tmp_path), BOTH)).startswith(f"{corp}/d/user_prefs: safelist did not")
+    assert "y@p.example" in (corp / "e/user_prefs").read_text()
+    assert published(TARGET, settings(tmp_path), BOTH, dry_run=True).changed
+
+
+@pytest.fixture
+def ours() -> Iterator[Path]:
+    """A directory of a user's who is not root, and may not do everything."""
+    with tempfile.TemporaryDirectory(prefix="safelist-") as name:
+        os.chown(name, 65534, 65534)
+        yield Path(name)
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o000, 0o500, 0o300])
+@pytest.mark.parametrize("given", [BOTH, BOTH[1:]], ids=["in the list", "not in it any more"])
+def test_a_recipient_who_lets_nobody_in_keeps_nobody_else_from_theirs(
+    ours: Path, mode: int, given: list[Terms]
+) -> None:
+    """Who is not in the list any more is named as well: what was written for them may count still."""
+    with as_nobody():
+        corp = tree(ours)
+        (corp / "d").chmod(mode)
+        done = published(TARGET, settings(ours), given)
+        assert (corp / "e/user_prefs").read_text().endswith("y@p.example\n")
+        assert failure(done).startswith(f"{corp}/d/user_prefs: safelist did not write this file, or")
+        (corp / "d").chmod(0o700)
+        assert not failure(published(TARGET, settings(ours), given))
 
 
 def test_what_waits_for_the_new_file_is_not_written_to(tmp_path: Path) -> None:
