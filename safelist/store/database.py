@@ -82,6 +82,9 @@ def parse_url(url: str, setting: str = SETTING, tested: Collection[str] | None =
             f"{setting}: is not a URL; write sqlite:////var/lib/safelist/safelist.db "
             "or postgresql+psycopg://user@host/safelist"
         ) from None
+    if parsed.get_backend_name() != "sqlite" and "@" in (parsed.database or ""):
+        # A name with a / in it was taken for the server's, and the password behind it for the database's.
+        raise ConfigError(f"{setting}: inside a name or password write / as %2F; the database's name holds no @")
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if tested is not None and parsed.get_backend_name() not in tested:

@@ -31,6 +31,8 @@ NOBODY = 65534
         (f"postgresql://u:a@{SECRET}@h/x", ConfigError, "write @ as %40"),
         (f"postgresql://h:1/x?password=a@{SECRET}", ConfigError, "write @ as %40"),
         (f"postgresql://u:a?{SECRET}@h/x", ConfigError, "write @ as %40 and [?] as %3F"),
+        (f"postgresql://us/er:{SECRET}@h/x", ConfigError, "write / as %2F"),
+        (f"mysql://us/er:{SECRET}@h/x", ConfigError, "write / as %2F"),
         ("sqlite://", ConfigError, "must name a file"),
         ("sqlite:///x?timeout=soon", ConfigError, "timeout must be a number"),
         ("sqlite:///x?timeout=1&timeout=2", ConfigError, "timeout must be a number"),
