@@ -60,6 +60,11 @@ _POSTGRES_FAILURES: dict[str, tuple[type[SafelistError], str]] = {
     "53200": (TemporaryError, "the server is out of memory; try again later"),
     "53300": (TemporaryError, "the server has no connection left; try again later, or raise max_connections"),
     "53": (TemporaryError, "the server has no room for it now"),
+    "57014": (
+        UnavailableError,
+        "the server ends what outlasts this role's statement_timeout: ALTER ROLE ... SET statement_timeout = 0",
+    ),
+    "57P": (UnavailableError, "the server, or this connection, was ended or is starting; try again later"),
     "58030": (UnavailableError, "the server cannot read or write its disk; its log says more"),
 }
 

@@ -13,7 +13,7 @@ import pytest
 from safelist import store
 from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
 from safelist.policy import Settings
-from safelist.store.database import make_engine, parse_url
+from safelist.store.database import failures, make_engine, parse_url
 from tests.store import postgres
 from tests.store.samples import NOW, SAFE, SEEN, entries
 
@@ -214,9 +214,21 @@ def test_connection_that_is_cut(postgres_url: str) -> None:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-        with pytest.raises(UnavailableError, match="terminat"):
+        with pytest.raises(UnavailableError, match=r"terminat.*try again later"):
             opened.last_runs(1)
         assert opened.last_runs(1) == []
+
+
+def test_a_statement_that_the_server_ends(postgres_url: str) -> None:
+    url = parse_url(f"{postgres_url}&options=-c%20statement_timeout%3D50")
+    engine = make_engine(url)
+    with (
+        pytest.raises(UnavailableError, match=r"timeout: .* SET statement_timeout = 0"),
+        failures(url),
+        engine.connect() as connection,
+    ):
+        connection.exec_driver_sql("SELECT pg_sleep(20)")
+    engine.dispose()
 
 
 def test_the_url_of_another_section_is_named_by_its_key() -> None:
