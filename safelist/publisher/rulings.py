@@ -93,14 +93,15 @@ def _may_widen(
 def exceptions(some: Sequence[Ruling], safe: Iterable[Ruling]) -> Iterator[Ruling]:
     """Those of ``some`` that a filter may reach by the name of a safe one.
 
-    They are senders at or below a safe domain, and addresses that extend a safe one (``a+x@`` of ``a@``).
+    They are senders at or below a safe domain, and addresses that extend a safe one (``a+x@`` of ``a@``), or are one
+    behind a tag.
     """
     given = [ruling.pattern for ruling in safe] if some else []
     domains = {"." + domain_of(pattern) for pattern in given if pattern.form is not Form.ADDRESS}
     addresses = {unquoted(pattern) for pattern in given if pattern.form is Form.ADDRESS}
     for each in some:
         is_below = domains and not domains.isdisjoint(covering(with_subdomains(each.pattern)))
-        if is_below or (addresses and not addresses.isdisjoint(shorter(each.pattern))):
+        if is_below or (addresses and not addresses.isdisjoint(reached(each.pattern))):
             yield each._replace(safe=False)
 
 
@@ -109,6 +110,14 @@ def shorter(pattern: Pattern) -> Iterator[str]:
     if pattern.form is Form.ADDRESS:
         local, _, domain = unquoted(pattern).rpartition("@")
         yield from (f"{local[:end]}@{domain}" for end in range(1, len(local)))
+
+
+def reached(pattern: Pattern) -> Iterator[str]:
+    """The addresses, unquoted, for which a filter may take an address: what it extends, and what is behind its tags."""
+    yield from shorter(pattern)
+    while (behind := untagged(pattern)) is not None:
+        yield unquoted(behind)
+        yield from shorter(pattern := behind)
 
 
 def _narrower_blocks(candidate: Candidate, now: datetime, scope: Scope) -> Iterator[Override]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from itertools import groupby
 
 from safelist.override import Authentication
-from safelist.publisher.rulings import exceptions, shorter
+from safelist.publisher.rulings import exceptions, reached
 from safelist.publisher.target import LeftOut, RecipientRuling, Ruling
 from safelist.publisher.unwritable import Noted
 from safelist.sender import Form, Pattern, covering, domain_of, unquoted
@@ -50,7 +50,7 @@ def for_each(
 def _is_reached(ruling: RecipientRuling, safe: Set[str]) -> bool:
     """Whether a filter that knows only ``safe`` ones may take the sender for one of them."""
     pattern = ruling.pattern
-    return bool(safe) and not safe.isdisjoint((_name(pattern), *covering(pattern), *shorter(pattern)))
+    return bool(safe) and not safe.isdisjoint((_name(pattern), *covering(pattern), *reached(pattern)))
 
 
 def _above(safe: Iterable[Pattern]) -> Set[str]:

@@ -149,6 +149,28 @@ def test_the_proof_that_a_recipient_asks_of_a_domain_is_asked_of_whom_everybody_
     assert [(each.pattern, each.why) for each in noted.named] == [(asked[0].pattern, "no proof")]
 
 
+@pytest.mark.parametrize("text", ["y@p.example", '"a,b"@p.example'])
+@pytest.mark.parametrize("tags", ["prvs=1234abcdef={}", "btv1==x==prvs=1234abcdef={}", "{}+prvs=1234abcdef"])
+@pytest.mark.parametrize("is_proven", [True, False])
+def test_what_is_said_of_an_address_with_its_tag_counts_before_what_is_said_of_the_address(
+    tmp_path: Path, text: str, tags: str, is_proven: bool
+) -> None:
+    """A filter that knows tags finds the address behind one, which is safe; an override blocks the other, or asks more
+    of it than a filter can."""
+    path, settings = tmp_path / "lists", Settings(quorum=1, authentication=Authentication.NONE)
+    tagged = sender.envelope(tags.format(sender.unquoted(sender.parse(text)).partition("@")[0]) + "@p.example")
+    effect = Effect.BLOCK if is_proven else Effect.ALLOW
+    with store.open_store(aggregate.create(tmp_path / "safelist.db")) as opened:
+        run = opened.begin_run(NOW, "sync", "root")
+        held = frozenset({Entry(UserList.SAFE_SENDERS, sender.parse(text))})
+        opened.record(run, MAILBOXES[0], SEEN._replace(owner=MAILBOXES[0]), held, ALL_LISTS, NOW)
+        opened.make_overrides([Terms(effect, tagged, "x", None, Level.ENFORCED, Authentication.SPF)], NOW, "root")
+        chosen = sample_target.SampleSettings(path=path, unauthenticated=is_proven)
+        publish(opened, settings, sample_target.TARGET, chosen, lambda: NOW)
+    assert is_safe(path, MAILBOXES[1], text)
+    assert not is_safe(path, MAILBOXES[1], tagged.text)
+
+
 def test_what_counts_for_everybody_and_for_each_is_of_one_moment(tmp_path: Path) -> None:
     """Blocked for one recipient, then for everybody instead: at no moment the sender is safe for that recipient."""
     path, asked = tmp_path / "lists", sender.parse("x@aol.com")
