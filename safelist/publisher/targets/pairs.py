@@ -113,6 +113,8 @@ class PairsSettings(Section):
             yield "holds: exceptions may be whole domains: write domains and subdomains, too"
         if self.format == "mailscanner" and self.path.suffix in _RULES_AS_A_TEXT:
             yield "path: must not end in .txt or .html, for MailScanner would take that for no ruleset"
+        if not is_template and FORMATS[self.format].beside and not self.path.name.isascii():
+            yield "path: its name must be ASCII, for Windows PowerShell reads a script as the machine's own code page"
 
 
 def _template_faults(chosen: PairsSettings) -> Iterator[str]:
