@@ -315,7 +315,7 @@ def _can_be_run(command: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _is_absolute(path: Path) -> Path:
-    if not path.is_absolute() or not path.name:
+    if not path.is_absolute() or path.name in ("", "..") or "\0" in str(path):
         raise ValueError("must be the absolute path of a file, such as /var/lib/safelist/map")
     return path
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from safelist.publisher.targets import exim, rspamd, spamassassin
+from safelist.publisher.targets import TARGETS, amavis, exim, pairs, rspamd, spamassassin
 
 SETTINGS = (exim.EximSettings, rspamd.RspamdSettings, spamassassin.SpamAssassinSettings)
 
@@ -16,6 +16,13 @@ def test_what_means_something_in_a_configuration_is_refused(settings: Any, name:
     """White space ends spamd's option, ``%d`` in it is the recipient's domain, and ``#`` begins a comment."""
     with pytest.raises(ValidationError, match=r"must hold letters, digits and any of / \. _ \+ - only"):
         settings.model_validate({"path": f"/var/lib/{name}/safelist"})
+
+
+@pytest.mark.parametrize("path", ["lists/safelist", "/", "/var/lib/..", "/var/lib/a\0b"])
+@pytest.mark.parametrize("settings", [target.settings for target in TARGETS.values() if target.name != amavis.NAME])
+def test_what_can_be_no_file_is_refused(settings: Any, path: str) -> None:
+    with pytest.raises(ValidationError, match="path"):
+        settings.model_validate({"path": path, "format": "csv"} if settings is pairs.PairsSettings else {"path": path})
 
 
 @pytest.mark.parametrize("settings", SETTINGS)

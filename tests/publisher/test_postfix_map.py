@@ -269,7 +269,7 @@ def test_an_index_holds_what_the_text_says_and_nothing_else(tmp_path: Path, map_
         ({"path": "/etc/my maps/safelist"}, "white space"),
         ({"path": "/etc/a,b"}, "white space"),
         ({"path": "/etc/$x"}, "white space"),
-        ({"path": "/etc/a\x00b"}, "white space"),
+        ({"path": "/etc/a\x00b"}, "absolute"),
         ({"path": "/etc/safelist", "map_type": "sqlite"}, "hash"),
         ({"path": "/etc/safelist", "map_type": 7}, "hash"),
         ({"path": "/etc/safelist", "on_change": "postfix 'reload"}, "its quotes are not balanced; close each"),

@@ -14,14 +14,14 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from safelist.config import LenientPath, Section
 from safelist.errors import ConfigError
 from safelist.override import Override
 from safelist.policy import Tally
 from safelist.publisher.files import beside, real, swap
-from safelist.publisher.target import Asked, FileChange, Plan, Scope, Target
+from safelist.publisher.target import Asked, FileChange, FilePath, Plan, Scope, Target
 from safelist.snapshot import Contents, Snapshot, SnapshotError, SnapshotSummary, write
 
 NAME = "filter"
@@ -33,7 +33,7 @@ class FilterSettings(Section):
     IS_OPTIONAL = True
     TITLE = "The snapshot that `safelist filter` reads (per recipient and for the whole organisation)."
 
-    path: LenientPath = Field(description="The file.", examples=["/var/lib/safelist-snapshot/snapshot"])
+    path: FilePath = Field(description="The file.", examples=["/var/lib/safelist-snapshot/snapshot"])
     group: str | None = Field(
         None, description="The group that may read it: the filter's.", examples=["safelist-filter"]
     )
@@ -43,13 +43,6 @@ class FilterSettings(Section):
         description="The filter's own `used`, where it notes whom it let through; `safelist audit used` reads it.",
         examples=["/var/lib/safelist-filter/used.db"],
     )
-
-    @field_validator("path")
-    @classmethod
-    def _is_absolute(cls, path: Path) -> Path:
-        if not path.is_absolute() or not path.name:
-            raise ValueError("must be the absolute path of a file, such as /var/lib/safelist-snapshot/snapshot")
-        return path
 
 
 def demands(chosen: FilterSettings) -> str:

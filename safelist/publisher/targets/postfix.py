@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from safelist.config import LenientPath, Section
+from safelist.config import Section
 from safelist.errors import ConfigError, UnavailableError
 from safelist.override import Authentication
 from safelist.publisher import program
 from safelist.publisher.rulings import shorter
-from safelist.publisher.target import Command, LeftOut, RecipientRuling, Ruling
+from safelist.publisher.target import Command, FilePath, LeftOut, RecipientRuling, Ruling
 from safelist.publisher.text_target import Rendering, TextFile, text_target
 from safelist.sender import Form, Pattern, covering, domain_of, unquoted, with_subdomains
 
@@ -45,7 +45,7 @@ class PostfixSettings(Section):
 
     TITLE = "A map for Postfix: check_sender_access TYPE:PATH, directly before the reject_rbl_client it is to lift."
 
-    path: LenientPath = Field(
+    path: FilePath = Field(
         description="The map's text; its index stands beside it.", examples=["/etc/postfix/safelist"]
     )
     map_type: MapType = Field(
@@ -91,8 +91,6 @@ class PostfixSettings(Section):
     @field_validator("path")
     @classmethod
     def _fits_into_main_cf(cls, path: Path) -> Path:
-        if not path.is_absolute() or not path.name:
-            raise ValueError("must be the absolute path of a file, such as /etc/postfix/safelist")
         if re.search(r"[\s,${}\"'\x00-\x1f\x7f]", str(path)):
             raise ValueError("must not contain white space, quotes or any of , $ { }: main.cf cannot name such a file")
         return path
