@@ -106,7 +106,7 @@ def _sample(line: str, exception: str) -> SamplePair | None:
 
 def _of_rule(rule: PublishedRule, maps: Sequence[MapText]) -> Iterator[Remark]:
     """Whether rspamd has this rule, and has read the maps to their ends."""
-    said = _asked(rule, SamplePair(_NOBODY, _NOBODY)).get("SAFELIST_READ")
+    said = _asked(rule, SamplePair(_NOBODY, _NOBODY), what_is_read=True).get("SAFELIST_READ")
     if said is None:
         raise _UnaskableError(
             f"the rspamd at {rule.url} has not loaded safelist's rule: write what `safelist check rspamd` prints "
@@ -188,12 +188,15 @@ def _of_sample(rule: PublishedRule, published: MapText) -> Iterator[Remark]:
     )
 
 
-def _asked(rule: PublishedRule, pair: SamplePair) -> dict[str, list[str]]:
-    """What the rule says of a mail: its symbols, with their options. Nothing else is asked, logged or learnt."""
+def _asked(rule: PublishedRule, pair: SamplePair, *, what_is_read: bool = False) -> dict[str, list[str]]:
+    """What the rule says of a mail: its symbols, with their options. Nothing else is asked, logged or learnt.
+
+    To say what it has read, it goes through every key, and a worker answers nobody else meanwhile: that is asked once.
+    """
     headers = {
         "From": pair.sender, "Rcpt": pair.recipient, "IP": "192.0.2.1", "Helo": "safelist.invalid",
-        "Safelist-Check": "1", "Settings": '{"symbols_enabled":["SAFELIST_CHECK"]}', "Flags": "no_log,no_stat",
-        "Password": _password(rule),
+        "Safelist-Check": "1" if what_is_read else "", "Settings": '{"symbols_enabled":["SAFELIST_CHECK"]}',
+        "Flags": "no_log,no_stat", "Password": _password(rule),
     }  # fmt: skip
     status, text = _answer(rule.url, {name: value for name, value in headers.items() if value})
     if status in (401, 403):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -67,6 +68,12 @@ def only_fault(safelist: Command) -> str:
     return fault
 
 
+class Silent(BaseHTTPRequestHandler):
+    """Knows no method, and logs nothing."""
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
 def test_an_rspamd_that_has_read_what_was_published_has_no_faults(
     site: Installation, published: Path, tmp_path: Path
 ) -> None:
@@ -82,6 +89,28 @@ def test_an_rspamd_that_has_read_what_was_published_has_no_faults(
         f"note: rspamd finds y.example safe for {DESK}, if it proves itself",
         "no faults",
     ]
+
+
+def test_what_has_been_read_is_asked_once(site: Installation, published: Path, tmp_path: Path) -> None:
+    """The rule goes through all keys then, and the worker answers nobody else meanwhile."""
+    asked: list[str | None] = []
+
+    class Relay(Silent):
+        def do_POST(self) -> None:
+            asked.append(self.headers["Safelist-Check"])
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            request = Request(f"{site.normal}/checkv2", body, dict(self.headers))
+            with urlopen(request, timeout=20) as answer:
+                self.send_response(answer.status)
+                self.end_headers()
+                self.wfile.write(answer.read())
+
+    assert until(lambda: faults(configured(tmp_path, published, url=f'"{site.normal}"')) == [])
+    with ThreadingHTTPServer(("127.0.0.1", 0), Relay) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        found = faults(configured(tmp_path, published, url=f'"http://127.0.0.1:{server.server_port}"'))
+        server.shutdown()
+    assert (found, asked) == ([], ["1", None, None])
 
 
 def test_a_controller_is_asked_with_its_password(site: Installation, published: Path, tmp_path: Path) -> None:
@@ -115,12 +144,6 @@ def test_where_no_rspamd_answers_it_is_to_be_started(published: Path, tmp_path: 
     fault = only_fault(safelist)
     assert fault.startswith(f"no rspamd answers at http://127.0.0.1:{port} ([Errno 111] Connection refused)")
     assert "`systemctl start rspamd`" in fault
-
-
-class Silent(BaseHTTPRequestHandler):
-    """Knows no method, and logs nothing."""
-
-    def log_message(self, format: str, *args: object) -> None: ...
 
 
 def test_something_else_that_answers_is_told_apart(published: Path, tmp_path: Path) -> None:
