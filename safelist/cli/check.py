@@ -26,7 +26,8 @@ def check(
         has = f"it has: {', '.join(publish)}" if publish else "it has none"
         raise UsageError(f"check: the configuration has no [publish.{target}]; {has}")
     if ask is None:
-        raise UsageError(f"check: there is no check of {target}; there is one of {', '.join(_CHECKS)}")
+        other = "; of safelist's own filter: `safelist filter check`" if kind == "filter" else ""
+        raise UsageError(f"check: there is no check of {target}; there is one of {', '.join(_CHECKS)}{other}")
     use = "" if json or settings is None else configured(target, settings).use(settings)
     if "\n" in use:
         say(use, is_answer=True)

@@ -254,6 +254,8 @@ def test_only_what_is_configured_and_can_be_checked_is_checked(tmp_path: Path) -
     done = safelist("check", "filter")
     assert done.code == 64
     assert "there is no check of filter; there is one of postfix" in done.err
+    assert done.err.endswith("; of safelist's own filter: `safelist filter check`\n")
+    assert "own filter" not in safelist("check", "sendmail").err
     safelist.config.write_text(DATABASE)
     done = run(safelist)
     assert done.code == 78
