@@ -407,6 +407,7 @@ except UnavailableError as error:
     environment = {"PATH": "/nowhere", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert "is not installed: run safelist where Postfix is" in done.stderr
+    assert "where another filter is to read the lists, take [publish.postfix] out" in done.stderr
     assert "texthash" in done.stderr
     assert "Traceback" not in done.stderr
     assert state(tmp_path) == {}

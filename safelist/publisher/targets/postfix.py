@@ -423,7 +423,7 @@ def _installed(name: str) -> str:
     if found is None:
         raise UnavailableError(
             f'{name} is not installed: run safelist where Postfix is, or set [publish.postfix] map_type = "texthash", '
-            "which needs no index"
+            "which needs no index; where another filter is to read the lists, take [publish.postfix] out"
         )
     return found
 
