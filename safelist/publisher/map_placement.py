@@ -83,8 +83,8 @@ def _about_service(service: MasterEntry, published: Map) -> Iterator[Remark]:
     named = [(at, it) for at, it in enumerate(them) if _names(it.argument, published.path)]
     has_lists = any(it.rejects_listed for it in them)
     if not named and not has_lists:
-        lifted = "no reject_rbl_client is left, so there is nothing to lift"
-        yield Remark(False, f"{lifted}: [publish.postfix] can go, once you will not go back")
+        lifted = "Postfix asks no DNSBL by reject_rbl_client, so this map has nothing to lift"
+        yield Remark(False, f"{lifted}: [publish.postfix] can go, unless you may go back from safelist's own filter")
     elif not named:
         if fault := published.faults.get(published.name):
             yield Remark(True, f"{published.name}: {fault}")
