@@ -137,6 +137,13 @@ def way(tmp_path: Path) -> Iterator[Way]:
             yield found
 
 
+def test_the_map_is_named_as_its_own_page_names_it() -> None:
+    """A type that is not the one it was published in would answer all mail with 451."""
+    (of_the_map,) = PAGES["docs/filters/postfix.md"].blocks("cf")
+    line = next(line.strip() for line in OBSERVING.splitlines() if "check_sender_access" in line)
+    assert line in of_the_map.text
+
+
 def test_nobody_is_refused_or_let_in_on_the_way_to_the_filter(way: Way) -> None:
     before = re.sub(r" +check_policy_service.*\n", "", OBSERVING)
     assert before.count("\n") == OBSERVING.count("\n") - 1
