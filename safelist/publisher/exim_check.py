@@ -320,25 +320,37 @@ def _first_refusal(answers: Sequence[SmtpAnswer]) -> SmtpAnswer:
     return next((each for each in answers if each.code != 250), answers[-1])
 
 
-def _fault(pair: _Pair, answers: _Answers) -> str:
-    """What is wrong with these answers; empty where the stranger is refused for the DNSBL, and the safe one is not."""
+class _Fault(NamedTuple):
+    """What is wrong with Exim's answers, and what mends it where its configuration on disk is the one that answered."""
+
+    symptom: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.symptom}{self.remedy}"
+
+
+def _fault(pair: _Pair, answers: _Answers) -> _Fault | None:
+    """What is wrong with these answers; None where the stranger is refused for the DNSBL, and the safe one is not."""
     stranger, safe = answers
     if safe.is_listed:
-        return (
-            f"refuses {pair.sender} to {pair.recipient}, who is published, for the DNSBL ({safe}): another `deny "
-            "dnslists` stands above the lines, or Exim may not read the lists; take that deny out, or let Exim's user "
-            "read them"
+        return _Fault(
+            f"refuses {pair.sender} to {pair.recipient}, who is published, for the DNSBL ({safe})",
+            ": another `deny dnslists` stands above the lines, or Exim may not read the lists; take that deny out, or "
+            "let Exim's user read them",
         )
     if safe.code != 250:
-        return f"answers {pair.sender} to {pair.recipient} with {safe}: what says so, not the DNSBL, has to be mended"
+        symptom = f"answers {pair.sender} to {pair.recipient} with {safe}"
+        return _Fault(symptom, ": what says so, not the DNSBL, has to be mended")
     if stranger.code == 250:
-        return (
-            f"accepts {STRANGER}, a stranger from a listed client: an `accept` stands above the lines; move them up to "
-            "directly behind the check of the recipient, and above every accept but those of own clients"
+        return _Fault(
+            f"accepts {STRANGER}, a stranger from a listed client",
+            ": an `accept` stands above the lines; move them up to directly behind the check of the recipient, and "
+            "above every accept but those of own clients",
         )
     if not stranger.is_listed:
-        return f"answers a stranger with {stranger} before it asks the DNSBL, so that nothing can be told"
-    return ""
+        return _Fault(f"answers a stranger with {stranger} before it asks the DNSBL", ", so that nothing can be told")
+    return None
 
 
 def _unlisted(exim: _Exim, lists: EximLists) -> str:
@@ -364,7 +376,8 @@ def _running(exim: _Exim, pair: _Pair) -> Iterator[Remark]:
     if fault:
         yield Remark(
             True,
-            f"the running Exim has not read the configuration that is on disk: `systemctl reload exim4`; it {fault}",
+            "the running Exim has not read the configuration that is on disk: `systemctl reload exim4`, or where that "
+            f"does not help let Exim's user read the lists; it {fault.symptom}",
         )
         return
     yield Remark(

@@ -227,7 +227,7 @@ def test_not_reloaded(heavy: Machine) -> None:
         found = configured(heavy)
         (fault,) = check(heavy, found)[1]
         assert fault.startswith("the running Exim has not read the configuration that is on disk: `systemctl reload ex")
-        assert "it accepts safelist-check@example.org, a stranger from a listed client" in fault
+        assert fault.endswith("; it accepts safelist-check@example.org, a stranger from a listed client")
         heavy.reload()
         assert check(heavy, found)[0] == 0
 
