@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,6 +127,33 @@ def test_the_steps_in_their_order(site: Site, opened: Store) -> None:
         assert site(publish)[0] == 0, "who publishes may also take away what he has made"
         assert running.offer(Offer(BOB, (DESK,))) == {DESK: 554}
         assert len(schema.rows(site.url, "mailaddr")) == len(schema.rows(site.url, "users")) == 1
+
+
+def test_root_publishes_where_postgresql_asks_who_somebody_is(site: Site) -> None:
+    """The page's two lines, beside the line without which root may not be that role."""
+    ident, line = re.findall("line `(.*?)`", PAGE.text)
+    schema.run(site.url, [*schema.set_up(), PUBLISHER])
+    line = line.replace(" amavis ", f" {site.database} ").replace(" safelist ", " publisher ")
+    known = site.home / "data/pg_ident.conf"
+    known.write_text(known.read_text() + ident.removesuffix("safelist") + "publisher\n")
+    with let_in(site, line.partition(" map=")[0]):
+        assert until(lambda: 'Peer authentication failed for user "publisher"' in site.faults()[0])
+    with let_in(site, line):
+        assert until(lambda: site("safelist publish")[0] == 0)
+
+
+@contextmanager
+def let_in(site: Site, line: str) -> Iterator[None]:
+    """Have the server read this line before all others of its pg_hba.conf."""
+    path = site.home / "data/pg_hba.conf"
+    before = path.read_text()
+    path.write_text(f"{line}\n{before}")
+    schema.run(site.url, ["SELECT pg_reload_conf()"])
+    try:
+        yield
+    finally:
+        path.write_text(before)
+        schema.run(site.url, ["SELECT pg_reload_conf()"])
 
 
 def assert_read_since(site: Site, running: Amavisd) -> None:
