@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -22,22 +22,30 @@ _NOBODY = "safelist-check@safelist.invalid"
 _PLAIN = re.compile(r"[a-z0-9._+=-]+@[a-z0-9._-]+|[a-z0-9._-]+")
 
 
-class _UnaskableError(Exception):
+class UnaskableError(Exception):
     """What an administrator has to mend before anything else can be told."""
 
 
 class PublishedRule(NamedTuple):
-    """What rspamd has to have read: ``maps`` for everybody and for each recipient, and the rule of that ``digest``.
+    """What rspamd has to have loaded: the rule of that ``digest``, in ``rule_file``, for the target ``name``.
 
-    ``url`` and ``password_file`` say where it is asked; ``rule_file`` is where the rule has to stand, ``header`` the
-    first line of each map, and ``exception`` what follows the key of a sender who is not safe.
+    ``url`` and ``password_file`` say where rspamd is asked.
     """
 
+    name: str
     url: str
     password_file: Path | None
-    maps: tuple[Path, ...]
     digest: str
     rule_file: str
+
+
+class PublishedMaps(NamedTuple):
+    """What rspamd has to have read: the maps for everybody and for each recipient.
+
+    ``header`` is the first line of each map, and ``exception`` what follows the key of a sender who is not safe.
+    """
+
+    paths: tuple[Path, ...]
     header: bytes
     exception: str
 
@@ -66,37 +74,40 @@ def without_section() -> Iterator[Remark]:
     )
 
 
-def remarks(rule: PublishedRule) -> Iterator[Remark]:
+def remarks(rule: PublishedRule, published: PublishedMaps) -> Iterator[Remark]:
     """Ask the running rspamd for its rule, its maps and one sender of each map."""
     try:
-        maps = [_read(path, rule) for path in rule.maps]
-        yield from _of_rule(rule, maps)
+        maps = [_read(path, published) for path in published.paths]
+        said = told(rule)
+        for name, each in zip(("everybody", "recipients"), maps, strict=True):
+            yield _of_map(each, said.get(name, "0"), said.get(f"{name}_sum"), opens=said.get(f"{name}_opens") == "true")
+        yield from of_proofs(said)
         for each in maps:
-            yield from _of_sample(rule, each)
-    except _UnaskableError as fault:
+            yield from of_sample(rule, each.sample, str(each.path))
+    except UnaskableError as fault:
         yield Remark(True, str(fault))
 
 
-def _read(path: Path, rule: PublishedRule) -> MapText:
-    """A map as it was published. Raises _UnaskableError."""
+def _read(path: Path, published: PublishedMaps) -> MapText:
+    """A map as it was published. Raises UnaskableError."""
     try:
         with path.open("rb") as file:
-            if file.readline() != rule.header:
-                raise _UnaskableError(
+            if file.readline() != published.header:
+                raise UnaskableError(
                     f"{path}: safelist did not write this file; correct `path`, or move it and publish"
                 )
             lines, sample = 0, None
             for line in file:
                 lines += 1
-                sample = sample or _sample(line.decode("ascii", "replace"), rule.exception)
+                sample = sample or sample_of(line.decode("ascii", "replace"), published.exception)
     except FileNotFoundError:
-        raise _UnaskableError(f"{path} has not been published: run `safelist publish`") from None
+        raise UnaskableError(f"{path} has not been published: run `safelist publish`") from None
     except OSError as error:
-        raise _UnaskableError(f"{path} cannot be read: {error.strerror}") from None
+        raise UnaskableError(f"{path} cannot be read: {error.strerror}") from None
     return MapText(path, lines, sample)
 
 
-def _sample(line: str, exception: str) -> SamplePair | None:
+def sample_of(line: str, exception: str) -> SamplePair | None:
     """The pair of a line, where a mail can be from that sender as it stands there: no exception, nothing escaped."""
     key, _, authentication = line.strip().partition("!")
     recipient, _, sender = key.rpartition("|")
@@ -104,25 +115,22 @@ def _sample(line: str, exception: str) -> SamplePair | None:
     return SamplePair(recipient, sender) if authentication != exception and is_askable and sender[0] != "." else None
 
 
-def _of_rule(rule: PublishedRule, maps: Sequence[MapText]) -> Iterator[Remark]:
-    """Whether rspamd has this rule, and has read the maps to their ends."""
+def told(rule: PublishedRule) -> dict[str, str]:
+    """What the rule tells of itself, by its names. Raises UnaskableError where rspamd has not loaded it."""
     said = _asked(rule, SamplePair(_NOBODY, _NOBODY), what_is_read=True).get("SAFELIST_READ")
     if said is None:
-        raise _UnaskableError(
-            f"the rspamd at {rule.url} has not loaded safelist's rule: write what `safelist check rspamd` prints "
+        raise UnaskableError(
+            f"the rspamd at {rule.url} has not loaded safelist's rule: write what `safelist check {rule.name}` prints "
             f"into {rule.rule_file} and run `systemctl restart rspamd`; if it stands there, `rspamadm configtest` "
             "and `journalctl -u rspamd` name what is wrong in that file"
         )
     if rule.digest not in said:
-        raise _UnaskableError(
-            f"the rspamd at {rule.url} has loaded another rule than `safelist check rspamd` prints (another path, "
-            f"every_recipient, or safelist version): put this one in its place in {rule.rule_file} and run "
-            "`systemctl restart rspamd`"
+        raise UnaskableError(
+            f"the rspamd at {rule.url} has loaded another rule than `safelist check {rule.name}` prints (another "
+            "path or prefix, every_recipient, or safelist version): put this one in its place in "
+            f"{rule.rule_file} and run `systemctl restart rspamd`"
         )
-    told = dict(each.split("=", 1) for each in said if "=" in each)
-    for name, each in zip(("everybody", "recipients"), maps, strict=True):
-        yield _of_map(each, told.get(name, "0"), told.get(f"{name}_sum"), opens=told.get(f"{name}_opens") == "true")
-    yield from _of_proofs(told)
+    return dict(each.split("=", 1) for each in said if "=" in each)
 
 
 def _of_map(published: MapText, read: str, keys: str | None, *, opens: bool) -> Remark:
@@ -158,10 +166,10 @@ def _sum_of_keys(path: Path) -> str:
     return f"{total % 2**48:012x}"
 
 
-def _of_proofs(told: Mapping[str, str]) -> Iterator[Remark]:
+def of_proofs(said: Mapping[str, str]) -> Iterator[Remark]:
     """Whether rspamd asks for the proofs at all."""
     for name in ("spf", "dmarc"):
-        if told.get(name) != "true":
+        if said.get(name) != "true":
             yield Remark(
                 True,
                 f"this rspamd does not check {name.upper()}, so that no sender can prove itself by it: take what turns "
@@ -170,11 +178,11 @@ def _of_proofs(told: Mapping[str, str]) -> Iterator[Remark]:
             )
 
 
-def _of_sample(rule: PublishedRule, published: MapText) -> Iterator[Remark]:
-    """Ask for one sender that the file says is safe."""
-    if published.sample is None:
+def of_sample(rule: PublishedRule, sample: SamplePair | None, where: str) -> Iterator[Remark]:
+    """Ask for one sender who is safe by what lies there."""
+    if sample is None:
         return
-    recipient, sender = published.sample
+    recipient, sender = sample
     asked = SamplePair(recipient or _NOBODY, sender if "@" in sender else f"safelist-check@{sender}")
     found = _asked(rule, asked)
     if f"{asked.recipient}|{sender}" in (*found.get("SAFELIST", ()), *found.get("SAFELIST_UNPROVEN", ())):
@@ -182,9 +190,9 @@ def _of_sample(rule: PublishedRule, published: MapText) -> Iterator[Remark]:
         return
     yield Remark(
         True,
-        f"rspamd does not find {asked.sender}, who is safe for {recipient or 'everybody'} by {published.path}: check "
-        f"again in a few seconds; if that stays so, run `systemctl restart rspamd`, and see that nothing else in "
-        f"{rule.rule_file} changes senders or recipients",
+        f"rspamd does not find {asked.sender}, who is safe for {recipient or 'everybody'} by {where}: check again in a "
+        f"few seconds; if that stays so, run `systemctl restart rspamd`, and see that nothing else in {rule.rule_file} "
+        "changes senders or recipients",
     )
 
 
@@ -198,18 +206,18 @@ def _asked(rule: PublishedRule, pair: SamplePair, *, what_is_read: bool = False)
         "Safelist-Check": "1" if what_is_read else "", "Settings": '{"symbols_enabled":["SAFELIST_CHECK"]}',
         "Flags": "no_log,no_stat", "Password": _password(rule),
     }  # fmt: skip
-    status, text = _answer(rule.url, {name: value for name, value in headers.items() if value})
+    status, text = _answer(rule, {name: value for name, value in headers.items() if value})
     if status in (401, 403):
-        raise _UnaskableError(
-            f"{rule.url} asks for a password: name a file with the controller's in [publish.rspamd] password_file, "
-            "or let `url` name the normal worker, which asks for none"
+        raise UnaskableError(
+            f"{rule.url} asks for a password: name a file with the controller's in [publish.{rule.name}] "
+            "password_file, or let `url` name the normal worker, which asks for none"
         )
     try:
         symbols = json.loads(text)["symbols"]
         return {name: [str(each) for each in found.get("options", ())] for name, found in symbols.items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise _UnaskableError(
-            f"{rule.url} answers with HTTP status {status}, and not as rspamd does: let [publish.rspamd] `url` "
+        raise UnaskableError(
+            f"{rule.url} answers with HTTP status {status}, and not as rspamd does: let [publish.{rule.name}] `url` "
             "name its normal worker or controller (the proxy speaks milter)"
         ) from None
 
@@ -220,18 +228,20 @@ def _password(rule: PublishedRule) -> str:
     try:
         return rule.password_file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeError) as error:
-        raise _UnaskableError(f"[publish.rspamd] password_file: {rule.password_file} cannot be read: {error}") from None
+        key = f"[publish.{rule.name}] password_file"
+        raise UnaskableError(f"{key}: {rule.password_file} cannot be read: {error}") from None
 
 
-def _answer(url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
-    place = urlsplit(url)
+def _answer(rule: PublishedRule, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    place = urlsplit(rule.url)
     try:
         with closing(HTTPConnection(place.hostname or "", place.port, timeout=WAIT)) as connection:
             connection.request("POST", "/checkv2", _MESSAGE, dict(headers))
             response = connection.getresponse()
             return response.status, response.read(MAX_ANSWER)
     except (OSError, HTTPException, ValueError) as error:
-        raise _UnaskableError(
-            f"no rspamd answers at {url} ({str(error) or type(error).__name__}): run this check where rspamd is, start "
-            "it (`systemctl start rspamd`), or let [publish.rspamd] `url` name its normal worker or controller"
+        raise UnaskableError(
+            f"no rspamd answers at {rule.url} ({str(error) or type(error).__name__}): run this check where rspamd is, "
+            f"start it (`systemctl start rspamd`), or let [publish.{rule.name}] `url` name its normal worker or "
+            "controller"
         ) from None

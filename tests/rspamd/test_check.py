@@ -216,8 +216,8 @@ def test_as_many_keys_of_another_map_are_told_apart(site: Installation, publishe
     shutil.copy(f"{published}.recipients", f"{other}.recipients")
     other.write_bytes(published.read_bytes().replace(b".x.example", b".z.example"))
     asked = rspamd_check.PublishedRule(
-        site.normal, None, (other, rspamd.recipients(other)), rspamd.digest(RspamdSettings(path=published)),
-        rspamd.RULE_FILE, rspamd.HEADER, rspamd.EXCEPTION,
-    )  # fmt: skip
-    (fault,) = (each.text for each in rspamd_check.remarks(asked) if each.is_fault)
+        rspamd.NAME, site.normal, None, rspamd.digest(RspamdSettings(path=published)), rspamd.RULE_FILE
+    )
+    maps = rspamd_check.PublishedMaps((other, rspamd.recipients(other)), rspamd.HEADER, rspamd.EXCEPTION)
+    (fault,) = (each.text for each in rspamd_check.remarks(asked, maps) if each.is_fault)
     assert fault.startswith(f"rspamd has read other keys than {other} has, though as many, 2: it looks every few sec")

@@ -1,15 +1,7 @@
 do -- safelist: whoever is safe for a recipient, and proves to be that sender, is rejected by no DNSBL
-  local path, every_recipient = "@PATH@", @EVERY_RECIPIENT@
-  local hash = require "rspamd_cryptobox_hash"
+  local every_recipient = @EVERY_RECIPIENT@
 
-  local function map(file)
-    return rspamd_config:add_map({ url = file, type = "map", description = "safelist: who is safe" })
-  end
-  local everybody, recipients = map(path), map(path .. ".recipients")
-
-  -- Whether rspamd has read a map, be it empty. Without the one of recipients their exceptions were unknown.
-  local function is_read(file) return tostring(file:get_data_digest()) ~= "0" end
-
+@LISTS@
   -- The local part without its quotes. rspamd drops backslashes that are quoted themselves.
   local function user_of(address)
     local quoted = address.flags and address.flags.backslash and address.raw:match('"(.*)"@')
@@ -77,32 +69,48 @@ do -- safelist: whoever is safe for a recipient, and proves to be that sender, i
     }
   end
 
-  -- What a file says of the first of these names that it has.
-  local function look_up(file, prefix, found)
-    for _, name in ipairs(found) do
-      for _, value in ipairs({ "exception", "dkim-or-spf", "spf", "none" }) do
-        if file:get_key(prefix .. name .. "!" .. value) then
-          return value, name
-        end
+  -- All that the lists are asked for: as many keys as `most`, or one more where there are more.
+  local function keys(task, most)
+    local found, seen, to = {}, {}, receivers(task)
+    local function add(key)
+      if not seen[key] and #found <= most then
+        seen[key], found[#found + 1] = true, key
+      end
+    end
+    for _, identity in ipairs(identities(task)) do
+      for _, name in ipairs(identity.names) do
+        add(name)
+        for _, recipient in ipairs(to) do add(recipient .. "|" .. name) end
+      end
+    end
+    return found
+  end
+
+  -- What the lists say of the first of these names that they have; without a recipient, for everybody.
+  local function look_up(task, names_, recipient)
+    for _, name in ipairs(names_) do
+      local value = lists.value_of(task, name, recipient)
+      if value then
+        return value, name
       end
     end
   end
 
-  -- What the files say of an identity for a recipient, and by which name; the recipient's own word before everybody's.
-  local function ruling(recipient, identity)
-    local value, name = look_up(recipients, recipient .. "|", identity.names)
+  -- What the lists say of an identity for a recipient, and by which name; the recipient's own word before everybody's.
+  local function ruling(task, recipient, identity)
+    local value, name = look_up(task, identity.names, recipient)
     if value then
       return value, name, value == "exception"
     end
-    value, name = look_up(everybody, "", identity.names)
+    value, name = look_up(task, identity.names)
     return value, name, false
   end
 
   -- Whether a recipient trusts the sender, is told of one who proves nothing, or has blocked it.
-  local function asked(recipient, found)
+  local function asked(task, recipient, found)
     local proven, unproven
     for _, identity in ipairs(found) do
-      local value, name, is_blocked = ruling(recipient, identity)
+      local value, name, is_blocked = ruling(task, recipient, identity)
       if is_blocked then
         return nil, nil, true
       end
@@ -116,10 +124,10 @@ do -- safelist: whoever is safe for a recipient, and proves to be that sender, i
 
   -- The pairs by which the sender is safe, those by which it would be, how many recipients, and whether one blocks it.
   local function rulings(task)
-    local found, to = identities(task), is_read(everybody) and is_read(recipients) and receivers(task) or {}
+    local found, to = identities(task), lists.are_read(task) and receivers(task) or {}
     local proven, unproven, is_blocked = {}, {}, false
     for _, recipient in ipairs(to) do
-      local safe, claimed, blocked = asked(recipient, found)
+      local safe, claimed, blocked = asked(task, recipient, found)
       proven[#proven + 1], is_blocked = safe, is_blocked or blocked
       unproven[#unproven + 1] = not safe and claimed or nil
     end
@@ -128,41 +136,22 @@ do -- safelist: whoever is safe for a recipient, and proves to be that sender, i
 
   -- rspamd asks nothing more of a mail that weighs enough to be rejected; of one whose weight may be taken away it must.
   local function let_all_be_asked(task)
-    local proven, unproven = rulings(task)
-    if #proven + #unproven > 0 then
-      task:set_flag("pass_all")
-    end
-  end
-
-  -- A sum over a map's keys, in whatever order they come. Of more it would keep mail waiting.
-  local function sum_of_keys(file)
-    local sum = 0
-    if not is_read(file) or file:get_nelts() > 100000 then
-      return "unknown"
-    end
-    for key in pairs(file:get_stats(false)) do
-      sum = (sum + tonumber(hash.create(key):hex():sub(1, 12), 16)) % 2 ^ 48
-    end
-    return ("%012x"):format(sum)
-  end
-
-  -- What has been read of a map, and whether it could be read again: at its start rspamd is root, and never after it.
-  local function told(name, file, place)
-    local opened = io.open(place)
-    if opened then opened:close() end
-    return { name .. "=" .. (is_read(file) and file:get_nelts() or "no"), name .. "_sum=" .. sum_of_keys(file),
-      name .. "_opens=" .. tostring(opened ~= nil) }
+    lists.ask(task, keys, function()
+      local proven, unproven = rulings(task)
+      if #proven + #unproven > 0 then
+        task:set_flag("pass_all")
+      end
+    end)
   end
 
   local function tell(task)
     local function is_checked(symbol) return tostring(rspamd_config:get_symbol_parent(symbol) ~= nil) end
     local said = { "@DIGEST@", "spf=" .. is_checked("R_SPF_ALLOW"), "dmarc=" .. is_checked("DMARC_POLICY_ALLOW") }
-    for _, each in ipairs(told("everybody", everybody, path)) do said[#said + 1] = each end
-    for _, each in ipairs(told("recipients", recipients, path .. ".recipients")) do said[#said + 1] = each end
+    for _, each in ipairs(lists.told(task)) do said[#said + 1] = each end
     task:insert_result("SAFELIST_READ", 1.0, said)
   end
 
-  local function check(task)
+  local function judge(task)
     local proven, unproven, recipient_count, is_blocked = rulings(task)
     if #proven > 0 and not is_blocked and (#proven == recipient_count or not every_recipient) then
       task:insert_result("SAFELIST", 1.0, proven)
@@ -173,6 +162,10 @@ do -- safelist: whoever is safe for a recipient, and proves to be that sender, i
     if task:get_request_header("Safelist-Check") then -- `safelist check rspamd` asks
       tell(task)
     end
+  end
+
+  local function check(task)
+    lists.ask(task, keys, function() judge(task) end)
   end
 
   rspamd_config:register_symbol({ name = "SAFELIST_ALL_ASKED", type = "prefilter", flags = "empty",

@@ -15,9 +15,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Protocol
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from safelist.config import Section
 from safelist.publisher.target import FilePath, PlainFilePath, RecipientRuling, Ruling, Scope
@@ -33,6 +33,44 @@ EXCEPTION = "exception"
 RULE_FILE = "/etc/rspamd/rspamd.local.lua"
 
 
+def _is_http(url: str) -> str:
+    if not re.fullmatch(r"http://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}/?", url):
+        raise ValueError("must be http://HOST:PORT, such as http://127.0.0.1:11333")
+    return url
+
+
+EveryRecipient = Annotated[
+    bool,
+    Field(
+        description="rspamd has one verdict for a message. Without this it lifts the DNSBLs where one of several "
+        "recipients trusts\nthe sender and none has blocked it; with it, where every one trusts it."
+    ),
+]
+WorkerUrl = Annotated[
+    str,
+    AfterValidator(_is_http),
+    Field(
+        description="Where `safelist check` asks: a worker that scans over HTTP (the normal one, or the controller).",
+        examples=["http://127.0.0.1:11333"],
+    ),
+]
+WorkerPasswordFile = Annotated[
+    FilePath | None,
+    Field(
+        description="A file with the controller's password, where `url` is a controller that asks for one.",
+        examples=["/etc/safelist/rspamd-password"],
+    ),
+]
+WORKER_URL = "http://127.0.0.1:11333"
+
+
+class RuleSettings(Protocol):
+    """What of a section decides how the rule rates."""
+
+    @property
+    def every_recipient(self) -> bool: ...
+
+
 class RspamdSettings(Section):
     """Maps for rspamd, and the rule that asks them."""
 
@@ -43,32 +81,12 @@ class RspamdSettings(Section):
         description="The map for everybody; beside it PATH.recipients is the one for each recipient.",
         examples=["/var/lib/safelist-rspamd/senders"],
     )
-    every_recipient: bool = Field(
-        False,
-        description="rspamd has one verdict for a message. Without this it lifts the DNSBLs where one of several "
-        "recipients trusts\nthe sender and none has blocked it; with it, where every one trusts it.",
-    )
-    url: str = Field(
-        "http://127.0.0.1:11333",
-        description="Where `safelist check rspamd` asks: a worker that scans over HTTP (the normal one, or the "
-        "controller).",
-        examples=["http://127.0.0.1:11333"],
-    )
-    password_file: FilePath | None = Field(
-        None,
-        description="A file with the controller's password, where `url` is a controller that asks for one.",
-        examples=["/etc/safelist/rspamd-password"],
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        if not re.fullmatch(r"http://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}/?", url):
-            raise ValueError("must be http://HOST:PORT, such as http://127.0.0.1:11333")
-        return url
+    every_recipient: EveryRecipient = False
+    url: WorkerUrl = WORKER_URL
+    password_file: WorkerPasswordFile = None
 
 
-def demands(settings: RspamdSettings) -> str:
+def demands(_: RuleSettings) -> str:
     """The envelope's sender and the header's From, each by itself."""
     return (
         "Where the policy or an override asks for DKIM or SPF, the envelope's sender must pass SPF, or the header's "
@@ -90,9 +108,13 @@ def why_not(text: str) -> str:
 def render(everybody: Sequence[Ruling], each: Iterable[RecipientRuling], settings: RspamdSettings) -> Rendering:
     """Both maps."""
     path = settings.path
-    lines = [_line(name_of(it.pattern), it) for it in everybody]
-    pairs = TextFile(recipients(path), HEADER, _pairs(each), key=named_in)
-    return Rendering((TextFile(path, HEADER, lines, key=named_in), pairs))
+    pairs = TextFile(recipients(path), HEADER, pair_lines(each), key=named_in)
+    return Rendering((TextFile(path, HEADER, sender_lines(everybody), key=named_in), pairs))
+
+
+def sender_lines(everybody: Iterable[Ruling]) -> list[bytes]:
+    """The lines for everybody."""
+    return [_line(name_of(it.pattern), it) for it in everybody]
 
 
 def named_in(line: bytes) -> bytes:
@@ -100,7 +122,8 @@ def named_in(line: bytes) -> bytes:
     return line.partition(b"!")[0]
 
 
-def _pairs(rulings: Iterable[RecipientRuling]) -> Iterator[bytes]:
+def pair_lines(rulings: Iterable[RecipientRuling]) -> Iterator[bytes]:
+    """The lines for each recipient."""
     recipient, written = "", ""
     for each in rulings:
         if each.recipient != recipient:
@@ -131,23 +154,46 @@ def _escaped(found: re.Match[str]) -> str:
 
 def rule(settings: RspamdSettings) -> str:
     """The rule in Lua, with the maps' place; it can say which it is (:func:`digest`)."""
-    return _without_digest(settings).replace("@DIGEST@", digest(settings))
+    return rule_asking(_maps(settings), settings)
 
 
 def digest(settings: RspamdSettings) -> str:
     """By what `safelist check rspamd` knows whether rspamd has loaded this rule, or another one."""
-    return hashlib.sha256(_without_digest(settings).encode()).hexdigest()[:16]
+    return digest_asking(_maps(settings), settings)
 
 
-def _without_digest(settings: RspamdSettings) -> str:
-    text = resources.files(__package__).joinpath("rspamd.lua").read_text(encoding="utf-8")
+def _maps(settings: RspamdSettings) -> str:
+    return lua("rspamd_maps.lua").replace("@PATH@", str(settings.path))
+
+
+def rule_asking(lists: str, settings: RuleSettings) -> str:
+    """The rule with that text in Lua, which makes ``lists``: where it looks names up, and what it tells of them."""
+    return _without_digest(lists, settings).replace("@DIGEST@", digest_asking(lists, settings))
+
+
+def digest_asking(lists: str, settings: RuleSettings) -> str:
+    """Its digest."""
+    return hashlib.sha256(_without_digest(lists, settings).encode()).hexdigest()[:16]
+
+
+def _without_digest(lists: str, settings: RuleSettings) -> str:
     every = "true" if settings.every_recipient else "false"
-    return text.replace("@PATH@", str(settings.path)).replace("@EVERY_RECIPIENT@", every)
+    return lua("rspamd.lua").replace("@EVERY_RECIPIENT@", every).replace("@LISTS@\n", f"{lists}\n")
+
+
+def lua(name: str) -> str:
+    """A file in Lua that stands beside this module."""
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def use(settings: RspamdSettings) -> str:
     """The file of rules in Lua that rspamd reads at its start, and what a site that rejects by itself has to add."""
-    return f"-- {RULE_FILE} (add it to what is there), then: systemctl restart rspamd\n{rule(settings)}"
+    return use_of(rule(settings))
+
+
+def use_of(rule_: str) -> str:
+    """The file where a rule has to stand, and what it says."""
+    return f"-- {RULE_FILE} (add it to what is there), then: systemctl restart rspamd\n{rule_}"
 
 
 def check(settings: RspamdSettings | None) -> "Iterator[Remark]":
@@ -156,11 +202,9 @@ def check(settings: RspamdSettings | None) -> "Iterator[Remark]":
 
     if settings is None:
         return rspamd_check.without_section()
-    maps = (settings.path, recipients(settings.path))
-    rule_ = rspamd_check.PublishedRule(
-        settings.url, settings.password_file, maps, digest(settings), RULE_FILE, HEADER, EXCEPTION
-    )
-    return rspamd_check.remarks(rule_)
+    rule_ = rspamd_check.PublishedRule(NAME, settings.url, settings.password_file, digest(settings), RULE_FILE)
+    maps = rspamd_check.PublishedMaps((settings.path, recipients(settings.path)), HEADER, EXCEPTION)
+    return rspamd_check.remarks(rule_, maps)
 
 
 TARGET = text_target(
