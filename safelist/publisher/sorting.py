@@ -4,6 +4,7 @@ import heapq
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import IO, NamedTuple
 
@@ -84,3 +85,33 @@ def differences(
         else:
             yield ChangedEntry(None, theirs)
             theirs = next(right, None)
+
+
+@dataclass(slots=True)
+class Differences:
+    """What came and went, counted; the first ``kept`` of each are named by their ``key``, all of them if it is None.
+
+    An entry that says something else now is new and gone, and not lost; it is named with what it says.
+    """
+
+    key: Callable[[bytes], bytes]
+    kept: int | None
+    new: int = 0
+    gone: int = 0
+    lost: int = 0
+    added: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+
+    def note(self, found: ChangedEntry) -> None:
+        """Count and name one."""
+        self.new += found.new is not None
+        self.gone += found.old is not None
+        self.lost += found.new is None
+        is_other = found.old is not None and found.new is not None
+        for line, names in ((found.new, self.added), (found.old, self.removed)):
+            if line is not None and (self.kept is None or len(names) < self.kept):
+                names.append((line.rstrip(b"\n") if is_other else self.key(line)).decode(errors="backslashreplace"))
+
+    def __bool__(self) -> bool:
+        """Whether anything did."""
+        return bool(self.new or self.gone)

@@ -23,7 +23,7 @@ from safelist.errors import ConfigError, SafelistError, UnavailableError
 from safelist.override import Authentication
 from safelist.publisher import files, rulings, unproven, unwritable
 from safelist.publisher.files import Rename
-from safelist.publisher.sorting import AT_ONCE, ChangedEntry, are_in_order, differences, in_order
+from safelist.publisher.sorting import AT_ONCE, Differences, are_in_order, differences, in_order
 from safelist.publisher.target import Asked, FileChange, LeftOut, Plan, RecipientRuling, Ruling, Scope, Target
 from safelist.publisher.unwritable import Noted, WhyNot, why_no_word
 
@@ -268,12 +268,11 @@ class _New:
     is_changed: bool = False
     staged: Path | None = None
     entries: int = 0
-    new: int = 0
-    gone: int = 0
-    lost: int = 0
-    added: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
     digest: str = ""
+    found: Differences = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.found = Differences(self.file.key, self.kept)
 
     def compare(self, *, stage: bool) -> None:
         """Read the file that is there beside the new lines; from where they differ on, write those."""
@@ -313,23 +312,15 @@ class _New:
             if not are_in_order(_entries(_lines(looked_at, begin))):  # somebody has edited it by hand
                 theirs = in_order(theirs)
             for each in differences(theirs, chain(_entries(_lines(same, begin, at)), rest), self.file.key):
-                self._note(each)
-
-    def _note(self, found: ChangedEntry) -> None:
-        self.new += found.new is not None
-        self.gone += found.old is not None
-        self.lost += found.new is None
-        name = self.file.key if found.old is None or found.new is None else whole_line  # what it says now counts, too
-        for line, names in ((found.new, self.added), (found.old, self.removed)):
-            if line is not None and (self.kept is None or len(names) < self.kept):
-                names.append(name(line).decode(errors="backslashreplace"))
+                self.found.note(each)
 
     def change(self) -> FileChange:
         """What becomes of the file."""
-        had, opened = self.entries - self.new + self.gone, self.place.opened
+        found, opened = self.found, self.place.opened
+        had = self.entries - found.new + found.gone
         return FileChange(
-            self.place.named, self.entries, had, self.lost, self.is_changed, self.digest, opened,
-            self.new, self.gone, tuple(self.added), tuple(self.removed),
+            self.place.named, self.entries, had, found.lost, self.is_changed, self.digest, opened,
+            found.new, found.gone, tuple(found.added), tuple(found.removed),
         )  # fmt: skip
 
     def built(self) -> tuple[list[Rename], SafelistError | None]:
