@@ -22,7 +22,7 @@ from tests.amavis import lookups, schema
 from tests.exim.looked_up import looked_up, needs_exim
 from tests.pairs import readers
 from tests.publisher import sample_target
-from tests.publisher.site import INSTALLED, POSTMAP, needs_postmap
+from tests.publisher.site import INSTALLED, POSTMAP, needs_postmap, state
 
 Reader = Callable[[Path, Iterable[str]], set[str]]
 
@@ -33,6 +33,9 @@ class Case:
 
     ``others`` read the target's other files: they have to say the same. ``place`` is what the section says of where it
     is published, below a directory; ``prepare`` makes there what has to be there before.
+
+    One that ``is_elsewhere`` writes nothing into the directory but its lock. ``state`` is all that is published, with
+    what changes whenever somebody writes it; ``spoil`` lets somebody else have written it.
     """
 
     name: str
@@ -43,6 +46,11 @@ class Case:
     others: tuple[Reader, ...] = ()
     place: Callable[[Path], dict[str, Any]] = lambda directory: {"path": directory / "safelist"}
     prepare: Callable[[Path], None] = lambda directory: None
+    is_elsewhere: bool = False
+    state: Callable[[Path], dict[str, tuple[int, int, bytes]]] = state
+    spoil: Callable[[Path], object] = lambda directory: (directory / "safelist").write_bytes(
+        b"friend@aol.com OK\n" * 99
+    )
 
     @property
     def has_hook(self) -> bool:
@@ -50,6 +58,10 @@ class Case:
 
     def section(self, directory: Path, **more: Any) -> dict[str, Any]:
         return {**self.place(directory), **self.keys, **more}
+
+    def published_as(self, directory: Path) -> str:
+        """What people and the history know it by."""
+        return str(self.target.place(self.target.settings.model_validate(self.section(directory))))
 
 
 def _asked(map_type: str) -> Reader:
