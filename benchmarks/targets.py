@@ -8,12 +8,14 @@ that a program makes included: first written, then published again unchanged.
 """
 
 import argparse
+import atexit
 import os
 import resource
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -47,7 +49,18 @@ def _tables(directory: Path) -> dict[str, Any]:
     return {"url": f"sqlite:///{directory}/amavis.db", "lock": directory / "lock", "unauthenticated": True}
 
 
-SECTIONS: dict[str, Callable[[Path], dict[str, Any]]] = {"amavis": _tables}
+def _redis(directory: Path) -> dict[str, Any]:
+    """A Redis on a socket, which ends with this process; its CPU is not this process's."""
+    socket = directory / "socket"
+    options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(directory)]
+    server = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
+    atexit.register(server.kill)
+    while not socket.exists():
+        time.sleep(0.1)
+    return {"redis": f"unix://{socket}", "lock": directory / "lock"}
+
+
+SECTIONS: dict[str, Callable[[Path], dict[str, Any]]] = {"amavis": _tables, "rspamd-redis": _redis}
 """What a target's section says below a directory, where that is not a ``path`` alone."""
 
 

@@ -72,6 +72,7 @@ PURE = [
     "publisher/smtpd_conf.py",
     "publisher/amavis_configuration.py",
     "publisher/wblist_rows.py",
+    "publisher/list_sums.py",
     "collector/plausibility.py",
     "collector/sources/ews/item_id.py",
     "collector/sources/ews/response_codes.py",
@@ -117,6 +118,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     # The aggregate's tables are the store's alone; a filter's own tables are a target's, as a filter's file is.
     "sqlalchemy": ("store/", "publisher/wblist_tables.py"),
     "alembic": ("store/",),
+    "redis": ("publisher/redis_hash.py",),
 }
 
 

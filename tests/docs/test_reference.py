@@ -34,7 +34,7 @@ def test_every_command_is_in_the_table_and_no_other() -> None:
 
 def test_every_target_that_can_be_checked_is_named() -> None:
     (row,) = re.findall(r"^\| `safelist check TARGET` \| (.+) \|$", COMMAND_PAGE.text, re.MULTILINE)
-    named = set(re.findall("`([a-z]+)`", row.partition(":")[0]))
+    named = set(re.findall("`([a-z-]+)`", row.partition(":")[0]))
     assert named == {name for name, target in TARGETS.items() if target.check}
 
 

@@ -1,5 +1,6 @@
 """What the contract suite has to know of a target: a section of the configuration, and how its filter reads it back."""
 
+import hashlib
 import os
 import sqlite3
 import subprocess
@@ -11,11 +12,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from safelist import sender
 from safelist.override import Authentication
 from safelist.policy import decide
 from safelist.publisher.target import Target
-from safelist.publisher.targets import amavis, exim, filter_snapshot, pairs, postfix, rspamd, spamassassin
+from safelist.publisher.targets import amavis, exim, filter_snapshot, pairs, postfix, rspamd, rspamd_redis, spamassassin
 from safelist.sender import Form
 from safelist.snapshot import Snapshot
 from tests.amavis import lookups, schema
@@ -23,6 +26,7 @@ from tests.exim.looked_up import looked_up, needs_exim
 from tests.pairs import readers
 from tests.publisher import sample_target
 from tests.publisher.site import INSTALLED, POSTMAP, needs_postmap, state
+from tests.rspamd import redis_server
 
 Reader = Callable[[Path, Iterable[str]], set[str]]
 
@@ -166,6 +170,42 @@ def _looked_up(recipient: str) -> Reader:
     return read
 
 
+def _in_redis(directory: Path) -> dict[str, Any]:
+    """A prefix of the directory's own."""
+    prefix = hashlib.sha256(str(directory).encode()).hexdigest()
+    url = "redis://127.0.0.1" if redis_server.missing() else redis_server.shared().url
+    return {"redis": url, "redis_prefix": prefix, "lock": directory / "safelist"}
+
+
+def _key(directory: Path) -> str:
+    return f"{_in_redis(directory)['redis_prefix']}:senders"
+
+
+def _redis_state(directory: Path) -> dict[str, tuple[int, int, bytes]]:
+    """The files, and all that Redis holds, with the number of changes that it was ever given."""
+    server = redis_server.shared()
+    with server.client() as client:
+        held = {key: (0, 0, repr(sorted(server.hash(key).items())).encode()) for key in client.keys("*:senders*")
+                if client.type(key) == "hash"}  # fmt: skip
+    return {**state(directory), **held, "changes": (server.changes(), 0, b"")}
+
+
+def _spoil_in_redis(directory: Path) -> None:
+    with redis_server.shared().client() as client:
+        client.set(_key(directory), "friend@aol.com")
+
+
+def _redis(recipient: str = "") -> Reader:
+    def read(path: Path, senders: Iterable[str]) -> set[str]:
+        found, before = redis_server.shared().hash(_key(path.parent)), f"{recipient}|" if recipient else ""
+        keys = {f"{before}{rspamd.name_of(sender.parse(each))}": each for each in senders}
+        return {who for key, who in keys.items() if found.get(key) in set(Authentication)}
+
+    return read
+
+
+needs_redis = pytest.mark.skipif(bool(redis_server.missing()), reason=redis_server.missing())
+
 CASES = [
     *(
         Case(
@@ -205,6 +245,17 @@ CASES = [
         if each.name in ("csv", "pairs", "exchange")
     ),
     Case("rspamd", rspamd.TARGET, _rspamd_everybody, others=(_rspamd_recipients,)),
+    Case(
+        "rspamd, redis",
+        rspamd_redis.TARGET,
+        _redis(),
+        marks=(needs_redis,),
+        others=(_redis("desk@corp.example"),),
+        place=_in_redis,
+        is_elsewhere=True,
+        state=_redis_state,
+        spoil=_spoil_in_redis,
+    ),
     Case(
         "spamassassin",
         spamassassin.TARGET,

@@ -9,7 +9,7 @@ from safelist.override import Authentication
 from safelist.publisher.target import RecipientRuling, Ruling
 from safelist.publisher.targets import rspamd
 from tests.mail.world import ALL, BOB, CLEAN, DESK, EVIL, FORGER, OFFERS, OTHER, PLAIN, THIRD, Offer
-from tests.rspamd.conftest import Served, write
+from tests.rspamd.conftest import Served, only_maps, write
 from tests.rspamd.servers import LISTED_HOST, URIBL
 from tests.waiting import until
 
@@ -37,6 +37,7 @@ def pair(text: str, recipient: str = DESK, *, safe: bool = True, proof: Authenti
     return RecipientRuling(recipient, sender.parse(text), safe, proof)
 
 
+@only_maps
 def test_before_the_first_publication_nobody_is_safe_and_mail_is_rated_as_ever(served: Served) -> None:
     assert not served.path.exists()
     assert not served.rspamd.answer(OFFERS["trusted pair"]).is_lifted
@@ -44,6 +45,7 @@ def test_before_the_first_publication_nobody_is_safe_and_mail_is_rated_as_ever(s
     assert (clean.action == "reject", served.rspamd.keys()) == (False, ["no", "no"])
 
 
+@only_maps
 def test_without_the_map_of_recipients_nobody_is_safe_for_one_of_them_may_have_blocked_the_sender(
     served: Served,
 ) -> None:

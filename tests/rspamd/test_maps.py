@@ -1,4 +1,4 @@
-"""What a real rspamd finds in the maps is what the policy says, and what was written, whatever it looks like."""
+"""What a real rspamd finds in its lists is what the policy says, and what was written, whatever it looks like."""
 
 import random
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,6 @@ from safelist.override import Authentication
 from safelist.policy import Settings, decide
 from safelist.publisher.publish import publish
 from safelist.publisher.target import Published, Ruling
-from safelist.publisher.targets import rspamd
 from safelist.sender import Form, Pattern
 from safelist.store import Store
 from tests import aggregate
@@ -21,7 +20,7 @@ from tests.mail import hostile
 from tests.mail.world import DESK, OTHER, Offer
 from tests.publisher.site import NOW
 from tests.publisher.test_recipients import ASKED, CHOSEN, MAILBOXES, SCOPES, SENDERS, filled
-from tests.rspamd.conftest import Served
+from tests.rspamd.conftest import Served, only_maps
 from tests.store.samples import SEEN
 
 ODD = [
@@ -39,9 +38,9 @@ HEADER_FROM = "nobody@elsewhere.example"
 
 def published(served: Served, opened: Store, settings: Settings) -> Published:
     """Publish, and wait until rspamd has read it."""
-    done = publish(opened, settings, rspamd.TARGET, served.settings, lambda: NOW, allow_shrink=True)
+    done = publish(opened, settings, served.target, served.settings, lambda: NOW, allow_shrink=True)
     everybody, recipients = (each.entries for each in done.files)
-    assert served.rspamd.reads(everybody, recipients)
+    assert served.reads(everybody, recipients)
     return done
 
 
@@ -132,6 +131,7 @@ def test_whatever_a_recipient_looks_like_it_is_found_or_left_out(served: Served,
     assert [each for each in others if found(served, "bob@hostile.example", each)] == []
 
 
+@only_maps
 def test_of_a_long_map_no_line_is_lost(served: Served) -> None:
     """rspamd reads a file in pieces, and loses a line that is cut within a value."""
     many = [Ruling(Pattern(f"sender{n:06}@{'partner' * 8}.example", Form.ADDRESS), True, PROOF) for n in range(60_000)]

@@ -13,7 +13,7 @@ from tests.cli.command import Command, synced
 from tests.docs.documents import PAGES
 from tests.exchange import Mailbox
 from tests.mail.world import ALL, BOB, DESK, OFFERS, OTHER, Offer
-from tests.rspamd import servers
+from tests.rspamd import redis_server, servers
 from tests.rspamd.servers import DNSBL, Installation
 
 pytestmark = [
@@ -76,9 +76,34 @@ def test_the_steps_in_their_order(site: Installation, safelist: Command) -> None
     assert (site.configuration / "rspamd.local.lua").read_text() == once, "a rule is put in its own place"
 
 
+@pytest.mark.skipif(bool(redis_server.missing()), reason=redis_server.missing())
+def test_the_steps_where_several_share_a_redis(site: Installation, safelist: Command) -> None:
+    """Two rspamd, of which the second has no more than the same files, on the machine where nothing is published."""
+    section, servers_, rule, check = (block.text for block in PAGE.blocks(heading="Where several rspamd share a Redis"))
+    with redis_server.redis_server() as redis:
+
+        def here(text: str) -> str:
+            return text.replace("127.0.0.1:6379", f"127.0.0.1:{redis.port}").replace(
+                "/var/lib/safelist", f"{site.root}"
+            )
+
+        lines = here(section) + f'url = "{site.normal}"\n'
+        safelist.config.write_text(safelist.config.read_text().partition("[publish.postfix]")[0] + lines)
+        (site.configuration / "local.d/redis.conf").write_text(here(servers_))
+        assert "has not been" not in shell(here(rule.removesuffix(RESTART)), site, safelist)
+        with site.running() as one:
+            assert shell(check, site, safelist).endswith("no faults\n")
+            assert one.answer(OFFERS["trusted pair"]).is_lifted
+        with servers.installed((site.configuration / "rspamd.local.lua").read_text()) as second:
+            (second.configuration / "local.d/redis.conf").write_text(here(servers_))
+            with second.running() as other:
+                names = ("trusted pair", "other recipient", "everybody")
+                assert [other.answer(OFFERS[name]).is_lifted for name in names] == [True, False, True]
+
+
 def test_a_rule_that_rejects_by_itself_asks_for_the_safelist(site: Installation, safelist: Command) -> None:
     """The page's words; and without the part about the safelist nobody would be let through."""
-    (block,) = PAGE.blocks("ucl")
+    (block,) = PAGE.blocks("ucl", heading="Where you reject by force_actions")
     text = block.text.replace("RBL_SPAMHAUS_SBL", DNSBL)
     directory, section, rule, _ = (each.text for each in PAGE.blocks(heading="The way"))
     shell(directory, site, safelist)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from safelist.publisher.target import Target
-from safelist.publisher.targets import amavis, exim, filter_snapshot, pairs, postfix, rspamd, spamassassin
+from safelist.publisher.targets import amavis, exim, filter_snapshot, pairs, postfix, rspamd, rspamd_redis, spamassassin
 
 TARGETS: dict[str, Target] = {
     postfix.NAME: postfix.TARGET,
@@ -12,6 +12,7 @@ TARGETS: dict[str, Target] = {
     pairs.NAME: pairs.TARGET,
     exim.NAME: exim.TARGET,
     rspamd.NAME: rspamd.TARGET,
+    rspamd_redis.NAME: rspamd_redis.TARGET,
     amavis.NAME: amavis.TARGET,
     spamassassin.NAME: spamassassin.TARGET,
 }
