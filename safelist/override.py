@@ -20,6 +20,13 @@ class Authentication(StrEnum):
     SPF = "spf"
     NONE = "none"
 
+    def asks_more_than(self, other: "Authentication") -> bool:
+        """Whether mail can prove the other, and not this."""
+        return _STRENGTHS[self] > _STRENGTHS[other]
+
+
+_STRENGTHS = {Authentication.NONE: 0, Authentication.DKIM_OR_SPF: 1, Authentication.SPF: 2}
+
 
 class Effect(StrEnum):
     """What an override does."""

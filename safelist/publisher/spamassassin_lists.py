@@ -5,7 +5,8 @@ add_to_addrlist), ``#`` begins a comment, several dots are one (PerMsgStatus.pm,
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from safelist.override import Authentication
@@ -56,9 +57,6 @@ class Said(NamedTuple):
     authentication: Authentication
 
 
-_STRENGTH = {Authentication.NONE: 0, Authentication.DKIM_OR_SPF: 1, Authentication.SPF: 2}
-
-
 def kept(said: Iterable[Said], *, exceptions: bool) -> tuple[list[Said], list[LeftOut]]:
     """What SpamAssassin's lists can keep to, and what they cannot.
 
@@ -87,19 +85,28 @@ def _conflict(narrow: Said, wide: Said, *, exceptions: bool) -> LeftOut | None:
         return LeftOut(wide.pattern, f"{name} must be an exception from it, and welcomelist_auth knows none", name)
     if not wide.safe and narrow.safe and is_domain:
         return LeftOut(narrow.pattern, f"{above} above it is an exception, and SpamAssassin's lists know no order")
-    asks_more = _STRENGTH[narrow.authentication] > _STRENGTH[wide.authentication]
+    asks_more = narrow.authentication.asks_more_than(wide.authentication)
     if wide.safe and narrow.safe and asks_more and (is_domain or not exceptions):
         return LeftOut(wide.pattern, f"{name} below it needs {narrow.authentication}, and would be let in with less")
     return None
 
 
-def _lines(said: Iterable[Said], scope: str) -> Iterator[str]:
-    """The directives of the form dnsbl."""
-    for pattern, safe, authentication in said:
+def _lines(said: Iterable[Said], scope: str, domains: Mapping[str, Said]) -> Iterator[str]:
+    """The directives of the form dnsbl. With its tags, too, an address proves no less than is asked of it."""
+    for each in said:
+        pattern, safe, authentication = each
         is_address = pattern.form is Form.ADDRESS
         name = list_name(scope, ADDRESS if is_address else DOMAIN, authentication if safe else None)
-        globs = _tagged(pattern) if is_address and not safe else _globs(pattern)
+        globs = _tagged(pattern) if is_address and (not safe or _is_below_weaker(each, domains)) else _globs(pattern)
         yield f"enlist_addrlist ({name}) {' '.join(globs)}"
+
+
+def _is_below_weaker(said: Said, domains: Mapping[str, Said]) -> bool:
+    """Whether a safe domain above the sender asks for less: with a tag, SpamAssassin knows of no more than that."""
+    if not domains or said.authentication is Authentication.NONE:
+        return False
+    above = (domains[text] for text in covering(said.pattern) if text in domains)
+    return any(said.authentication.asks_more_than(each.authentication) for each in above)
 
 
 _WELCOMED = {
@@ -121,21 +128,39 @@ def _directive(authentication: Authentication, *, old: bool) -> str:
 
 
 class Wording(NamedTuple):
-    """How rulings become directives. ``everybody`` has what counts for everybody, by its text."""
+    """How rulings become directives. ``everybody`` has who is safe for everybody, by its text; ``domains`` are of them.
+
+    ``proofs`` is what is asked of them.
+    """
 
     is_dnsbl: bool
     old: bool
     everybody: Mapping[str, Said]
+    domains: dict[str, Said]
+    proofs: frozenset[Authentication]
 
-    def directives(self, said: Iterable[Said], scope: str) -> Iterator[str]:
+    @classmethod
+    def of(cls, written: Iterable[Said], *, is_dnsbl: bool, old: bool) -> "Wording":
+        """Beside what is written for everybody."""
+        safe = {said.pattern.text: said for said in written if said.safe}
+        return cls(
+            is_dnsbl, old, safe, _domains(safe.values()), frozenset(said.authentication for said in safe.values())
+        )
+
+    def directives(self, said: Sequence[Said], scope: str) -> Iterator[str]:
         """Each a line without its end."""
-        return _lines(said, scope) if self.is_dnsbl else _welcomed(said, old=self.old)
+        if not self.is_dnsbl:
+            return _welcomed(said, old=self.old)
+        own = _domains(said)
+        return _lines(said, scope, ChainMap(own, self.domains) if own else self.domains)
 
     def withdrawn(self, said: Iterable[Said]) -> Iterator[str]:
-        """What a recipient takes out of the lists for everybody, where a list knows no exceptions."""
-        for pattern, safe, _ in said if not self.is_dnsbl else ():
-            for each in self._reached(pattern) if not safe else ():
-                yield f"un{_directive(each.authentication, old=self.old)} {' '.join(_globs(each.pattern))}"
+        """What a recipient takes out of the lists for everybody: a list knows no exceptions, and none asks for more."""
+        for each in said if not self.is_dnsbl else ():
+            weaker = {proof for proof in self.proofs if not each.safe or each.authentication.asks_more_than(proof)}
+            for wide in self._reached(each.pattern) if weaker else ():
+                if wide.authentication in weaker:
+                    yield f"un{_directive(wide.authentication, old=self.old)} {' '.join(_globs(wide.pattern))}"
 
     def _reached(self, pattern: Pattern) -> Iterator[Said]:
         """Everybody's senders that are at, above or below a pattern."""
@@ -143,3 +168,7 @@ class Wording(NamedTuple):
         if pattern.form is not Form.ADDRESS:
             below = (each for each in self.everybody.values() if pattern.text in covering(each.pattern)[1:])
             yield from below
+
+
+def _domains(said: Iterable[Said]) -> dict[str, Said]:
+    return {each.pattern.text: each for each in said if each.safe and each.pattern.form is not Form.ADDRESS}

@@ -142,7 +142,7 @@ def _rendered(
 ) -> Rendering:  # fmt: skip
     is_dnsbl = settings.form == DNSBL
     written, left_out = kept((Said(*ruling[:3]) for ruling in everybody), exceptions=is_dnsbl)
-    wording = Wording(is_dnsbl, old, {said.pattern.text: said for said in written if said.safe})
+    wording = Wording.of(written, is_dnsbl=is_dnsbl, old=old)
     lines = [f"{line}\n".encode("ascii") for line in wording.directives(written, EVERYBODY)]
     text = _rules(dnsbl if is_dnsbl else None, lines)
     of_recipients = _recipient_lines(each, wording, left_out)
@@ -170,7 +170,7 @@ def _recipient_lines(each: Iterable[RecipientRuling], wording: Wording, left_out
         if why := why_no_path(recipient):
             left_out.append(LeftOut(Pattern(recipient, Form.ADDRESS), f"nothing is written for this recipient: {why}"))
             continue
-        written, out = kept((Said(*ruling[1:]) for ruling in some), exceptions=wording.is_dnsbl)
+        written, out = kept((Said(*ruling[1:4]) for ruling in some), exceptions=wording.is_dnsbl)
         left_out += out
         for line in dict.fromkeys((*wording.withdrawn(written), *wording.directives(written, RECIPIENT))):
             yield f"{recipient} {line}\n".encode("ascii")
