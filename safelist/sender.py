@@ -10,6 +10,7 @@ An address comes in three ways: as a user's list holds it (:func:`parse`), as a 
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterator
 from enum import IntEnum, StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -281,6 +282,26 @@ def untagged(sender: Pattern) -> Pattern | None:
             behind = envelope(f"{found[1]}@{domain}")
             return behind if behind.refusal is None else None
     return None
+
+
+def name(pattern: Pattern) -> str:
+    """What a filter calls it: an address without its quotes."""
+    return unquoted(pattern) if pattern.form is Form.ADDRESS else pattern.text
+
+
+def shorter(pattern: Pattern) -> Iterator[str]:
+    """The addresses, unquoted, that an address may be an extension of, whatever the delimiter."""
+    if pattern.form is Form.ADDRESS:
+        local, _, domain = unquoted(pattern).rpartition("@")
+        yield from (f"{local[:end]}@{domain}" for end in range(1, len(local)))
+
+
+def reached(pattern: Pattern) -> Iterator[str]:
+    """The addresses, unquoted, for which a filter may take an address: what it extends, and what is behind its tags."""
+    yield from shorter(pattern)
+    while (behind := untagged(pattern)) is not None:
+        yield unquoted(behind)
+        yield from shorter(pattern := behind)
 
 
 def domain_of(pattern: Pattern) -> str:

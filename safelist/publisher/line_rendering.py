@@ -128,7 +128,7 @@ def _for_recipients(
             if why := _unheld(line, ruling.pattern):
                 noted.add(LeftOut(ruling.pattern, why))
             else:
-                yield from _lines(line, Statement(*ruling))
+                yield from _lines(line, Statement(*ruling[:4]))
 
 
 def _without_exceptions(

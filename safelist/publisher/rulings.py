@@ -7,7 +7,7 @@ from safelist import policy
 from safelist.override import Authentication, Effect, Override, scope_sentence
 from safelist.policy import Candidate, Reason
 from safelist.publisher.target import Asked, LeftOut, RecipientRuling, Ruling, Scope
-from safelist.sender import Form, Pattern, covering, covers, domain_of, unquoted, untagged, with_subdomains
+from safelist.sender import Form, Pattern, covering, covers, domain_of, reached, unquoted, untagged, with_subdomains
 
 
 def for_everybody(asked: Asked, scope: Scope) -> tuple[list[Ruling], list[LeftOut]]:
@@ -103,21 +103,6 @@ def exceptions(some: Sequence[Ruling], safe: Iterable[Ruling]) -> Iterator[Rulin
         is_below = domains and not domains.isdisjoint(covering(with_subdomains(each.pattern)))
         if is_below or (addresses and not addresses.isdisjoint(reached(each.pattern))):
             yield each._replace(safe=False)
-
-
-def shorter(pattern: Pattern) -> Iterator[str]:
-    """The addresses, unquoted, that an address may be an extension of, whatever the delimiter."""
-    if pattern.form is Form.ADDRESS:
-        local, _, domain = unquoted(pattern).rpartition("@")
-        yield from (f"{local[:end]}@{domain}" for end in range(1, len(local)))
-
-
-def reached(pattern: Pattern) -> Iterator[str]:
-    """The addresses, unquoted, for which a filter may take an address: what it extends, and what is behind its tags."""
-    yield from shorter(pattern)
-    while (behind := untagged(pattern)) is not None:
-        yield unquoted(behind)
-        yield from shorter(pattern := behind)
 
 
 def _narrower_blocks(candidate: Candidate, now: datetime, scope: Scope) -> Iterator[Override]:

@@ -56,12 +56,21 @@ class Ruling(NamedTuple):
 
 
 class RecipientRuling(NamedTuple):
-    """What counts for one recipient, whatever counts for everybody: ``pattern`` is safe, or is not."""
+    """What counts for one recipient, whatever counts for everybody: ``pattern`` is safe, or is not.
+
+    ``may_widen``: an address that may be taken with what extends it; no filter has to widen a recipient's domain.
+    """
 
     recipient: str
     pattern: Pattern
     safe: bool
     authentication: Authentication
+    may_widen: bool = False
+
+
+def asks_more(narrow: Ruling | RecipientRuling, wide: Ruling | RecipientRuling) -> bool:
+    """Whether who is found by ``wide`` in the place of ``narrow`` would be believed with less than that asks for."""
+    return wide.safe and (not narrow.safe or narrow.authentication.asks_more_than(wide.authentication))
 
 
 class LeftOut(NamedTuple):

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from itertools import groupby
 
 from safelist.override import Authentication
-from safelist.publisher.rulings import exceptions, reached
+from safelist.publisher.rulings import exceptions
 from safelist.publisher.target import LeftOut, RecipientRuling, Ruling
 from safelist.publisher.unwritable import Noted
-from safelist.sender import Form, Pattern, covering, domain_of, unquoted
+from safelist.sender import Form, Pattern, covering, domain_of, name, reached
 
 NotAsked = Callable[[Authentication], str]
 """Why the filter cannot ask of a mail what it has to prove; empty where it can."""
@@ -30,13 +30,13 @@ def for_each(
     for the recipient; a domain does, too, where ``everybody``'s make an address or a domain in it safe.
     """
     safe = [ruling.pattern for ruling in everybody if ruling.safe]
-    for_all, above = {_name(pattern) for pattern in safe}, _above(safe)
+    for_all, above = {name(pattern) for pattern in safe}, _above(safe)
     for _, some in groupby(rulings, key=lambda ruling: ruling.recipient):
         found = list(some)
         if not any(ruling.safe and not_asked(ruling.authentication) for ruling in found):
             yield from found
             continue
-        own = {_name(each.pattern) for each in found if each.safe and not not_asked(each.authentication)}
+        own = {name(each.pattern) for each in found if each.safe and not not_asked(each.authentication)}
         for ruling in found:
             why = not_asked(ruling.authentication) if ruling.safe else ""
             if not why:
@@ -50,14 +50,10 @@ def for_each(
 def _is_reached(ruling: RecipientRuling, safe: Set[str]) -> bool:
     """Whether a filter that knows only ``safe`` ones may take the sender for one of them."""
     pattern = ruling.pattern
-    return bool(safe) and not safe.isdisjoint((_name(pattern), *covering(pattern), *reached(pattern)))
+    return bool(safe) and not safe.isdisjoint((name(pattern), *covering(pattern), *reached(pattern)))
 
 
 def _above(safe: Iterable[Pattern]) -> Set[str]:
     """The domains, with and without their sub-domains, that some of these are in."""
     domains = {domain_of(pattern) for pattern in safe}
     return {text for domain in domains for text in covering(Pattern(domain, Form.DOMAIN))}
-
-
-def _name(pattern: Pattern) -> str:
-    return unquoted(pattern) if pattern.form is Form.ADDRESS else pattern.text

@@ -23,10 +23,9 @@ from safelist.config import Section
 from safelist.errors import ConfigError, UnavailableError
 from safelist.override import Authentication
 from safelist.publisher import program
-from safelist.publisher.rulings import shorter
 from safelist.publisher.target import Command, FilePath, LeftOut, RecipientRuling, Ruling
 from safelist.publisher.text_target import Rendering, TextFile, text_target
-from safelist.sender import Form, Pattern, covering, domain_of, unquoted, with_subdomains
+from safelist.sender import Form, Pattern, covering, domain_of, shorter, unquoted, with_subdomains
 
 if TYPE_CHECKING:
     from safelist.remark import Remark
