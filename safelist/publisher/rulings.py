@@ -1,7 +1,8 @@
 """What is to be published of every candidate: for everybody, and for each recipient."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from safelist import policy
 from safelist.override import Authentication, Effect, Override, scope_sentence
@@ -16,16 +17,33 @@ def for_everybody(asked: Asked, scope: Scope) -> tuple[list[Ruling], list[LeftOu
     return rule(aggregate.candidates(settings, now, settings.quorum), settings, now, scope)
 
 
-def for_each(asked: Asked) -> Iterator[RecipientRuling]:
+def for_each(asked: Asked, everybody: Iterable[Ruling] = ()) -> Iterator[RecipientRuling]:
     """What counts for a recipient by the recipient's own lists, or by an override for the recipient.
 
-    It beats what counts for everybody. Read recipient by recipient as it is asked for: ten millions fit into no memory.
+    It beats what counts for ``everybody``. Read recipient by recipient as it is asked for: ten millions fit into no
+    memory.
     """
     aggregate, settings, now, _ = asked
+    domains = {each.pattern.text: each for each in everybody if each.safe and each.pattern.form is not Form.ADDRESS}
     for candidate in aggregate.recipients_candidates(now):
         is_safe, reason, authentication = policy.judge(candidate, settings, now)
         if is_safe or reason in _BLOCKS:
-            yield RecipientRuling(candidate.recipient or "", candidate.sender, is_safe, authentication)
+            may_widen = is_safe and _may_be_extended(candidate, authentication, domains, settings, now)
+            yield RecipientRuling(candidate.recipient or "", candidate.sender, is_safe, authentication, may_widen)
+
+
+def _may_be_extended(
+    candidate: Candidate, authentication: Authentication, domains: Mapping[str, Ruling], settings: policy.Settings,
+    now: datetime,
+) -> bool:  # fmt: skip
+    """Whether a filter may take, for the recipient, what extends an address for it; ``domains`` are everybody's."""
+    pattern = candidate.sender
+    if pattern.form is not Form.ADDRESS or untagged(pattern) is not None:
+        return False
+    if not candidate.overrides and all(each.pattern.form is Form.ADDRESS for each in candidate.entries):
+        return True
+    others = Pattern(domain_of(pattern), Form.DOMAIN)
+    return _are_as_safe(others, candidate, authentication, settings, now, domains)
 
 
 _BLOCKS = frozenset(
@@ -83,11 +101,24 @@ def _may_widen(
         return True
     is_domain = pattern.form is Form.DOMAIN
     others = with_subdomains(pattern) if is_domain else Pattern(domain_of(pattern), Form.DOMAIN)
+    return _are_as_safe(others, candidate, authentication, settings, now)
+
+
+def _are_as_safe(
+    others: Pattern, candidate: Candidate, authentication: Authentication, settings: policy.Settings, now: datetime,
+    domains: Mapping[str, Ruling] = MappingProxyType({}),
+) -> bool:  # fmt: skip
+    """Whether what is known of a candidate blocks none of the ``others`` around it, nor asks more of them.
+
+    A recipient's candidate has no tallies: what they make safe is in ``domains``, and comes last.
+    """
     tallies = tuple(tally for tally in candidate.tallies if covers(tally.pattern, others))
     found = policy.judge(candidate._replace(sender=others, tallies=tallies), settings, now)
     if found.safe:
-        return found.authentication in (authentication, Authentication.NONE)
-    return found.reason not in (Reason.ENFORCED_BLOCK, Reason.DEFAULT_BLOCK)
+        return not found.authentication.asks_more_than(authentication)
+    wide = next((domains[text] for text in covering(others) if text in domains), None)
+    asks_more = wide is not None and wide.authentication.asks_more_than(authentication)
+    return found.reason not in _BLOCKS and not asks_more
 
 
 def exceptions(some: Sequence[Ruling], safe: Iterable[Ruling]) -> Iterator[Ruling]:

@@ -170,7 +170,7 @@ def _plan(form: _TextForm, asked: Asked, chosen: Any) -> Iterator[Plan]:
     is_each = form.scope is not Scope.ORGANISATION
     decided, left_out = rulings.for_everybody(asked, form.scope)
     everybody, unwritten = form.everybody(decided, chosen)
-    each, noted = rulings.for_each(asked) if is_each else iter(()), Noted(KEPT)
+    each, noted = rulings.for_each(asked, decided) if is_each else iter(()), Noted(KEPT)
     rendering = form.render(everybody, form.each(each, everybody, chosen, noted), chosen)
     all_ = [_New(file, _Paths.of(file), KEPT if is_each else None) for file in rendering.files]
     destinations = [path for new in all_ for path in new.place.all]

@@ -128,7 +128,7 @@ def for_everybody(rulings: Iterable[Ruling], site: Site) -> Everybody:
     """The rows of the recipient ``@.``."""
     given, narrow = list(rulings), list[LeftOut]()
     for ruling in rulings if site.delimiter else ():
-        if ruling.safe and ruling.pattern.form is Form.ADDRESS and not ruling.may_widen:
+        if is_narrow(ruling):
             narrow.append(LeftOut(ruling.pattern, _EXTENDED.format(delimiter=site.delimiter)))
     lost = {each.pattern for each in narrow}
     kept = [_Ruled(each.pattern, each.safe) for each in given if each.pattern not in lost]
@@ -143,7 +143,26 @@ def for_recipient(recipient: str, rulings: Iterable[RecipientRuling], everybody:
     key = key_of(address(recipient))
     if site.recipient_priority(key) <= site.recipient_priority(EVERYBODY):
         return RowSet({}, (LeftOut(address(recipient), _BEHIND),))
-    return _expressed(key, [_Ruled(each.pattern, each.safe) for each in rulings], everybody, site)
+    given = list(rulings)
+    narrow = [each.pattern for each in given if site.delimiter and is_narrow(each)]
+    if not narrow:
+        return _expressed(key, [_Ruled(each.pattern, each.safe) for each in given], everybody, site)
+    kept = [_Ruled(each.pattern, each.safe) for each in given if each.pattern not in narrow]
+    # what everybody's rows would find in the place of one's own is an exception
+    found = [each for each in narrow if any(name in everybody.rows for name in _addresses(each, site.delimiter))]
+    made = _expressed(key, [*kept, *(_Ruled(each, safe=False) for each in found)], everybody, site)
+    out = (LeftOut(each, _EXTENDED.format(delimiter=site.delimiter)) for each in narrow)
+    return RowSet(made.rows, (*out, *made.left_out))
+
+
+def is_narrow(ruling: Ruling | RecipientRuling) -> bool:
+    """Whether it is a safe address, and none that extends it may be taken for it."""
+    return ruling.safe and ruling.pattern.form is Form.ADDRESS and not ruling.may_widen
+
+
+def _addresses(pattern: Pattern, delimiter: str) -> Iterator[str]:
+    """The keys that amavisd asks for an address and that name one."""
+    return (key for key in asked(pattern, delimiter) if key.rfind("@") > 0)
 
 
 def _expressed(recipient: str, verdicts: Iterable[_Ruled], everybody: Everybody, site: Site) -> RowSet:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Integer, bindparam, select
 from safelist.entry import SENDER_LISTS, Holding, UserList
 from safelist.override import Override
 from safelist.policy import Candidate, Reason, Settings, Tally, tally
-from safelist.sender import Form, Pattern, covering
+from safelist.sender import Form, Pattern, covering, envelope, reached
 from safelist.store import overrides, reading
 from safelist.store.among import Among
 from safelist.store.schema import change_set, entry, mailbox, pattern
@@ -90,7 +90,7 @@ class _InForce:
         for override in in_force:
             about, scope = override.terms.pattern, override.terms.scope
             self.by_text.setdefault(about.text, []).append(override)
-            for text in covering(about):
+            for text in dict.fromkeys((*covering(about), *(envelope(each).text for each in reached(about)))):
                 self._below.setdefault(text, []).append(about)
             if scope is not None:
                 self._for.setdefault(scope.text, []).append(about)
@@ -98,7 +98,10 @@ class _InForce:
                 self.left[scope.text] = None
 
     def about(self, recipient: str, own: Iterable[Pattern]) -> Iterator[Pattern]:
-        """What its ``own`` entries and the overrides for the recipient are about, and overrides about a part of it."""
+        """What its ``own`` entries and the overrides for the recipient are about, and overrides about a part of it.
+
+        A filter may take what extends an address for a part of it, too (``a+x@`` of ``a@``).
+        """
         domain = recipient.rpartition("@")[2]
         for each in (*own, *self._for.get(recipient, ()), *self._for.get(domain, ())):
             yield each

@@ -222,7 +222,7 @@ def plan(asked: Asked, chosen: AmavisSettings) -> Iterator[Plan]:
 def _planned(asked: Asked, chosen: AmavisSettings, tables: "Tables") -> Plan:
     decided, refused = rulings.for_everybody(asked, Scope.RECIPIENT)
     kept, noted, site = _kept(decided, chosen), Noted(KEPT), tables.site(chosen.recipient_delimiter)
-    proven = unproven.for_each(rulings.for_each(asked), kept.rulings, lambda it: not_asked(it, chosen), noted)
+    proven = unproven.for_each(rulings.for_each(asked, decided), kept.rulings, lambda it: not_asked(it, chosen), noted)
     each = unwritable.for_each(proven, kept.rulings, wblist_rows.why_not, noted)
     everybody = wblist_rows.for_everybody(kept.rulings, site)
     digest, changes, count = hashlib.sha256(), _ChangedRows(), 0
