@@ -56,30 +56,32 @@ def rule(
 ) -> tuple[list[Ruling], list[LeftOut]]:  # fmt: skip
     """Who is safe for the whole organisation, with the exceptions from domains, and who is left out all the same.
 
-    A target that knows no recipients cannot keep to an override that blocks a sender for some of them, and one that
-    knows single ones not to an override for a whole domain: such a sender is safe for nobody there.
+    A target that knows no recipients cannot keep to an override that blocks a sender, or asks more of it, for some of
+    them, and one that knows single ones not to an override for a whole domain: such a sender is safe for nobody there.
     """
     safe: list[Ruling] = []
     blocked: list[Ruling] = []
     left_out: list[LeftOut] = []
     for candidate in candidates:
         is_safe, reason, authentication = policy.judge(candidate, settings, now)
-        narrower = next(_narrower_blocks(candidate, now, scope), None) if candidate.overrides else None
+        narrower = next(_narrower(candidate, authentication, now, scope), None) if candidate.overrides else None
         if is_safe and narrower is None:
             may_widen = _may_widen(candidate, authentication, settings, now)
             safe.append(Ruling(candidate.sender, is_safe, authentication, may_widen))
         elif narrower is not None or reason in (Reason.ENFORCED_BLOCK, Reason.DEFAULT_BLOCK):
             blocked.append(Ruling(candidate.sender, safe=False, authentication=authentication))
         if is_safe and narrower is not None:
-            left_out.append(LeftOut(candidate.sender, _blocked_for_some(narrower, scope)))
+            left_out.append(LeftOut(candidate.sender, _asked_for_some(narrower, scope)))
     return safe + list(exceptions(blocked, safe)), left_out
 
 
-def _blocked_for_some(override: Override, scope: Scope) -> str:
+def _asked_for_some(override: Override, scope: Scope) -> str:
     knows = {
         Scope.ORGANISATION: "no recipients", Scope.TRUSTING: "no exceptions", Scope.RECIPIENT: "single recipients only"
     }[scope]  # fmt: skip
-    return f"override {override.id} blocks it for {scope_sentence(override.terms.scope)}, and this target knows {knows}"
+    whom, asks = scope_sentence(override.terms.scope), f"asks more ({override.terms.authentication}) of it"
+    does = "blocks it" if override.terms.effect is Effect.BLOCK else asks
+    return f"override {override.id} {does} for {whom}, and this target knows {knows}"
 
 
 def _may_widen(
@@ -136,10 +138,13 @@ def exceptions(some: Sequence[Ruling], safe: Iterable[Ruling]) -> Iterator[Rulin
             yield each._replace(safe=False)
 
 
-def _narrower_blocks(candidate: Candidate, now: datetime, scope: Scope) -> Iterator[Override]:
-    """Overrides in force that block the sender for some recipients only, whom the target cannot name."""
+def _narrower(
+    candidate: Candidate, authentication: Authentication, now: datetime, scope: Scope
+) -> Iterator[Override]:  # fmt: skip
+    """Overrides in force that block the sender, or ask more of it, for some recipients whom the target cannot name."""
     for override in candidate.overrides:
         terms = override.terms
         is_named = scope is Scope.RECIPIENT and terms.scope is not None and terms.scope.form is Form.ADDRESS
-        if terms.scope is not None and not is_named and terms.effect is Effect.BLOCK and override.in_force(now):
+        is_less = terms.effect is Effect.BLOCK or terms.authentication.asks_more_than(authentication)
+        if terms.scope is not None and not is_named and is_less and override.in_force(now):
             yield override
