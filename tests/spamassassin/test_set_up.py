@@ -136,7 +136,8 @@ def test_a_preferences_file_of_somebody_else_is_left_alone_and_named(
     mine.write_text("required_score 7\n")
     done = safelist("publish")
     assert done.code == 78
-    assert f"{mine}: safelist did not write this file and leaves it alone" in done.err
+    assert f"{mine}: safelist did not write this file" in done.err
+    assert "it is left alone, so nothing new counts for that recipient; move it" in done.err
     assert mine.read_text() == "required_score 7\n"
     with store.open_store(f"sqlite:///{safelist.directory}/safelist.db") as opened:
         for each in opened.overrides():
