@@ -42,8 +42,7 @@ def _may_be_extended(
         return False
     if not candidate.overrides and all(each.pattern.form is Form.ADDRESS for each in candidate.entries):
         return True
-    others = Pattern(domain_of(pattern), Form.DOMAIN)
-    return _are_as_safe(others, candidate, authentication, settings, now, domains)
+    return _are_as_safe(_others(pattern), candidate, authentication, settings, now, domains)
 
 
 _BLOCKS = frozenset(
@@ -72,7 +71,25 @@ def rule(
             blocked.append(Ruling(candidate.sender, safe=False, authentication=authentication))
         if is_safe and narrower is not None:
             left_out.append(LeftOut(candidate.sender, _asked_for_some(narrower, scope)))
+    safe = list(_widened_with_proof(safe))
     return safe + list(exceptions(blocked, safe)), left_out
+
+
+def _widened_with_proof(safe: Sequence[Ruling]) -> Iterator[Ruling]:
+    """Let none be widened to senders whom a safe domain asks more of, by a quorum as well as by an override."""
+    domains = {each.pattern.text: each for each in safe if each.pattern.form is not Form.ADDRESS}
+    asked = {each.authentication for each in domains.values()}
+    for each in safe:
+        if each.may_widen and any(one.asks_more_than(each.authentication) for one in asked):
+            wide = next((domains[text] for text in covering(_others(each.pattern)) if text in domains), each)
+            yield each._replace(may_widen=not wide.authentication.asks_more_than(each.authentication))
+        else:
+            yield each
+
+
+def _others(pattern: Pattern) -> Pattern:
+    """Whom a filter may take for the pattern: the domain's sub-domains, or what extends an address in its domain."""
+    return with_subdomains(pattern) if pattern.form is Form.DOMAIN else Pattern(domain_of(pattern), Form.DOMAIN)
 
 
 def _asked_for_some(override: Override, scope: Scope) -> str:
@@ -101,9 +118,7 @@ def _may_widen(
         return False
     if not candidate.overrides:
         return True
-    is_domain = pattern.form is Form.DOMAIN
-    others = with_subdomains(pattern) if is_domain else Pattern(domain_of(pattern), Form.DOMAIN)
-    return _are_as_safe(others, candidate, authentication, settings, now)
+    return _are_as_safe(_others(pattern), candidate, authentication, settings, now)
 
 
 def _are_as_safe(

@@ -239,8 +239,6 @@ def is_too_little(proof: Proof, decision: Decision, text: str, way: Way) -> bool
         return False
     if not decision.safe:
         return decision.reason in BLOCKS or not (way.target is amavis.TARGET and "+" in text)
-    if decision.reason is Reason.QUORUM and way.target is amavis.TARGET and "+" in text:
-        return False  # only overrides are looked at for what extends an address
     return decision.authentication.asks_more_than(proof)
 
 
