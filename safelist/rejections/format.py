@@ -1,0 +1,71 @@
+"""The contract of a log format: how its lines are told from others', and read into rejections. Pure."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import NamedTuple, Protocol
+
+from safelist.rejections.rejection import LogPlace, Rejection
+
+
+class LogLine(NamedTuple):
+    """A line without its end, and where it stands."""
+
+    text: str
+    place: LogPlace
+
+
+class LogOrigin(NamedTuple):
+    """What is known of a log besides its lines.
+
+    No line is newer than ``newest``, which tells the year of a time that has none. Times that do not say where they
+    hold are of ``zone``.
+    """
+
+    newest: datetime
+    zone: tzinfo
+
+
+class UnreadLineError(Exception):
+    """A line that looks like a rejection and cannot be read; the message says what was expected."""
+
+
+class LogReader(Protocol):
+    """Reads the lines of one log, in their order."""
+
+    def read(self, line: LogLine) -> Iterable[Rejection]:
+        """The rejections that are complete with this line. Raises UnreadLineError; the next line can be read then."""
+
+    def end(self) -> Iterable[Rejection]:
+        """The rejections that are complete because the log ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogFormat:
+    """One format.
+
+    Lines that hold none of ``needles`` say nothing of a rejection and are not read, and lines of several such formats
+    may stand in one file. A format without needles needs each line, and has a file for itself whose first lines it
+    recognises. ``cannot_tell`` is a sentence for the documents and for ``--help``.
+    """
+
+    name: str
+    title: str
+    needles: tuple[bytes, ...]
+    recognises: Callable[[str], bool]
+    reader: Callable[[LogOrigin], LogReader]
+    cannot_tell: str
+
+
+class LineReader(NamedTuple):
+    """The reader of a format whose every line stands alone."""
+
+    parse: Callable[[LogLine], Iterable[Rejection]]
+
+    def read(self, line: LogLine) -> Iterable[Rejection]:
+        """What ``parse`` makes of the line."""
+        return self.parse(line)
+
+    def end(self) -> Iterator[Rejection]:
+        """Nothing: no line waits for another."""
+        return iter(())

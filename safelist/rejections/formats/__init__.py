@@ -1,0 +1,7 @@
+"""The registry of log formats: a new one is one module and one line here."""
+
+from safelist.rejections.format import LogFormat
+
+_ALL: tuple[LogFormat, ...] = ()
+FORMATS = {each.name: each for each in _ALL}
+"""By name, in the order in which they are asked whether a line is theirs."""

@@ -1,0 +1,41 @@
+"""Which list a reply names."""
+
+import pytest
+
+from safelist.rejections.providers import listed_of, provider_of
+from safelist.rejections.rejection import Listed
+
+
+@pytest.mark.parametrize(
+    ("reply", "provider"),
+    [
+        ("554 5.7.1 Service unavailable; Client host [192.0.2.9] blocked using zen.spamhaus.org; https://x.example/q/ip",
+         "zen.spamhaus.org"),
+        ("550 5.7.1 Service unavailable; client [2001:db8::1] blocked using RBL.example; no reason", "rbl.example"),
+        ("554 5.7.1 Client host [192.0.2.9] blocked using abcdefghij0123456789abcdef.zen.dq.spamhaus.net",
+         "***.zen.dq.spamhaus.net"),
+        ("rejected because 192.0.2.9 is in a black list at bl.test.example\\nlisted", "bl.test.example"),
+        ("5.7.1 198.51.100.9 is listed in bl.test", "bl.test"),
+        ("found in dnsbl zen.spamhaus.org", "zen.spamhaus.org"),
+        ('"JunkMail rejected - host [192.0.2.9]:4321 is in an RBL: https://www.lists.example/query/ip/192.0.2.9"',
+         "www.lists.example"),
+        ("550 5.1.1 <you@corp.example>: Recipient address rejected: User unknown in local recipient table", None),
+        ("550 5.7.1 Recipient not authorized, your IP has been found on a block list", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_a_reply_names_the_list(reply: str, provider: str | None) -> None:
+    assert provider_of(reply) == provider
+
+
+@pytest.mark.parametrize(
+    ("what", "listed"),
+    [("Client host", Listed.CLIENT), ("client", Listed.CLIENT), ("Unverified Client host", Listed.CLIENT),
+     ("Sender address", Listed.SENDER), ("Recipient address", Listed.RECIPIENT), ("Helo command", Listed.HELO)],
+)  # fmt: skip
+def test_a_reply_of_postfix_tells_what_was_listed(what: str, listed: Listed) -> None:
+    assert listed_of(f"554 5.7.1 Service unavailable; {what} [x.example] blocked using l.example; why") is listed
+
+
+def test_a_reply_that_does_not_tell_what_was_listed() -> None:
+    assert listed_of("550 found in dnsbl zen.spamhaus.org") is None
