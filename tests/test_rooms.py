@@ -49,6 +49,7 @@ PURE = [
     "rejections/formats",
     "rejections/providers.py",
     "rejections/rejection.py",
+    "rejections/syslog.py",
     "audit/json_form.py",
     "audit/verp.py",
     "runs/json_form.py",
