@@ -45,8 +45,9 @@ class LogFormat:
     """One format.
 
     Lines that hold none of ``needles`` say nothing of a rejection and are not read, and lines of several such formats
-    may stand in one file. A format without needles needs each line, and has a file for itself whose first lines it
-    recognises. ``cannot_tell`` is a sentence for the documents and for ``--help``.
+    may stand in one file: it ``recognises`` a line. A format without needles needs each line, and has a file for
+    itself: it recognises the file's first lines, which it is given as one text, without the ends of lines but one
+    ``\\n`` between them. ``cannot_tell`` is a sentence for the documents and for ``--help``.
     """
 
     name: str
