@@ -217,6 +217,15 @@ def _envelope(text: str) -> Pattern:
 _cached_envelope = lru_cache(maxsize=1 << 14)(_envelope)
 
 
+def mailbox_of(recipient: str, delimiter: str) -> str | None:
+    """The mailbox of a recipient, or None; an extension behind the ``delimiter`` is not part of its address."""
+    local, at, domain = recipient.rpartition("@")
+    if delimiter:
+        local = local.partition(delimiter)[0] or local
+    found = envelope(local + at + domain)
+    return found.text if found.form is Form.ADDRESS else None
+
+
 def _split(text: str) -> tuple[str, str]:
     """Local part and domain; Postfix makes ``local@host`` of ``host!local`` and ``local%host`` (swap_bangpath)."""
     if "@" not in text and "!" in text:

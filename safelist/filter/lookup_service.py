@@ -17,7 +17,7 @@ from safelist.filter.connections import Endpoint, Limits
 from safelist.filter.decision import VerdictReason
 from safelist.filter.http_message import METHODS, HttpParser, HttpRequest, response
 from safelist.filter.lookup_question import Question, QuestionError, question_of
-from safelist.filter.policy_service import MAX_SHOWN, Safety, mailbox_of
+from safelist.filter.policy_service import MAX_SHOWN, Safety
 from safelist.policy import Reason
 
 _log = logging.getLogger("safelist.filter")
@@ -81,7 +81,7 @@ class LookupService:
 
     def _told(self, question: Question) -> Told:
         """What the policy says; without a recipient, or with one that is no address, what counts for everybody."""
-        recipient = mailbox_of(question.recipient, self._delimiter)
+        recipient = sender.mailbox_of(question.recipient, self._delimiter)
         decision = self._safety.decide(sender.envelope(question.sender), recipient, self._now())
         if decision.safe and not question.suffices(decision.authentication):
             why = f"{decision.sentence} That counts with {decision.authentication}; {question.proven} was proven."

@@ -20,7 +20,7 @@ from safelist.filter.settings import Filter
 from safelist.override import Override
 from safelist.policy import Decision, Tally
 from safelist.postfix.policy_probe import PROBE, PROBED
-from safelist.sender import Form, Pattern
+from safelist.sender import Pattern
 from safelist.used import Key, UseBuffer
 
 _log = logging.getLogger("safelist.filter")
@@ -142,7 +142,7 @@ class Service:
         return {sender.envelope(mail.recipient).text, self._recipient(mail)}
 
     def _recipient(self, mail: Mail) -> str | None:
-        return mailbox_of(mail.recipient, self._chosen.recipient_delimiter)
+        return sender.mailbox_of(mail.recipient, self._chosen.recipient_delimiter)
 
     def _say(self, facts: Facts, verdict: Verdict, mail: Mail, began: float) -> str:
         self.counts[verdict.action, verdict.reason] += 1
@@ -200,15 +200,6 @@ def mail_of(request: Attributes) -> Mail:
         client_of(request.get("client_address")), request.get("helo_name"), request.get("sender"),
         request.get("recipient"), bool(request.get("sasl_username")), request.get("instance"),
     )  # fmt: skip
-
-
-def mailbox_of(recipient: str, delimiter: str) -> str | None:
-    """The mailbox of a recipient, or None; an extension behind the ``delimiter`` is not part of its address."""
-    local, at, domain = recipient.rpartition("@")
-    if delimiter:
-        local = local.partition(delimiter)[0] or local
-    found = sender.envelope(local + at + domain)
-    return found.text if found.form is Form.ADDRESS else None
 
 
 @lru_cache(maxsize=_MAX_CACHED)
