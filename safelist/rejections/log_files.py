@@ -1,0 +1,107 @@
+"""Opens the logs that a site has: files, directories of them, standard input, the journal; also when compressed."""
+
+import bz2
+import gzip
+import io
+import lzma
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+from safelist.errors import PermissionDeniedError, UnavailableError, UsageError
+
+STDIN = "-"
+_MAGIC: tuple[tuple[bytes, Callable[[IO[bytes]], IO[bytes]]], ...] = (
+    (b"\x1f\x8b", lambda raw: cast("IO[bytes]", gzip.GzipFile(fileobj=raw))),
+    (b"\xfd7zXZ\x00", lambda raw: cast("IO[bytes]", lzma.LZMAFile(raw))),  # noqa: SIM115 (it reads what is closed elsewhere)
+    (b"BZh", lambda raw: cast("IO[bytes]", bz2.BZ2File(raw))),
+)
+"""How a compressed file begins, whatever its name; zstandard is not in Python's library."""
+_UNPACKED_ELSEWHERE = ((b"\x28\xb5\x2f\xfd", "zstd -dc"), (b"\x1f\x9d", "uncompress -c"), (b"PK\x03\x04", "unzip -p"))
+_JOURNAL = ("journalctl", "--output=json", "--no-pager", "--quiet")
+
+
+class LogFile(NamedTuple):
+    """An open log; ``newest`` is when it was written last, or now."""
+
+    name: str
+    stream: IO[bytes]
+    newest: datetime
+
+
+class BrokenLogError(Exception):
+    """A log that ends in the middle, or cannot be read any further; what came before it counts."""
+
+
+def named(names: Iterable[str]) -> Iterator[str]:
+    """The files that were named, those in a directory by age, the oldest first. Raises UsageError where one is not."""
+    for name in names:
+        path = Path(name)
+        if name != STDIN and path.is_dir():
+            yield from map(str, _in_directory(path))
+        elif name == STDIN or path.exists():
+            yield name
+        else:
+            raise UsageError(f"{name}: there is no such file or directory")
+
+
+def _in_directory(path: Path) -> list[Path]:
+    try:
+        files = [each for each in path.iterdir() if each.is_file()]
+    except OSError as error:
+        raise PermissionDeniedError(f"{path}: cannot be read ({error.strerror}); run it as one who may") from None
+    return sorted(files, key=lambda each: (each.stat().st_mtime_ns, each.name))
+
+
+@contextmanager
+def opened(name: str, now: datetime) -> Iterator[LogFile]:
+    """The log of that name, unpacked by what it begins with. Raises PermissionDeniedError, UsageError."""
+    if name == STDIN:
+        yield LogFile("standard input", _unpacked(name, sys.stdin.buffer), now)
+        return
+    try:
+        raw = Path(name).open("rb", buffering=0)  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise PermissionDeniedError(f"{name}: cannot be read ({error.strerror}); run it as one who may") from None
+    with raw:
+        newest = min(now, datetime.fromtimestamp(Path(name).stat().st_mtime, UTC))
+        yield LogFile(name, _unpacked(name, raw), newest)
+
+
+def _unpacked(name: str, raw: IO[bytes]) -> IO[bytes]:
+    peeking = io.BufferedReader(cast("io.RawIOBase", raw), 1 << 16)
+    begin = peeking.peek(8)[:8]
+    for magic, program in _UNPACKED_ELSEWHERE:
+        if begin.startswith(magic):
+            raise UsageError(f"{name}: is packed in a form that safelist does not read: {program} {name} | ... -")
+    return next((unpack(peeking) for magic, unpack in _MAGIC if begin.startswith(magic)), peeking)
+
+
+@contextmanager
+def journal(now: datetime, units: Iterable[str] = ()) -> Iterator[LogFile]:
+    """systemd's journal, oldest first, of these units (patterns) or whole. Raises UnavailableError."""
+    command = (*_JOURNAL, *(f"--unit={unit}" for unit in units))
+    try:
+        process = subprocess.Popen(  # noqa: S603 (units are arguments of one option each)
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+        )
+    except OSError as error:
+        raise UnavailableError(f"the journal cannot be read: journalctl: {error.strerror}") from None
+    with process:
+        yield LogFile("journal", cast("IO[bytes]", process.stdout), now)
+        said = cast("IO[bytes]", process.stderr).read(1000).decode(errors="replace").strip()
+    if process.returncode:
+        raise UnavailableError(f"the journal cannot be read: {said or process.returncode}; is this user in adm?")
+
+
+def blocks(log: LogFile, size: int) -> Iterator[bytes]:
+    """The log in pieces. Raises BrokenLogError where it cannot be read any further."""
+    try:
+        while block := log.stream.read(size):
+            yield block
+    except (EOFError, OSError, lzma.LZMAError, ValueError) as error:
+        raise BrokenLogError(f"{log.name}: cannot be read to its end ({str(error) or 'cut off'})") from error
