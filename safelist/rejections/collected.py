@@ -1,0 +1,148 @@
+"""Holds the rejections of all logs, each mail once, in a database of its own that ends with the process.
+
+SQLite keeps it in memory and, where that grows, in a file that nobody else can name: a log has more mails than memory
+should have to hold, and nothing of them is to stay behind.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, tzinfo
+from typing import Any, NamedTuple, Self
+
+from safelist.rejections.rejection import Listed, LogPlace, Rejection, RejectionKind, Stage
+
+_AT_ONCE = 2000
+_COLUMNS = (
+    "at",
+    "kind",
+    "file",
+    "line",
+    "reply",
+    "client",
+    "host",
+    "sender",
+    "recipient",
+    "stage",
+    "provider",
+    "listed",
+)
+_TABLE = f"""
+CREATE TABLE mail (
+    id INTEGER PRIMARY KEY, mark TEXT UNIQUE NOT NULL, day TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 1,
+    domain TEXT, rescue TEXT, reason TEXT, authentication TEXT, proof TEXT, {", ".join(_COLUMNS)}
+)
+"""
+_BY_LIST = "CASE WHEN provider IS NULL AND excluded.provider IS NOT NULL THEN excluded.{0} ELSE {0} END"
+_ADD = f"""
+INSERT INTO mail (mark, day, domain, {", ".join(_COLUMNS)}) VALUES (?, ?, ?, {", ".join("?" for _ in _COLUMNS)})
+ON CONFLICT (mark) DO UPDATE SET attempts = attempts + 1,
+    {", ".join(f"{each} = {_BY_LIST.format(each)}" for each in _COLUMNS)}
+"""  # noqa: S608 (names of columns)
+_ALL = f"SELECT id, day, attempts, rescue, reason, {', '.join(_COLUMNS)} FROM mail"  # noqa: S608 (names of columns)
+_UNKNOWN = "\x01"
+"""Stands in a mark for what the log does not tell; no address has it."""
+
+
+class RefusedMail(NamedTuple):
+    """One mail: the refusal that is told of it, the day in the zone of the logs, and how often it was refused then.
+
+    ``rescue`` and ``reason`` are what :meth:`CollectedMails.judge` noted.
+    """
+
+    id: int
+    day: str
+    attempts: int
+    rescue: str | None
+    reason: str | None
+    rejection: Rejection
+
+
+class CollectedMails:
+    """Every mail once: retries of a client for one sender and one recipient on one day are one.
+
+    Where a mail was refused for several reasons, the DNS blocklist is the one that is told.
+    """
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+        self._connection = sqlite3.connect("", isolation_level=None)
+        for setting in ("temp_store = FILE", "synchronous = OFF", "journal_mode = OFF"):
+            self._connection.execute(f"PRAGMA {setting}")
+        self._connection.execute(_TABLE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def add(self, rejections: Iterable[Rejection]) -> None:
+        """Take them in."""
+        waiting: list[tuple[Any, ...]] = []
+        for each in rejections:
+            waiting.append(self._row(each))
+            if len(waiting) == _AT_ONCE:
+                self._write(_ADD, waiting)
+                waiting.clear()
+        self._write(_ADD, waiting)
+
+    def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        self._connection.execute("BEGIN")
+        self._connection.executemany(statement, rows)
+        self._connection.execute("COMMIT")
+
+    def _row(self, it: Rejection) -> tuple[Any, ...]:
+        day = it.at.astimezone(self._zone).date().isoformat()
+        is_ours = "" if it.kind is RejectionKind.BOUNCED else "ours"
+        mark = (day, is_ours, *(_UNKNOWN if each is None else each for each in (it.client, it.sender, it.recipient)))
+        domain = None if it.sender is None else it.sender.rpartition("@")[2].lower()
+        where = (it.at.timestamp(), it.kind, it.place.file, it.place.line)
+        what = (it.reply, it.client, it.host, it.sender, it.recipient, it.stage, it.provider, it.listed)
+        return "\x00".join(mark), day, domain, *where, *what
+
+    def mails(self, where: str = "TRUE") -> Iterator[RefusedMail]:
+        """Those for which the condition ``where`` of SQL holds, by time."""
+        for row in self._connection.execute(f"{_ALL} WHERE {where} ORDER BY at, id"):
+            yield _mail(*row)
+
+    def portions(self, where: str, size: int) -> Iterator[list[RefusedMail]]:
+        """Those for which ``where`` holds, in portions; what becomes of a portion changes none that is to come."""
+        last = 0
+        while rows := self._connection.execute(
+            f"{_ALL} WHERE id > ?1 AND {where} ORDER BY id LIMIT ?2", (last, size)
+        ).fetchall():
+            yield [_mail(*row) for row in rows]
+            last = rows[-1][0]
+
+    def count(self, columns: str, where: str = "TRUE", most: int = -1) -> list[tuple[Any, ...]]:
+        """How many mails have the same values of ``columns``, and in how many attempts: (*values, mails, attempts)."""
+        statement = (
+            f"SELECT {columns}, count(*), sum(attempts) FROM mail WHERE {where} "  # noqa: S608 (names of columns)
+            f"GROUP BY {columns} ORDER BY count(*) DESC, {columns} LIMIT {most}"
+        )
+        return list(self._connection.execute(statement))
+
+    def total(self, of: str, where: str = "TRUE") -> tuple[Any, ...]:
+        """Aggregates of SQL over the mails for which ``where`` holds."""
+        found: tuple[Any, ...] = self._connection.execute(f"SELECT {of} FROM mail WHERE {where}").fetchone()  # noqa: S608
+        return found
+
+    def judge(self, judgements: Iterable[tuple[int, str, str | None, str | None]]) -> None:
+        """Note what is made of mails: id, rescue, reason, the authentication that would be asked for."""
+        self._write("UPDATE mail SET rescue = ?2, reason = ?3, authentication = ?4 WHERE id = ?1", judgements)
+
+    def prove(self, proofs: Iterable[tuple[int, str]]) -> None:
+        """Note what SPF says of mails: id, result."""
+        self._write("UPDATE mail SET proof = ?2 WHERE id = ?1", proofs)
+
+
+def _mail(
+    id_: int, day: str, attempts: int, rescue: str | None, reason: str | None,
+    at: float, kind: str, file: str, line: int, *of_mail: str | None,
+) -> RefusedMail:  # fmt: skip
+    reply, client, host, sender, recipient, stage, provider, listed = of_mail
+    found = Rejection(
+        datetime.fromtimestamp(at, UTC), RejectionKind(kind), LogPlace(file, line), reply or "", client, host, sender,
+        recipient, Stage(stage) if stage else None, provider, Listed(listed) if listed else None,
+    )  # fmt: skip
+    return RefusedMail(id_, day, attempts, rescue, reason, found)
