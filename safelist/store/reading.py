@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, bindparam,
 from safelist.entry import SENDER_LISTS, TRUSTING_LISTS, Holding, UserList
 from safelist.sender import Form, Pattern, Refusal
 from safelist.store.among import Among, portions
-from safelist.store.schema import change_set, entry, mailbox, pattern, run
+from safelist.store.schema import change_set, entry, mailbox, override, pattern, run
 from safelist.store.values import MailboxState, Miscount, Moment, RuleVersion, Run, Totals
 
 _ROWS_AT_ONCE = 2000
@@ -26,6 +26,12 @@ _STATE_OF = _STATE.where(mailbox.c.address == bindparam("of"))
 _ADDRESS_OF_OWNER = select(mailbox.c.address).where(mailbox.c.owner == bindparam("of")).order_by(mailbox.c.id).limit(1)
 _RUN_OF = select(run).where(run.c.what == bindparam("what")).order_by(run.c.id.desc()).limit(1)
 _RUN_OF_SOURCE = _RUN_OF.where(run.c.source == bindparam("source"))
+_FIRST_GOOD_RUN = (
+    select(run)
+    .where(run.c.what == bindparam("what"), run.c.finished.is_not(None), run.c.problem.is_(None))
+    .order_by(run.c.id)
+    .limit(1)
+)
 _SOURCE_OF_RUN = select(run.c.source).where(run.c.id == bindparam("of"))
 _RUNS = select(run).order_by(run.c.id.desc()).limit(bindparam("count"))
 
@@ -228,6 +234,22 @@ def last_run(connection: Connection, what: str, source: str | None = None) -> Ru
     statement = _RUN_OF if source is None else _RUN_OF_SOURCE
     row = connection.execute(statement, {"what": what, "source": source}).one_or_none()
     return None if row is None else _run(row)
+
+
+def first_good_run(connection: Connection, what: str) -> Run | None:
+    """The oldest run of that command that came to its end without a problem."""
+    row = connection.execute(_FIRST_GOOD_RUN, {"what": what}).one_or_none()
+    return None if row is None else _run(row)
+
+
+def mentioned(connection: Connection, among: Among, texts: Iterable[str]) -> set[str]:
+    """Those of the texts that an entry, open or ended, or an override is or was about."""
+    found: set[str] = set()
+    for portion in portions(dict.fromkeys(texts)):
+        for column in (pattern.c.text, override.c.text):
+            statement = select(column).where(among.test(column, "texts"))
+            found.update(connection.execute(statement, {"texts": among.pack(portion)}).scalars())
+    return found
 
 
 def last_runs(connection: Connection, count: int) -> list[Run]:

@@ -1,7 +1,7 @@
 """The store as the other rooms use it: open it, ask it, record into it."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
@@ -350,6 +350,16 @@ class Store:
         """The newest run of that command, on that ``source`` or any; None when there was none."""
         with self._reading() as connection:
             return reading.last_run(connection, what, source)
+
+    def first_good_run(self, what: str) -> Run | None:
+        """The oldest run of that command that came to its end without a problem."""
+        with self._reading() as connection:
+            return reading.first_good_run(connection, what)
+
+    def mentioned(self, texts: Iterable[str]) -> set[str]:
+        """Those of the texts of patterns that an entry, open or ended, or an override is or was about."""
+        with self._reading() as connection:
+            return reading.mentioned(connection, self._among, texts)
 
     def last_runs(self, count: int) -> list[Run]:
         """The newest runs, newest first."""

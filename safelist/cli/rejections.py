@@ -1,0 +1,186 @@
+"""``safelist rejections``: what logs say was rejected, by whom, and what the safelist would have let through."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+
+from safelist import store
+from safelist.cli.audit.options import parse_time
+from safelist.cli.configuration import load_config
+from safelist.cli.table import print_table
+from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, now, print_csv, print_json, shown
+from safelist.config import default_path
+from safelist.errors import UsageError
+from safelist.rejections import json_form, words
+from safelist.rejections.collected import CollectedMails, RefusedMail
+from safelist.rejections.format import LogFormat
+from safelist.rejections.formats import FORMATS
+from safelist.rejections.judging import LIFTABLE
+from safelist.rejections.reading import UnreadLine
+from safelist.rejections.rescue import Rescue
+from safelist.rejections.summary import Refused, RejectionSummary
+from safelist.runs.rejections import AskedPolicy, LogOptions, open_logs
+from safelist.runs.rejections import rejections as read_rejections
+
+_MOST_UNREAD = 1000
+_SAVED = f"rescue = '{Rescue.LIFTED}'"
+
+
+def rejections(
+    logs: Annotated[
+        list[str] | None, typer.Argument(metavar="[LOG]...", help="Files, directories of them, - for standard input.")
+    ] = None,
+    journal: Annotated[bool, typer.Option("--journal", help="Read systemd's journal, too.")] = False,
+    format_: Annotated[
+        list[str] | None, typer.Option("--format", metavar="NAME", help=f"Only these forms: {', '.join(FORMATS)}.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Only what was refused from that day (UTC) on.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Only what was refused until that day's end (UTC).")
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Of times that do not say. Default: this machine's.")
+    ] = None,
+    recipient_delimiter: Annotated[
+        str, typer.Option(metavar="CHAR", help="Postfix's: with +, x+y@example.com is x@example.com.")
+    ] = "",
+    tables: Annotated[
+        bool, typer.Option("--tables", help="Also by provider, by the sender's domain and by recipient.")
+    ] = False,
+    saved: Annotated[bool, typer.Option("--saved", help="Also each mail that would have been let through.")] = False,
+    unread: Annotated[
+        bool, typer.Option("--unread", help="Also the first 1,000 lines that could not be read.")
+    ] = False,
+    logs_only: Annotated[bool, typer.Option("--logs-only", help="Ask no aggregate.")] = False,
+    config_file: ConfigOption = None,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+) -> None:
+    """What logs say was rejected, by whom, and what the safelist would have let through; changes nothing."""
+    if not logs and not journal:
+        raise UsageError("name a log, such as /var/log/mail.log, or - for standard input, or ask for the --journal")
+    kept: list[UnreadLine] = []
+
+    def keep(line: UnreadLine) -> None:
+        if unread and len(kept) < _MOST_UNREAD:
+            kept.append(line)
+
+    zone = _zone(timezone)
+    options = LogOptions(
+        _formats(format_ or []), zone, _time(since, "--since"), _time(until, "--until", end=True),
+        keep,
+    )  # fmt: skip
+    with CollectedMails(zone) as mails, _policy(config_file, recipient_delimiter, logs_only=logs_only) as asked:
+        opened = open_logs(logs or [], with_journal=journal, now=now())
+        found = read_rejections(mails, opened, options, asked)
+        if csv:
+            print_csv(json_form.REFUSED_MAIL, map(json_form.refused_mail, mails.mails()))
+        elif json:
+            _print_json(found, mails, kept, saved=saved, unread=unread)
+        else:
+            _print(found, mails, kept, tables=tables, saved=saved)
+
+
+def _formats(names: list[str]) -> dict[str, LogFormat]:
+    if unknown := [name for name in names if name not in FORMATS]:
+        raise UsageError(f"--format: {unknown[0]!r} is none of {', '.join(FORMATS)}")
+    return {name: each for name, each in FORMATS.items() if not names or name in names}
+
+
+def _zone(name: str | None) -> tzinfo:
+    if name is None:
+        return _of_this_machine()
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UsageError(f"--timezone: {name!r} is no zone; write Europe/Berlin, or UTC") from None
+
+
+def _of_this_machine() -> tzinfo:
+    """The machine's zone by name, which knows when clocks changed; where it has none, its offset of today."""
+    place = Path("/etc/localtime").resolve()
+    try:
+        return ZoneInfo(str(place).partition("/zoneinfo/")[2] or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        zone = now().astimezone().tzinfo
+        assert zone is not None  # noqa: S101 (astimezone gives one)
+        return zone
+
+
+def _time(text: str | None, option: str, *, end: bool = False) -> datetime | None:
+    return None if text is None else parse_time(text, option, end=end)
+
+
+@contextmanager
+def _policy(config_file: Path | None, delimiter: str, *, logs_only: bool) -> Iterator[AskedPolicy | None]:
+    """The aggregate of the configuration; None where there is no configuration yet, or nobody wants it."""
+    if logs_only or (config_file is None and not default_path().exists()):
+        yield None
+        return
+    config = load_config(config_file)
+    with store.open_store(config.database.url) as opened:
+        yield AskedPolicy(opened, config.policy.settings(opened.own_domains()), delimiter, now())
+
+
+def _print_json(
+    found: RejectionSummary, mails: CollectedMails, unread_: list[UnreadLine], *, saved: bool, unread: bool
+) -> None:
+    answer = json_form.rejection_summary(found)
+    if saved:
+        answer["saved"] = list(map(json_form.refused_mail, mails.mails(_SAVED)))
+    if unread:
+        answer["unread_lines"] = list(map(json_form.unread_line, unread_))
+    print_json(answer)
+
+
+def _print(
+    found: RejectionSummary, mails: CollectedMails, unread: list[UnreadLine], *, tables: bool, saved: bool
+) -> None:
+    for line in words.in_words(found):
+        print(shown(line))
+    for line in words.logs_with_nothing(found.logs):
+        complain(line)
+    if tables:
+        _print_tables(found)
+    if saved:
+        _print_saved(mails)
+    for each in unread:
+        print(shown(f"{each.place.file}:{each.place.line}: {each.why}: {each.text}"))
+
+
+def _print_tables(found: RejectionSummary) -> None:
+    tables = (("DNS blocklist", found.providers), ("sender's domain", found.domains), ("recipient", found.recipients))
+    for what, rows in tables:
+        if rows:
+            print()
+            print_table((what, "mails", "attempts", "saved"), map(_cells, rows))
+
+
+def _cells(row: Refused) -> tuple[str, ...]:
+    lifted = "" if row.lifted is None else f"{row.lifted:,}"
+    return row.name or "(not told)", f"{row.mails:,}", f"{row.attempts:,}", lifted
+
+
+def _print_saved(mails: CollectedMails) -> None:
+    rows = list(mails.mails(f"{LIFTABLE} AND {_SAVED}"))
+    if not rows:
+        return
+    print()
+    print_table(("when (UTC)", "sender", "recipient", "client", "refused by", "because"), map(_saved_cells, rows))
+    it = rows[0].rejection
+    print(shown(f"Why: safelist audit why {it.sender} --recipient {it.recipient} --at {rows[0].day}"))
+
+
+def _saved_cells(mail: RefusedMail) -> tuple[str, ...]:
+    it = mail.rejection
+    return (
+        f"{it.at:%Y-%m-%d %H:%M}", it.sender or "", it.recipient or "", it.client or "", it.provider or "",
+        mail.reason or "",
+    )  # fmt: skip

@@ -1,0 +1,56 @@
+"""What the safelist would have changed: each rejection by a DNS blocklist is put to the policy. Pure."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from safelist.override import Authentication
+from safelist.policy import Judgement, Reason
+from safelist.rejections.rejection import Rejection
+from safelist.sender import Form, Pattern, envelope, mailbox_of
+
+
+class Rescue(StrEnum):
+    """What would have become of a mail that a DNS blocklist rejected."""
+
+    LIFTED = "lifted"
+    """The policy calls the sender safe for this recipient; a filter lifts it where the sender proves to be that one."""
+    REFUSED = "refused"
+    """Somebody trusts the sender, or an administrator spoke of it, and the policy says no; the reason says why."""
+    NOBODYS = "nobodys"
+    """No list and no override names the sender."""
+    UNKNOWN = "unknown"
+    """The log does not tell who sent it, or to whom, or it was a bounce: nothing could have been lifted."""
+
+
+class RescueJudgement(NamedTuple):
+    """What would have become of a mail, the reason code of the policy, and what the sender would have to prove."""
+
+    rescue: Rescue
+    reason: Reason | None = None
+    authentication: Authentication | None = None
+
+
+NOT_TOLD = RescueJudgement(Rescue.UNKNOWN)
+
+
+class RescueQuestion(NamedTuple):
+    """What the policy is asked about a mail."""
+
+    sender: Pattern
+    recipient: str
+
+
+def question_of(it: Rejection, recipient_delimiter: str) -> RescueQuestion | None:
+    """Who sent it, and the mailbox that it was for, as the filter asks; None where the log does not tell both."""
+    sender = envelope(it.sender or "")
+    recipient = mailbox_of(it.recipient or "", recipient_delimiter)
+    return RescueQuestion(sender, recipient) if recipient and sender.form is Form.ADDRESS else None
+
+
+def rescue_of(judged: Judgement) -> RescueJudgement:
+    """What the policy's word means for a rejected mail."""
+    if judged.safe:
+        return RescueJudgement(Rescue.LIFTED, judged.reason, judged.authentication)
+    if judged.reason is Reason.NOBODY:
+        return RescueJudgement(Rescue.NOBODYS, judged.reason)
+    return RescueJudgement(Rescue.REFUSED, judged.reason)

@@ -1,0 +1,105 @@
+"""What the collected mails come to, in figures: how many, by whose lists, and what the safelist would have changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from safelist.rejections.collected import CollectedMails
+from safelist.rejections.judging import BY_A_LIST, LIFTABLE, OURS
+from safelist.rejections.reading import ReadSoFar
+from safelist.rejections.rescue import Rescue
+
+MOST_SHOWN = 20
+
+
+class Refused(NamedTuple):
+    """Mails of one provider, sender domain or recipient: how many, in how many attempts, and how many would be lifted.
+
+    ``lifted`` is None where no aggregate was asked.
+    """
+
+    name: str | None
+    mails: int
+    attempts: int
+    lifted: int | None
+
+
+class RescueReason(NamedTuple):
+    """How many mails the policy says the same of, by the code of its reason."""
+
+    rescue: str
+    reason: str | None
+    mails: int
+
+
+class Rescued(NamedTuple):
+    """What the safelist would have changed."""
+
+    mails: int
+    senders: int
+    recipients: int
+    by_reason: tuple[RescueReason, ...]
+    first_collection: datetime | None
+    older: int
+    """Mails of days before the first collection, which are judged by what was collected then."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionSummary:
+    """Figures of logs; tables have the first :data:`MOST_SHOWN` rows, most mails first."""
+
+    logs: tuple[ReadSoFar, ...]
+    first_day: str | None
+    last_day: str | None
+    mails: int
+    attempts: int
+    by_lists: int
+    liftable: int
+    bounced: int
+    unread: int
+    rescued: Rescued | None
+    providers: tuple[Refused, ...]
+    domains: tuple[Refused, ...]
+    recipients: tuple[Refused, ...]
+
+
+def summary(
+    mails: CollectedMails, logs: Sequence[ReadSoFar], unread: int, first_collection: datetime | None, *, is_judged: bool
+) -> RejectionSummary:
+    """Count the mails; ``is_judged``: the policy was asked. ``first_collection``: since when there are lists."""
+    first, last = mails.total("min(day), max(day)")
+    count, attempts = mails.total("count(*), coalesce(sum(attempts), 0)", OURS)
+    return RejectionSummary(
+        tuple(logs), first, last, count, attempts, _count(mails, BY_A_LIST), _count(mails, LIFTABLE),
+        _count(mails, "kind = 'bounced'"), unread, _rescued(mails, first_collection) if is_judged else None,
+        _table(mails, "provider", BY_A_LIST, is_judged=is_judged),
+        _table(mails, "domain", LIFTABLE, is_judged=is_judged),
+        _table(mails, "recipient", LIFTABLE, is_judged=is_judged),
+    )  # fmt: skip
+
+
+def _count(mails: CollectedMails, where: str) -> int:
+    return int(mails.total("count(*)", where)[0])
+
+
+def _rescued(mails: CollectedMails, first_collection: datetime | None) -> Rescued:
+    lifted = f"rescue = '{Rescue.LIFTED}'"
+    count, senders, recipients = mails.total(
+        "count(*), count(DISTINCT lower(sender)), count(DISTINCT lower(recipient))", lifted
+    )
+    reasons = tuple(RescueReason(*row[:3]) for row in mails.count("rescue, reason", "rescue IS NOT NULL"))
+    first_day = "" if first_collection is None else first_collection.date().isoformat()
+    older = _count(mails, f"rescue IS NOT NULL AND day < '{first_day}'")
+    return Rescued(count, senders, recipients, reasons, first_collection, older)
+
+
+def _table(mails: CollectedMails, column: str, where: str, *, is_judged: bool) -> tuple[Refused, ...]:
+    lifted = {row[0]: row[1] for row in mails.count(column, f"{where} AND rescue = '{Rescue.LIFTED}'")}
+    order = sorted(
+        mails.count(column, where), key=lambda row: (-lifted.get(row[0], 0), -row[1], row[0] is None, row[0])
+    )
+    return tuple(
+        Refused(name, count, attempts, lifted.get(name, 0) if is_judged else None)
+        for name, count, attempts in order[:MOST_SHOWN]
+    )

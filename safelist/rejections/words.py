@@ -1,0 +1,118 @@
+"""The figures of logs as ten lines that need no knowledge of mail. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from safelist.policy import Reason
+from safelist.rejections.formats import FORMATS
+from safelist.rejections.reading import ReadSoFar
+from safelist.rejections.rescue import Rescue
+from safelist.rejections.summary import Refused, RejectionSummary, Rescued
+
+_NAMED = 4
+_LIFTED_BY = {
+    Reason.TRUSTED_ADDRESS: "the recipient trusts the address",
+    Reason.TRUSTED_DOMAIN: "the recipient trusts the domain",
+    Reason.QUORUM: "enough mailboxes trust the sender",
+    Reason.ENFORCED_ALLOW: "an administrator's override",
+    Reason.DEFAULT_ALLOW: "an administrator's override",
+}
+
+
+def in_words(found: RejectionSummary) -> Iterator[str]:
+    """At most ten lines: what was read and refused, what the safelist would have let through, and what is not known."""
+    yield _read(found)
+    if found.unread or any(log.problem for log in found.logs):
+        yield from _not_read(found)
+    yield _refused(found)
+    if found.by_lists:
+        yield f"Most by {_named(found.providers)}."
+    if found.rescued is not None and found.liftable:
+        yield from _rescued(found.rescued, found.liftable)
+        yield f"By the senders' domains, saved of refused: {_saved(found.domains)}."
+    elif found.liftable:
+        yield "What the safelist would have saved of them needs the lists: safelist sync, then ask again."
+    if found.bounced:
+        yield f"Other servers refused {_mails(found.bounced)} of this site: safelist rejections --explain says who."
+
+
+def _read(found: RejectionSummary) -> str:
+    names = [log.name for log in found.logs]
+    what = names[0] if len(names) == 1 else f"{len(names)} logs"
+    kinds = dict.fromkeys(FORMATS[name].title for log in found.logs for name, count in log.formats.items() if count)
+    when = "" if found.first_day is None else f", {_span(found.first_day, found.last_day or found.first_day)}"
+    form = f" ({', '.join(kinds)})" if kinds else ""
+    return f"Read {what}, {sum(log.lines for log in found.logs):,} lines{form}{when}."
+
+
+def _span(first: str, last: str) -> str:
+    return first if first == last else f"{first} to {last}"
+
+
+def _not_read(found: RejectionSummary) -> Iterator[str]:
+    problems = [log.problem for log in found.logs if log.problem]
+    if found.unread:
+        problems.append(f"{found.unread:,} lines look like rejections and could not be read (--unread shows them)")
+    yield f"Not all was read: {'; '.join(problems)}."
+
+
+def _refused(found: RejectionSummary) -> str:
+    if not found.mails:
+        return "Nothing was refused in it."
+    attempts = "" if found.attempts == found.mails else f" in {found.attempts:,} attempts"
+    return (
+        f"{_mails(found.mails, 'was', 'were')} refused{attempts}; "
+        f"{found.by_lists:,} of them because of DNS blocklists ({_share(found.by_lists, found.mails)})."
+    )
+
+
+def _rescued(rescued: Rescued, liftable: int) -> Iterator[str]:
+    counts = {rescue: [each for each in rescued.by_reason if each.rescue == rescue] for rescue in Rescue}
+    total = {rescue: sum(each.mails for each in some) for rescue, some in counts.items()}
+    yield (
+        f"safelist would have let {_mails(rescued.mails)} through ({_share(rescued.mails, liftable)}), of "
+        f"{rescued.senders:,} senders to {rescued.recipients:,} recipients, if they prove who sent them (SPF or DKIM): "
+        "the log does not tell that."
+    )
+    if rescued.mails:
+        why = (f"{_LIFTED_BY.get(Reason(it.reason or ''), it.reason)} {it.mails:,}" for it in counts[Rescue.LIFTED])
+        yield f"Why: {', '.join(why)}."
+    if total[Rescue.REFUSED]:
+        why = (f"{each.reason} {each.mails:,}" for each in counts[Rescue.REFUSED])
+        trusted = _mails(total[Rescue.REFUSED])
+        yield f"Somebody trusts the senders of {trusted} more, but the policy refuses: {', '.join(why)}."
+    nobodys, unknown = total[Rescue.NOBODYS], total[Rescue.UNKNOWN]
+    yield f"In nobody's list: {nobodys:,}. The log does not tell who sent, or to whom: {unknown:,}."
+    yield _as_of(rescued)
+
+
+def _as_of(rescued: Rescued) -> str:
+    if rescued.first_collection is None:
+        return "The lists were never collected: safelist sync, then ask again."
+    day = rescued.first_collection.date().isoformat()
+    if rescued.older:
+        return f"{_mails(rescued.older)} came before the first collection ({day}) and are judged by what it found."
+    return "Each mail is judged by the lists as they were at the end of its day."
+
+
+def _named(rows: Sequence[Refused]) -> str:
+    return ", ".join(f"{each.name} {each.mails:,}" for each in sorted(rows, key=lambda it: -it.mails)[:_NAMED])
+
+
+def _saved(rows: Sequence[Refused]) -> str:
+    return ", ".join(f"{each.name or 'not told'} {each.lifted:,} of {each.mails:,}" for each in rows[:_NAMED])
+
+
+def _mails(count: int, one: str = "", more: str = "") -> str:
+    verb = f" {one if count == 1 else more}" if one else ""
+    return f"{count:,} mail{'' if count == 1 else 's'}{verb}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.3g} %" if whole else "0 %"
+
+
+def logs_with_nothing(logs: Sequence[ReadSoFar]) -> Iterator[str]:
+    """A line for each log in which no format was known."""
+    for log in logs:
+        if not log.formats and log.lines:
+            yield f"{log.name}: no line of it is a rejection in a form that safelist knows ({', '.join(FORMATS)})"

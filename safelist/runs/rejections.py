@@ -1,0 +1,94 @@
+"""Reads logs, each mail once, and puts what DNS blocklists rejected to the policy."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from safelist.policy import Settings
+from safelist.rejections import log_files
+from safelist.rejections.collected import CollectedMails
+from safelist.rejections.format import LogFormat
+from safelist.rejections.judging import Judge, JudgedAsOf
+from safelist.rejections.log_files import LogFile
+from safelist.rejections.reading import ReadSoFar, UnreadLine, read
+from safelist.rejections.rejection import Rejection
+from safelist.rejections.summary import RejectionSummary, summary
+from safelist.store import Store
+
+Opened = AbstractContextManager[LogFile]
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """How logs are read.
+
+    ``zone`` is where times hold that do not say where. Only mails from ``since`` to ``until`` count. A line
+    that cannot be read goes to ``unread``.
+    """
+
+    formats: Mapping[str, LogFormat]
+    zone: tzinfo
+    since: datetime | None = None
+    until: datetime | None = None
+    unread: Callable[[UnreadLine], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPolicy:
+    """Whom to ask what would have been lifted."""
+
+    store: Store
+    settings: Settings
+    recipient_delimiter: str
+    now: datetime
+
+
+def open_logs(names: Sequence[str], *, with_journal: bool, now: datetime) -> Iterator[Opened]:
+    """Each log that is named, to be opened when it is read."""
+    for name in log_files.named(names):
+        yield log_files.opened(name, now)
+    if with_journal:
+        yield log_files.journal(now)
+
+
+def rejections(
+    mails: CollectedMails, logs: Iterable[Opened], options: LogOptions, asked: AskedPolicy | None
+) -> RejectionSummary:
+    """Read the logs into ``mails``, ask the policy where there is one to ask, and count. Raises what opening raises."""
+    read_: list[ReadSoFar] = []
+    unread = _Unread(options.unread)
+    for each in logs:
+        with each as log:
+            so_far = ReadSoFar(log.name)
+            read_.append(so_far)
+            mails.add(_wanted(unread.of(read(log, options.formats, options.zone, so_far)), options))
+    first = None
+    if asked is not None:
+        as_of = JudgedAsOf(asked.store, options.zone, asked.now)
+        Judge(asked.store, asked.settings, as_of, asked.recipient_delimiter).judge(mails)
+        first = as_of.first
+    return summary(mails, read_, unread.count, first, is_judged=asked is not None)
+
+
+class _Unread:
+    """Hands on the lines that cannot be read, and counts them."""
+
+    def __init__(self, unread: Callable[[UnreadLine], None]) -> None:
+        self._unread = unread
+        self.count = 0
+
+    def of(self, found: Iterable[Rejection | UnreadLine]) -> Iterator[Rejection]:
+        for each in found:
+            if isinstance(each, Rejection):
+                yield each
+            else:
+                self.count += 1
+                self._unread(each)
+
+
+def _wanted(found: Iterable[Rejection], options: LogOptions) -> Iterator[Rejection]:
+    for each in found:
+        is_early = options.since is not None and each.at < options.since
+        if not is_early and (options.until is None or each.at <= options.until):
+            yield each
