@@ -27,8 +27,12 @@ class JudgedAsOf:
         self._store, self._zone, self._now = store, zone, now
         self._moments: dict[str, Moment] = {}
         run = store.first_good_run("sync")
-        self.first = None if run is None else run.finished
+        self._first = None if run is None else store.moment_after(run.id)
+
+    @property
+    def first(self) -> datetime | None:
         """When the lists were there for the first time; None where they never were."""
+        return None if self._first is None else self._first.at
 
     def of(self, day: str) -> Moment:
         """The state for the mails of that day."""
@@ -40,7 +44,7 @@ class JudgedAsOf:
         end = datetime.combine(datetime.fromisoformat(day), time.max, self._zone).astimezone(UTC)
         if end >= self._now:
             return self._store.newest(self._now)
-        return self._store.moment_at(end if self.first is None else max(end, self.first))
+        return self._store.moment_at(end) if self._first is None or end > self._first.at else self._first
 
 
 class Judge:

@@ -141,7 +141,7 @@ class _Mixed:
             before += piece.count(b"\n", counted, begin)
             counted, self._so_far.lines = begin, before + 1
             yield from self._read_one(piece[begin:end].rstrip(b"\r"))
-        self._so_far.lines = before + piece.count(b"\n", counted) + (not piece.endswith(b"\n"))
+        self._so_far.lines = before + piece.count(b"\n", counted) + (piece[-1:] not in (b"", b"\n"))
 
     def _read_one(self, line: bytes) -> Iterator[Rejection | UnreadLine]:
         begin = _text(line[:_LONGEST])

@@ -1,0 +1,83 @@
+"""Each mail once."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from safelist.rejections.collected import CollectedMails
+from safelist.rejections.rejection import Listed, LogPlace, Rejection, RejectionKind, Stage
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+IT = Rejection(
+    NOON, RejectionKind.REJECTED, LogPlace("mail.log", 7), "554 5.7.1 blocked", "192.0.2.9", "mx.example",
+    "Bob@AOL.com", "you@corp.example", Stage.RCPT, "zen.spamhaus.org", Listed.CLIENT,
+)  # fmt: skip
+
+
+def test_what_goes_in_comes_out() -> None:
+    with CollectedMails(UTC) as mails:
+        bare = Rejection(NOON + timedelta(seconds=1.25), RejectionKind.DISCONNECTED, LogPlace("x", 1), "")
+        mails.add([IT, bare])
+        assert [(mail.day, mail.attempts, mail.rejection) for mail in mails.mails()] == [
+            ("2026-11-20", 1, IT), ("2026-11-20", 1, bare),
+        ]  # fmt: skip
+        assert mails.count("domain") == [(None, 1, 1), ("aol.com", 1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("other", "mails_"),
+    [
+        (IT._replace(at=NOON + timedelta(hours=11)), 1),
+        (IT._replace(at=NOON + timedelta(hours=13)), 2),
+        (IT._replace(sender="eve@aol.com"), 2),
+        (IT._replace(sender=None), 2),
+        (IT._replace(sender=""), 2),
+        (IT._replace(recipient="me@corp.example"), 2),
+        (IT._replace(client="192.0.2.10"), 2),
+        (IT._replace(kind=RejectionKind.DEFERRED, reply="450 later"), 1),
+        (IT._replace(kind=RejectionKind.BOUNCED), 2),
+        (IT._replace(provider="other.example"), 1),
+    ],
+)
+def test_retries_are_one_mail(other: Rejection, mails_: int) -> None:
+    with CollectedMails(UTC) as mails:
+        mails.add([IT, other])
+        assert len(list(mails.mails())) == mails_
+        assert mails.total("sum(attempts)") == (2,)
+
+
+def test_a_day_is_one_of_the_logs_zone() -> None:
+    with CollectedMails(ZoneInfo("Pacific/Auckland")) as mails:
+        mails.add([IT, IT._replace(at=NOON - timedelta(hours=2))])
+        assert [mail.day for mail in mails.mails()] == ["2026-11-20", "2026-11-21"]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_dns_blocklist_is_told_before_another_reason(is_first: bool) -> None:
+    other = IT._replace(
+        provider=None, listed=None, kind=RejectionKind.DEFERRED, reply="450 greylisted", place=LogPlace("b", 1)
+    )
+    with CollectedMails(UTC) as mails:
+        mails.add([IT, other] if is_first else [other, IT])
+        assert [(mail.attempts, mail.rejection) for mail in mails.mails()] == [(2, IT)]
+
+
+def test_portions_hold_every_mail_once_whatever_is_noted_meanwhile() -> None:
+    with CollectedMails(UTC) as mails:
+        mails.add(IT._replace(sender=f"a{n}@aol.com") for n in range(5000))
+        seen = []
+        for portion in mails.portions("rescue IS NULL", 700):
+            seen += [mail.rejection.sender for mail in portion]
+            mails.judge((mail.id, "lifted", "quorum", "spf") for mail in portion)
+        assert seen == [f"a{n}@aol.com" for n in range(5000)]
+        assert mails.count("rescue, reason, authentication") == [("lifted", "quorum", "spf", 5000, 5000)]
+
+
+@pytest.mark.parametrize("text", ["a\x00b@x", "\udce9", "'); DROP TABLE mail; --", "x" * 100_000, "\x01"])
+def test_whatever_stands_in_a_log_is_kept_as_it_is(text: str) -> None:
+    text = text.encode(errors="backslashreplace").decode()
+    with CollectedMails(UTC) as mails:
+        mails.add([IT._replace(sender=text, recipient=text, reply=text, host=text)])
+        (mail,) = mails.mails()
+        assert {mail.rejection.sender, mail.rejection.recipient, mail.rejection.reply, mail.rejection.host} == {text}
