@@ -1,7 +1,9 @@
 """``safelist rejections``: what logs say was rejected, by whom, and what the safelist would have let through."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Annotated
@@ -51,6 +53,12 @@ def rejections(
     recipient_delimiter: Annotated[
         str, typer.Option(metavar="CHAR", help="Postfix's: with +, x+y@example.com is x@example.com.")
     ] = "",
+    spf: Annotated[
+        bool, typer.Option("--spf", help="Ask today's DNS whether SPF vouches for those that would be let through.")
+    ] = False,
+    nameserver: Annotated[
+        list[str] | None, typer.Option(metavar="ADDRESS", help="Ask this one for SPF. Default: as resolv.conf says.")
+    ] = None,
     tables: Annotated[
         bool, typer.Option("--tables", help="Also by provider, by the sender's domain and by recipient.")
     ] = False,
@@ -77,7 +85,8 @@ def rejections(
         _formats(format_ or []), zone, _time(since, "--since"), _time(until, "--until", end=True),
         keep,
     )  # fmt: skip
-    with CollectedMails(zone) as mails, _policy(config_file, recipient_delimiter, logs_only=logs_only) as asked:
+    with CollectedMails(zone) as mails, _policy(config_file, logs_only=logs_only) as policy:
+        asked = policy and replace(policy, recipient_delimiter=recipient_delimiter, prove=_spf(spf, nameserver or []))
         opened = open_logs(logs or [], with_journal=journal, now=now())
         found = read_rejections(mails, opened, options, asked)
         if csv:
@@ -119,14 +128,36 @@ def _time(text: str | None, option: str, *, end: bool = False) -> datetime | Non
 
 
 @contextmanager
-def _policy(config_file: Path | None, delimiter: str, *, logs_only: bool) -> Iterator[AskedPolicy | None]:
+def _policy(config_file: Path | None, *, logs_only: bool) -> Iterator[AskedPolicy | None]:
     """The aggregate of the configuration; None where there is no configuration yet, or nobody wants it."""
     if logs_only or (config_file is None and not default_path().exists()):
         yield None
         return
     config = load_config(config_file)
     with store.open_store(config.database.url) as opened:
-        yield AskedPolicy(opened, config.policy.settings(opened.own_domains()), delimiter, now())
+        yield AskedPolicy(opened, config.policy.settings(opened.own_domains()), "", now())
+
+
+def _spf(is_wanted: bool, nameservers: list[str]) -> Callable[[CollectedMails], None]:
+    if not is_wanted:
+        return lambda _: None
+    from safelist.filter.resolver import Resolver  # DNS and SPF are imported where they are asked
+    from safelist.filter.settings import nameserver
+    from safelist.rejections.spf_today import ask_spf
+
+    try:
+        servers = [nameserver(text) for text in nameservers]
+    except ValueError as fault:
+        raise UsageError(f"--nameserver: {fault}") from None
+
+    async def ask(mails: CollectedMails) -> None:
+        resolver = Resolver(servers or None)
+        try:
+            await ask_spf(mails, resolver)
+        finally:
+            resolver.close()
+
+    return lambda mails: asyncio.run(ask(mails))
 
 
 def _print_json(
@@ -173,7 +204,9 @@ def _print_saved(mails: CollectedMails) -> None:
     if not rows:
         return
     print()
-    print_table(("when (UTC)", "sender", "recipient", "client", "refused by", "because"), map(_saved_cells, rows))
+    print_table(
+        ("when (UTC)", "sender", "recipient", "client", "refused by", "because", "SPF today"), map(_saved_cells, rows)
+    )
     it = rows[0].rejection
     print(shown(f"Why: safelist audit why {it.sender} --recipient {it.recipient} --at {rows[0].day}"))
 
@@ -182,5 +215,5 @@ def _saved_cells(mail: RefusedMail) -> tuple[str, ...]:
     it = mail.rejection
     return (
         f"{it.at:%Y-%m-%d %H:%M}", it.sender or "", it.recipient or "", it.client or "", it.provider or "",
-        mail.reason or "",
+        mail.reason or "", mail.spf_today or "",
     )  # fmt: skip

@@ -143,7 +143,7 @@ class Filter(Section):
     @field_validator("resolvers")
     @classmethod
     def _are_nameservers(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        return _all(texts, _nameserver)
+        return _all(texts, nameserver)
 
     @field_validator("metrics")
     @classmethod
@@ -211,7 +211,7 @@ class Filter(Section):
     @property
     def nameservers(self) -> tuple[tuple[str, int], ...]:
         """IP address and port of every resolver."""
-        return tuple(map(_nameserver, self.resolvers))
+        return tuple(map(nameserver, self.resolvers))
 
 
 _SHOWN = 60
@@ -266,7 +266,7 @@ def is_local(text: str) -> bool:
         return False
 
 
-def _nameserver(text: str) -> tuple[str, int]:
+def nameserver(text: str) -> tuple[str, int]:
     """``192.0.2.1``, ``192.0.2.1:5353``, ``2001:db8::1`` or ``[2001:db8::1]:5353``."""
     found = re.fullmatch(r"\[(.+)\](?::([0-9]{1,5}))?", text) or re.fullmatch(r"([^:]+):([0-9]{1,5})", text)
     host, port = found.groups() if found else (text, None)

@@ -38,7 +38,7 @@ INSERT INTO mail (mark, day, domain, {", ".join(_COLUMNS)}) VALUES (?, ?, ?, {",
 ON CONFLICT (mark) DO UPDATE SET attempts = attempts + 1,
     {", ".join(f"{each} = {_BY_LIST.format(each)}" for each in _COLUMNS)}
 """  # noqa: S608 (names of columns)
-_ALL = f"SELECT id, day, attempts, rescue, reason, {', '.join(_COLUMNS)} FROM mail"  # noqa: S608 (names of columns)
+_ALL = f"SELECT id, day, attempts, rescue, reason, proof, {', '.join(_COLUMNS)} FROM mail"  # noqa: S608 (names of columns)
 _UNKNOWN = "\x01"
 """Stands in a mark for what the log does not tell; no address has it."""
 
@@ -46,7 +46,8 @@ _UNKNOWN = "\x01"
 class RefusedMail(NamedTuple):
     """One mail: the refusal that is told of it, the day in the zone of the logs, and how often it was refused then.
 
-    ``rescue`` and ``reason`` are what :meth:`CollectedMails.judge` noted.
+    ``rescue`` and ``reason`` are what :meth:`CollectedMails.judge` noted, ``spf_today`` is the result of SPF that
+    :meth:`CollectedMails.prove` noted.
     """
 
     id: int
@@ -54,6 +55,7 @@ class RefusedMail(NamedTuple):
     attempts: int
     rescue: str | None
     reason: str | None
+    spf_today: str | None
     rejection: Rejection
 
 
@@ -137,7 +139,7 @@ class CollectedMails:
 
 
 def _mail(
-    id_: int, day: str, attempts: int, rescue: str | None, reason: str | None,
+    id_: int, day: str, attempts: int, rescue: str | None, reason: str | None, proof: str | None,
     at: float, kind: str, file: str, line: int, *of_mail: str | None,
 ) -> RefusedMail:  # fmt: skip
     reply, client, host, sender, recipient, stage, provider, listed = of_mail
@@ -145,4 +147,4 @@ def _mail(
         datetime.fromtimestamp(at, UTC), RejectionKind(kind), LogPlace(file, line), reply or "", client, host, sender,
         recipient, Stage(stage) if stage else None, provider, Listed(listed) if listed else None,
     )  # fmt: skip
-    return RefusedMail(id_, day, attempts, rescue, reason, found)
+    return RefusedMail(id_, day, attempts, rescue, reason, proof, found)

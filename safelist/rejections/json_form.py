@@ -10,7 +10,7 @@ Object = dict[str, Any]
 
 REFUSED_MAIL = (
     "at", "kind", "client", "host", "sender", "recipient", "stage", "provider", "listed", "rescue", "reason",
-    "attempts", "reply", "file", "line",
+    "spf_today", "attempts", "reply", "file", "line",
 )  # fmt: skip
 
 
@@ -20,7 +20,8 @@ def refused_mail(mail: RefusedMail) -> Object:
     return {
         "at": it.at.isoformat(), "kind": str(it.kind), "client": it.client, "host": it.host, "sender": it.sender,
         "recipient": it.recipient, "stage": it.stage and str(it.stage), "provider": it.provider,
-        "listed": it.listed and str(it.listed), "rescue": mail.rescue, "reason": mail.reason, "attempts": mail.attempts,
+        "listed": it.listed and str(it.listed), "rescue": mail.rescue, "reason": mail.reason,
+        "spf_today": mail.spf_today, "attempts": mail.attempts,
         "reply": it.reply, "file": it.place.file, "line": it.place.line,
     }  # fmt: skip
 
@@ -58,6 +59,7 @@ def _rescued(rescued: Rescued) -> Object:
         "senders": rescued.senders,
         "recipients": rescued.recipients,
         "reasons": [each._asdict() for each in rescued.by_reason],
+        "spf_today": dict(rescued.by_spf),
         "first_collection": rescued.first_collection and rescued.first_collection.isoformat(),
         "older_than_first_collection": rescued.older,
     }

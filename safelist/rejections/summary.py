@@ -40,6 +40,8 @@ class Rescued(NamedTuple):
     senders: int
     recipients: int
     by_reason: tuple[RescueReason, ...]
+    by_spf: tuple[tuple[str, int], ...]
+    """Of those that would be let through, how many have each result of SPF today; empty where nobody asked."""
     first_collection: datetime | None
     older: int
     """Mails of days before the first collection, which are judged by what was collected then."""
@@ -91,7 +93,8 @@ def _rescued(mails: CollectedMails, first_collection: datetime | None) -> Rescue
     reasons = tuple(RescueReason(*row[:3]) for row in mails.count("rescue, reason", "rescue IS NOT NULL"))
     first_day = "" if first_collection is None else first_collection.date().isoformat()
     older = _count(mails, f"rescue IS NOT NULL AND day < '{first_day}'")
-    return Rescued(count, senders, recipients, reasons, first_collection, older)
+    by_spf = tuple((str(result), mails_) for result, mails_, _ in mails.count("proof", "proof IS NOT NULL"))
+    return Rescued(count, senders, recipients, reasons, by_spf, first_collection, older)
 
 
 def _table(mails: CollectedMails, column: str, where: str, *, is_judged: bool) -> tuple[Refused, ...]:

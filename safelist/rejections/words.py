@@ -70,8 +70,8 @@ def _rescued(rescued: Rescued, liftable: int) -> Iterator[str]:
     total = {rescue: sum(each.mails for each in some) for rescue, some in counts.items()}
     yield (
         f"safelist would have let {_mails(rescued.mails)} through ({_share(rescued.mails, liftable)}), of "
-        f"{rescued.senders:,} senders to {rescued.recipients:,} recipients, if they prove who sent them (SPF or DKIM): "
-        "the log does not tell that."
+        f"{rescued.senders:,} senders to {rescued.recipients:,} recipients, if they prove who sent them (SPF or DKIM)"
+        f"{_proof(rescued)}"
     )
     if rescued.mails:
         why = (f"{_LIFTED_BY.get(Reason(it.reason or ''), it.reason)} {it.mails:,}" for it in counts[Rescue.LIFTED])
@@ -83,6 +83,13 @@ def _rescued(rescued: Rescued, liftable: int) -> Iterator[str]:
     nobodys, unknown = total[Rescue.NOBODYS], total[Rescue.UNKNOWN]
     yield f"In nobody's list: {nobodys:,}. The log does not tell who sent, or to whom: {unknown:,}."
     yield _as_of(rescued)
+
+
+def _proof(rescued: Rescued) -> str:
+    if not rescued.by_spf:
+        return ": the log does not tell that; --spf asks today's DNS." if rescued.mails else "."
+    results = ", ".join(f"{result} {count:,}" for result, count in rescued.by_spf)
+    return f". Today SPF says: {results}; the records may have been others then."
 
 
 def _as_of(rescued: Rescued) -> str:

@@ -42,6 +42,8 @@ class AskedPolicy:
     settings: Settings
     recipient_delimiter: str
     now: datetime
+    prove: Callable[[CollectedMails], None] = lambda _: None
+    """Asks whether those that would be let through prove who sent them."""
 
 
 def open_logs(names: Sequence[str], *, with_journal: bool, now: datetime) -> Iterator[Opened]:
@@ -67,6 +69,7 @@ def rejections(
     if asked is not None:
         as_of = JudgedAsOf(asked.store, options.zone, asked.now)
         Judge(asked.store, asked.settings, as_of, asked.recipient_delimiter).judge(mails)
+        asked.prove(mails)
         first = as_of.first
     return summary(mails, read_, unread.count, first, is_judged=asked is not None)
 
