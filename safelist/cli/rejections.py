@@ -11,12 +11,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from safelist import store
-from safelist.cli.audit.options import parse_time
-from safelist.cli.configuration import load_config
+from safelist.cli.moments import parse_time
 from safelist.cli.table import print_table
 from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, now, print_csv, print_json, shown
-from safelist.config import default_path
 from safelist.errors import UsageError
 from safelist.rejections import json_form, words
 from safelist.rejections.collected import CollectedMails, RefusedMail
@@ -130,7 +127,14 @@ def _time(text: str | None, option: str, *, end: bool = False) -> datetime | Non
 @contextmanager
 def _policy(config_file: Path | None, *, logs_only: bool) -> Iterator[AskedPolicy | None]:
     """The aggregate of the configuration; None where there is no configuration yet, or nobody wants it."""
-    if logs_only or (config_file is None and not default_path().exists()):
+    if logs_only:
+        yield None
+        return
+    from safelist import config as configuration  # and the database: who asks none waits for none
+    from safelist import store
+    from safelist.cli.configuration import load_config
+
+    if config_file is None and not configuration.default_path().exists():
         yield None
         return
     config = load_config(config_file)

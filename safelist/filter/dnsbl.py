@@ -51,13 +51,6 @@ class Listing(NamedTuple):
     why: str = "the list does not hold this address"
 
 
-def without_keys(lookup_domain: str, hide_labels: int = 0) -> str:
-    """A lookup domain, lower case, with ``***`` for its first ``hide_labels`` labels and for what looks like a key."""
-    labels = lookup_domain.split(".")
-    secret = max(hide_labels, 1 if labels[-3:] == ["dq", "spamhaus", "net"] and len(labels) > 4 else 0)
-    return ".".join(_HIDDEN if at < secret or _KEY.fullmatch(label) else label for at, label in enumerate(labels))
-
-
 class Lookup(Section):
     """What block lists and allow lists have in common: where to ask, and which answers count."""
 
@@ -137,7 +130,9 @@ class Lookup(Section):
     @cached_property
     def public_domain(self) -> str:
         """The lookup domain with ``***`` for every label that is secret: the only form that may be shown."""
-        return without_keys(self.lookup_domain, self.hide_labels)
+        labels = self.lookup_domain.split(".")
+        secret = max(self.hide_labels, 1 if labels[-3:] == ["dq", "spamhaus", "net"] else 0)
+        return ".".join(_HIDDEN if at < secret or _KEY.fullmatch(label) else label for at, label in enumerate(labels))
 
     @cached_property
     def _ranges(self) -> tuple[tuple[int, int], ...]:

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, time, tzinfo
+from typing import TYPE_CHECKING
 
 from safelist import policy
 from safelist.policy import Candidate, Settings
 from safelist.rejections.collected import CollectedMails, RefusedMail
 from safelist.rejections.rescue import NOT_TOLD, RescueJudgement, RescueQuestion, question_of, rescue_of
 from safelist.sender import covering
-from safelist.store import Moment, Store
+
+if TYPE_CHECKING:  # who reads logs alone waits for no database
+    from safelist.store import Moment, Store
 
 _AT_ONCE = 1000
 OURS = "kind <> 'bounced'"
@@ -23,7 +26,7 @@ class JudgedAsOf:
     What was rejected before the lists were collected for the first time is judged by what was collected then.
     """
 
-    def __init__(self, store: Store, zone: tzinfo, now: datetime) -> None:
+    def __init__(self, store: "Store", zone: tzinfo, now: datetime) -> None:
         self._store, self._zone, self._now = store, zone, now
         self._moments: dict[str, Moment] = {}
         run = store.first_good_run("sync")
@@ -34,13 +37,13 @@ class JudgedAsOf:
         """When the lists were there for the first time; None where they never were."""
         return None if self._first is None else self._first.at
 
-    def of(self, day: str) -> Moment:
+    def of(self, day: str) -> "Moment":
         """The state for the mails of that day."""
         if day not in self._moments:
             self._moments[day] = self._moment(day)
         return self._moments[day]
 
-    def _moment(self, day: str) -> Moment:
+    def _moment(self, day: str) -> "Moment":
         end = datetime.combine(datetime.fromisoformat(day), time.max, self._zone).astimezone(UTC)
         if end >= self._now:
             return self._store.newest(self._now)
@@ -50,7 +53,7 @@ class JudgedAsOf:
 class Judge:
     """Asks the policy about mails."""
 
-    def __init__(self, store: Store, settings: Settings, as_of: JudgedAsOf, recipient_delimiter: str) -> None:
+    def __init__(self, store: "Store", settings: Settings, as_of: JudgedAsOf, recipient_delimiter: str) -> None:
         self._store, self._settings, self._as_of, self._delimiter = store, settings, as_of, recipient_delimiter
 
     def judge(self, mails: CollectedMails) -> None:

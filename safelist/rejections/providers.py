@@ -6,7 +6,7 @@ of common configurations are known. A lookup domain may hold the key of a subscr
 
 import re
 
-from safelist.filter.dnsbl import without_keys
+from safelist.postfix.lookup_domain import shown
 from safelist.rejections.rejection import Listed
 
 _ZONE = r"(?P<zone>[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+)"
@@ -32,7 +32,7 @@ def provider_of(reply: str) -> str | None:
     """The lookup domain that a reply names as the reason, lower case, a key in it hidden; None where it names none."""
     for form in _FORMS:
         if (found := form.search(reply)) is not None:
-            return without_keys(found["zone"].lower())
+            return shown(found["zone"].lower())
     return None
 
 

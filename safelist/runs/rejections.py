@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
 
 from safelist.policy import Settings
 from safelist.rejections import log_files
@@ -14,7 +15,9 @@ from safelist.rejections.log_files import LogFile
 from safelist.rejections.reading import ReadSoFar, UnreadLine, read
 from safelist.rejections.rejection import Rejection
 from safelist.rejections.summary import RejectionSummary, summary
-from safelist.store import Store
+
+if TYPE_CHECKING:  # who reads logs alone waits for no database
+    from safelist.store import Store
 
 Opened = AbstractContextManager[LogFile]
 
@@ -38,7 +41,7 @@ class LogOptions:
 class AskedPolicy:
     """Whom to ask what would have been lifted."""
 
-    store: Store
+    store: "Store"
     settings: Settings
     recipient_delimiter: str
     now: datetime

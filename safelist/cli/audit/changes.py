@@ -7,8 +7,9 @@ import typer
 
 from safelist import audit, store
 from safelist.audit import json_form
-from safelist.cli.audit.options import moment_of, parse_time, print_answer
+from safelist.cli.audit.options import moment_of, print_answer
 from safelist.cli.configuration import load_config
+from safelist.cli.moments import parse_time
 from safelist.cli.table import print_table
 from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, now
 from safelist.errors import UsageError

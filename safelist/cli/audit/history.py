@@ -9,8 +9,9 @@ import typer
 from safelist import sender as senders
 from safelist import store
 from safelist.audit import json_form
-from safelist.cli.audit.options import parse_time, print_answer, refuse_never_collected
+from safelist.cli.audit.options import print_answer, refuse_never_collected
 from safelist.cli.configuration import addresses_in, load_config
+from safelist.cli.moments import parse_time
 from safelist.cli.table import print_table
 from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, now
 from safelist.errors import UsageError

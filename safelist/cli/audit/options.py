@@ -1,13 +1,12 @@
 """What the questions share: as of when, in which form, and words that several answers have."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
 from typing import Annotated
 
 import typer
 
 from safelist.audit.json_form import AHEAD, AT_FIRST
+from safelist.cli.moments import parse_time
 from safelist.cli.terminal import now, print_csv, print_json
 from safelist.entry import Holding
 from safelist.errors import UsageError
@@ -23,28 +22,6 @@ AtOption = Annotated[
 def moment_of(opened: Store, text: str | None, option: str = "--at") -> Moment | None:
     """The state that ``text`` names; None without one. Raises UsageError where it is no date or in the future."""
     return None if text is None else opened.moment_at(parse_time(text, option))
-
-
-def parse_time(text: str, option: str, *, end: bool = True, ahead: bool = False) -> datetime:
-    """A day (its last second, or its first), or a moment; UTC unless it says otherwise. No later than now, or ahead."""
-    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is None:
-        found = _moment(text, option)
-    else:
-        day = _moment(text, option).date()
-        found = datetime.combine(day, time.max if end else time.min, UTC).replace(microsecond=0)
-        if day == now().date():
-            found = min(found, now())
-    if not ahead and found > now() + timedelta(seconds=1):
-        raise UsageError(f"{option}: {text} is in the future")
-    return found
-
-
-def _moment(text: str, option: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise UsageError(f"{option}: {text!r} is no date; write 2026-11-20 or 2026-11-20T14:30") from None
 
 
 def never_collected(address: str) -> str:
