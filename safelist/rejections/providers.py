@@ -18,12 +18,12 @@ _FORMS = tuple(
         rf"\blisted (?:at|by|in|on) {_ZONE}",
         rf"\bfound in (?:dnsbl|rbl) {_ZONE}",
         rf"\b(?:dnsbl|rbl)[ :=]+\(?{_ZONE}",
-        rf"\bis in an RBL\b.*?https?://{_ZONE}",
+        rf"\bis in an RBL\b[^\n]{{0,200}}?https?://{_ZONE}",
     )
 )
 _LISTED = re.compile(
     r"\b(?:(?P<client>(?:Unverified )?Client(?: host)?)|(?P<sender>Sender address)|(?P<recipient>Recipient address)"
-    r"|(?P<helo>Helo command)) \[[^\]]*\] blocked using ",
+    r"|(?P<helo>Helo command)) \[[^\]]{0,320}\] blocked using ",
     re.IGNORECASE,
 )
 

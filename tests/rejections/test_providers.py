@@ -39,3 +39,13 @@ def test_a_reply_of_postfix_tells_what_was_listed(what: str, listed: Listed) -> 
 
 def test_a_reply_that_does_not_tell_what_was_listed() -> None:
     assert listed_of("550 found in dnsbl zen.spamhaus.org") is None
+
+
+@pytest.mark.parametrize(
+    "part", ["client [", "is in an RBL ", "is in an RBL http://", "blocked using a.b-", "rbl ", "a."]
+)
+def test_a_long_reply_is_read_once(part: str) -> None:
+    """A megabyte: what went to its end from each of its words would take an hour."""
+    reply = part * (1_000_000 // len(part))
+    assert listed_of(reply) is None
+    assert provider_of(reply) in (None, "a.b-blocked")
