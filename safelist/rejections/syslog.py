@@ -104,11 +104,14 @@ def _journal(text: str) -> _Head | None:
 
 
 def _string(value: object) -> str:
-    """A field's text. One that is not UTF-8 is an array of bytes, and one that was thought too long is null."""
+    """A field's text. One that is not UTF-8 is an array of bytes, and one that was thought too long is null.
+
+    Bytes that are no UTF-8 are written as ``\\x..``, as those of other logs are.
+    """
     if isinstance(value, str):
         return value
     try:
-        return bytes(value).decode("utf-8", "surrogateescape") if isinstance(value, list) else ""
+        return bytes(value).decode(errors="backslashreplace") if isinstance(value, list) else ""
     except (ValueError, TypeError):
         return ""
 

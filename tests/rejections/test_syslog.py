@@ -109,7 +109,7 @@ ENTRY = {
     [
         ({}, RECORD),
         ({"MESSAGE": list(BODY.encode())}, RECORD),
-        ({"MESSAGE": [0x61, 0xFF, 0x62]}, RECORD._replace(text="a\udcffb")),
+        ({"MESSAGE": [0x61, 0xFF, 0x62]}, RECORD._replace(text="a\\xffb")),
         ({"MESSAGE": None}, RECORD._replace(text="")),
         ({"MESSAGE": [1, 256]}, RECORD._replace(text="")),
         ({"MESSAGE": ["a", "b"]}, RECORD._replace(text="")),
