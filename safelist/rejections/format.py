@@ -1,7 +1,7 @@
 """The contract of a log format: how its lines are told from others', and read into rejections. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import NamedTuple, Protocol
 
@@ -48,6 +48,9 @@ class LogFormat:
     may stand in one file: it ``recognises`` a line. A format without needles needs each line, and has a file for
     itself: it recognises the file's first lines, which it is given as one text, without the ends of lines but one
     ``\\n`` between them. ``cannot_tell`` is a sentence for the documents and for ``--help``.
+
+    ``beside`` has needles of lines that matter only near a line with one of ``needles``: they are searched where that
+    one was found, and not much further. A search costs as much as a second of reading for every gigabyte.
     """
 
     name: str
@@ -56,6 +59,7 @@ class LogFormat:
     recognises: Callable[[str], bool]
     reader: Callable[[LogOrigin], LogReader]
     cannot_tell: str
+    beside: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=dict)
 
 
 class LineReader(NamedTuple):

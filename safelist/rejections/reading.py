@@ -8,6 +8,7 @@ from typing import NamedTuple
 from safelist.rejections.format import LogFormat, LogLine, LogOrigin, LogReader, UnreadLineError
 from safelist.rejections.log_files import BrokenLogError, LogFile, blocks
 from safelist.rejections.rejection import LogPlace, Rejection
+from safelist.rejections.syslog import JOURNAL_NEEDLES
 
 _BLOCK = 1 << 20
 _LONGEST = 1 << 16
@@ -124,7 +125,9 @@ class _Mixed:
     def __init__(self, formats: Sequence[LogFormat], origin: LogOrigin, so_far: ReadSoFar) -> None:
         self._formats = formats
         self._readers = {each.name: each.reader(origin) for each in formats}
-        self._needles = shortest({needle for each in formats for needle in each.needles})
+        self._needles = {needle for each in formats for needle in each.needles}
+        self._beside = [pair for each in formats for pair in each.beside.items()]
+        self._near: set[bytes] = set()
         self._so_far = so_far
 
     def read(self, first: bytes, pieces: Iterator[bytes]) -> Iterator[Rejection | UnreadLine]:
@@ -137,11 +140,22 @@ class _Mixed:
 
     def _read(self, piece: bytes) -> Iterator[Rejection | UnreadLine]:
         counted, before = 0, self._so_far.lines
-        for begin, end in lines_with(self._needles, piece):
+        for begin, end in lines_with(shortest(self._wanted(piece)), piece):
             before += piece.count(b"\n", counted, begin)
             counted, self._so_far.lines = begin, before + 1
             yield from self._read_one(piece[begin:end].rstrip(b"\r"))
         self._so_far.lines = before + piece.count(b"\n", counted) + (piece[-1:] not in (b"", b"\n"))
+
+    def _wanted(self, piece: bytes) -> set[bytes]:
+        """The needles to search: those of all formats, those beside what was found here or one piece before, and those
+        of the journal's entries, whose texts may be written in numbers."""
+        wanted = set(self._needles)
+        if piece.startswith(b"{"):
+            wanted.update(JOURNAL_NEEDLES)
+        here = {needle for needle, _ in self._beside if needle in piece}
+        wanted.update(other for needle, others in self._beside if needle in here | self._near for other in others)
+        self._near = here
+        return wanted
 
     def _read_one(self, line: bytes) -> Iterator[Rejection | UnreadLine]:
         begin = _text(line[:_LONGEST])

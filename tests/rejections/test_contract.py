@@ -30,8 +30,10 @@ def test_a_line_that_holds_a_rejection_is_looked_at(case: FormatCase) -> None:
     if not format_.needles:
         assert format_.recognises("\n".join((*case.head, *case.lines)))
         return
+    assert set(format_.beside) <= set(format_.needles)
+    needles = [*format_.needles, *(needle for others in format_.beside.values() for needle in others)]
     for line in case.lines:
-        assert any(needle in line.encode() for needle in format_.needles), line
+        assert any(needle in line.encode() for needle in needles), line
         assert format_.recognises(line), line
 
 
