@@ -1,7 +1,8 @@
 """Which DNS blocklist a reply names, and what was listed: the words that servers use by default. Pure.
 
-Postfix: ``default_rbl_reply`` of postconf(5). Exim and cPanel have no words of their own; those of their documents and
-of common configurations are known. A lookup domain may hold the key of a subscription, which is hidden.
+Postfix: ``default_rbl_reply`` of postconf(5). Exchange's connection filtering, and safelist's own filter: "your IP has
+been found on a block list", where only the latter says which. Exim and cPanel have no words of their own; those of
+their documents and of common configurations are known. The key of a subscription in a lookup domain is hidden.
 """
 
 import re
@@ -21,6 +22,9 @@ _FORMS = tuple(
         rf"\bis in an RBL\b[^\n]{{0,200}}?https?://{_ZONE}",
     )
 )
+_ON_A_LIST = re.compile(r"\bhas been found on a block list(?: \((?P<name>[^()]{1,64})\))?", re.IGNORECASE)
+UNNAMED = "(not named)"
+"""A list that a reply speaks of, and does not name."""
 _LISTED = re.compile(
     r"\b(?:(?P<client>(?:Unverified )?Client(?: host)?)|(?P<sender>Sender address)|(?P<recipient>Recipient address)"
     r"|(?P<helo>Helo command)) \[[^\]]{0,320}\] blocked using ",
@@ -29,11 +33,15 @@ _LISTED = re.compile(
 
 
 def provider_of(reply: str) -> str | None:
-    """The lookup domain that a reply names as the reason, lower case, a key in it hidden; None where it names none."""
+    """The lookup domain that a reply gives as the reason, lower case, a key in it hidden, or the list's name.
+
+    ``UNNAMED`` where it speaks of a list without saying which; None where it speaks of none.
+    """
     for form in _FORMS:
         if (found := form.search(reply)) is not None:
             return shown(found["zone"].lower())
-    return None
+    found = _ON_A_LIST.search(reply)
+    return None if found is None else found["name"] or UNNAMED
 
 
 def listed_of(reply: str) -> Listed | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from safelist.rejections.providers import listed_of, provider_of
+from safelist.rejections.providers import UNNAMED, listed_of, provider_of
 from safelist.rejections.rejection import Listed
 
 
@@ -20,7 +20,9 @@ from safelist.rejections.rejection import Listed
         ('"JunkMail rejected - host [192.0.2.9]:4321 is in an RBL: https://www.lists.example/query/ip/192.0.2.9"',
          "www.lists.example"),
         ("550 5.1.1 <you@corp.example>: Recipient address rejected: User unknown in local recipient table", None),
-        ("550 5.7.1 Recipient not authorized, your IP has been found on a block list", None),
+        ("550 5.7.1 Recipient not authorized, your IP has been found on a block list", UNNAMED),
+        ("550 5.7.1 <you@corp.example>: Recipient address rejected: your IP has been found on a block list (A List)",
+         "A List"),
         ("", None),
     ],
 )  # fmt: skip
