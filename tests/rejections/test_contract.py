@@ -5,10 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safelist.rejections.formats import FORMATS
-from safelist.rejections.rejection import LogPlace
-from tests.rejections.contract import CASES, FormatCase, read
+from tests.rejections.cases import CASES
+from tests.rejections.contract import NOWHERE, FormatCase, read
 
-ANYWHERE = LogPlace("", 0)
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.format)
 
 
@@ -20,7 +19,7 @@ def test_every_format_has_a_case() -> None:
 def test_every_rejection_is_found_with_every_field(case: FormatCase) -> None:
     found, unread = read(case.format, (*case.head, *case.lines))
     assert unread == []
-    assert [each._replace(place=ANYWHERE) for each in found] == [each._replace(place=ANYWHERE) for each in case.found]
+    assert [each._replace(place=NOWHERE) for each in found] == [each._replace(place=NOWHERE) for each in case.found]
     assert all(len(case.head) < each.place.line <= len(case.head) + len(case.lines) for each in found)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import NamedTuple, TypeVar
 
-from safelist.filter.dnsbl import without_keys
+from safelist.postfix.lookup_domain import shown
 from safelist.rejections.format import LogFormat, LogLine, LogOrigin, UnreadLineError
 from safelist.rejections.providers import listed_of, provider_of
 from safelist.rejections.rejection import Listed, LogPlace, Rejection, RejectionKind, Stage
@@ -120,7 +120,7 @@ class _Screening:
         """A DNS list has the address; the last one that said so is kept."""
         if not _ALLOWS.search(domain):
             self._lists.pop(address, None)
-            _remember(self._lists, address, without_keys(domain.lower()))
+            _remember(self._lists, address, shown(domain.lower()))
 
     def rank(self, said: re.Match[str], at: SyslogRecord, place: LogPlace) -> None:
         """The lists together spoke against the client."""

@@ -1,0 +1,6 @@
+"""One case for each log format, in the order of the registry."""
+
+from tests.rejections.cases.postfix import POSTFIX
+from tests.rejections.contract import FormatCase
+
+CASES: tuple[FormatCase, ...] = (POSTFIX,)
