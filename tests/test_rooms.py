@@ -47,6 +47,7 @@ PURE = [
     "policy",
     "rejections/format.py",
     "rejections/formats",
+    "rejections/log_values.py",
     "rejections/providers.py",
     "rejections/rejection.py",
     "rejections/syslog.py",

@@ -1,6 +1,7 @@
 """One case for each log format, in the order of the registry."""
 
+from tests.rejections.cases.exim import EXIM
 from tests.rejections.cases.postfix import POSTFIX
 from tests.rejections.contract import FormatCase
 
-CASES: tuple[FormatCase, ...] = (POSTFIX,)
+CASES: tuple[FormatCase, ...] = (POSTFIX, EXIM)
