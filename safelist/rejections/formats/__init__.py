@@ -3,7 +3,9 @@
 from safelist.rejections.format import LogFormat
 from safelist.rejections.formats.exim import EXIM
 from safelist.rejections.formats.postfix import POSTFIX
+from safelist.rejections.formats.rspamd import RSPAMD
+from safelist.rejections.formats.rspamd_history import RSPAMD_HISTORY
 
-_ALL: tuple[LogFormat, ...] = (POSTFIX, EXIM)
+_ALL: tuple[LogFormat, ...] = (POSTFIX, EXIM, RSPAMD, RSPAMD_HISTORY)
 FORMATS = {each.name: each for each in _ALL}
 """By name, in the order in which they are asked whether a line is theirs."""

@@ -2,6 +2,7 @@
 
 from tests.rejections.cases.exim import EXIM
 from tests.rejections.cases.postfix import POSTFIX
+from tests.rejections.cases.rspamd import RSPAMD, RSPAMD_HISTORY
 from tests.rejections.contract import FormatCase
 
-CASES: tuple[FormatCase, ...] = (POSTFIX, EXIM)
+CASES: tuple[FormatCase, ...] = (POSTFIX, EXIM, RSPAMD, RSPAMD_HISTORY)
