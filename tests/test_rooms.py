@@ -45,6 +45,7 @@ PURE = [
     "override_file",
     "remark",
     "policy",
+    "rejections/bounded_pattern.py",
     "rejections/format.py",
     "rejections/formats",
     "rejections/log_values.py",
