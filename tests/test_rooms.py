@@ -55,6 +55,7 @@ PURE = [
     "rejections/providers.py",
     "rejections/rejection.py",
     "rejections/syslog.py",
+    "rejections/whose_box.py",
     "audit/json_form.py",
     "audit/verp.py",
     "runs/json_form.py",
