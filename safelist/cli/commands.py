@@ -130,6 +130,10 @@ COMMANDS: dict[str, Place | Group] = {
             ),
         },
     ),
+    "explain": Place(
+        "explain:explain",
+        "Say who rejected a mail, and what to do: of a text, a bounce, or a mail's headers; asks no server.",
+    ),
     "demo": Place(
         "demo:demo",
         "Collect a sample organisation, show who trusts whom, publish a Postfix map and look two senders up.",

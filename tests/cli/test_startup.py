@@ -107,3 +107,12 @@ def test_a_question_to_the_filter_imports_no_database(tmp_path: Path) -> None:
     done, found = modules_of(Command(tmp_path), "filter", "ask", *question, "--config", str(path))
     assert done.code == 0, done.out
     assert found.isdisjoint(WITHOUT_DATABASE)
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_explaining_a_rejection_imports_nothing_but_what_draws_its_table(tmp_path: Path, form: tuple[str, ...]) -> None:
+    done, found = modules_of(Command(tmp_path), "explain", "554 Permanent scan failure", *form)
+    assert done.code == 0
+    assert "Check Point" in done.out
+    assert found.isdisjoint({*WITHOUT_DATABASE, *WITHOUT_EXCHANGE, *HEAVY} - {"rich"})
+    assert ("rich" in found) == (not form)
