@@ -155,7 +155,7 @@ def test_what_cannot_be_read_is_refused(safelist: Command) -> None:
 def test_a_file_of_another_user_is_said_to_be_one(safelist: Command) -> None:
     path = safelist.directory / "bounce.eml"
     path.touch(0o000)
-    with as_nobody(), pytest.raises(PermissionDeniedError, match="bounce.eml: may not be read by this user"):
+    with as_nobody(), pytest.raises(PermissionDeniedError, match=r"bounce\.eml: may not be read by this user"):
         explain([str(path)])
 
 

@@ -130,10 +130,15 @@ def picture(block: Block) -> None:
     assert block.page == "docs/design.md"
 
 
+def output(block: Block) -> None:
+    """``test_explain`` compares it with what the program prints."""
+    assert block.page == "docs/explain.md"
+
+
 READERS: Mapping[str, Callable[[Block], None]] = {
     "sh": shell, "toml": toml, "csv": csv, "ini": unit, "cf": restrictions, "smtpd": restrictions,
     "exim": restrictions, "powershell": exchange_shell, "text": picture, "ucl": rspamd_files,
-    "sql": restrictions, "perl": restrictions,
+    "sql": restrictions, "perl": restrictions, "output": output,
 }  # fmt: skip
 """Who reads the blocks of each language."""
 
