@@ -10,16 +10,16 @@ import re
 from safelist.postfix.lookup_domain import shown
 from safelist.rejections.rejection import Listed
 
-_ZONE = r"(?P<zone>[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+)"
+_ZONE = r"(?P<zone>[a-z0-9_-]+(?:\.[a-z0-9_-]+)+)"
 _FORMS = tuple(
-    re.compile(form, re.IGNORECASE)
+    re.compile(form)
     for form in (
         rf"\bblocked using {_ZONE}",
         rf"\b(?:black|block) ?list(?:ed)? (?:at|by|in) {_ZONE}",
         rf"\blisted (?:at|by|in|on) {_ZONE}",
         rf"\bfound in (?:dnsbl|rbl) {_ZONE}",
         rf"\b(?:dnsbl|rbl)[ :=]+\(?{_ZONE}",
-        rf"\bis in an RBL\b[^\n]{{0,200}}?https?://{_ZONE}",
+        rf"\bis in an rbl\b[^\n]{{0,200}}?https?://{_ZONE}",
     )
 )
 _ON_A_LIST = re.compile(r"\bhas been found on a block list(?: \((?P<name>[^()]{1,64})\))?", re.IGNORECASE)
@@ -37,14 +37,15 @@ def provider_of(reply: str) -> str | None:
 
     ``UNNAMED`` where it speaks of a list without saying which; None where it speaks of none.
     """
+    small = reply.lower()
     for form in _FORMS:
-        if (found := form.search(reply)) is not None:
-            return shown(found["zone"].lower())
+        if (found := form.search(small)) is not None:
+            return shown(found["zone"])
     found = _ON_A_LIST.search(reply)
     return None if found is None else found["name"] or UNNAMED
 
 
 def listed_of(reply: str) -> Listed | None:
     """What Postfix says that the list was asked about; None where the reply does not tell."""
-    found = _LISTED.search(reply)
+    found = _LISTED.search(reply) if "] blocked using " in reply.lower() else None
     return Listed(found.lastgroup) if found is not None and found.lastgroup else None

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from safelist.rejections.format import LogOrigin
@@ -74,6 +75,7 @@ def program_of(text: str) -> str:
     return head.program if head is not None else ""
 
 
+@lru_cache(maxsize=8)  # whether a line is one's own is asked before it is read
 def _head(text: str) -> _Head | None:
     if text.startswith("{"):
         return _journal(text)

@@ -6,6 +6,7 @@ cleanup_message.c, cleanup_milter.c, log_adhoc.c), 2.8 to 3.10.
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple, TypeVar
 
@@ -304,6 +305,7 @@ def _provider(reply: str) -> str | None:
     return reason.partition(_BLOCKED)[2] or None  # what postscreen_dnsbl_reply_map calls it
 
 
+@lru_cache(maxsize=1 << 12)
 def _address(text: str | None) -> str | None:
     try:
         return str(ip_address(text)) if text else None
