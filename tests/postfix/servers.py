@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.programs import installation
 from tests.waiting import until
@@ -63,13 +64,18 @@ class Postfix:
 
 
 @contextmanager
-def rbldnsd(zone: str, listed: Sequence[str] = (LISTED,)) -> Iterator[str]:
-    """A DNSBL that lists ``listed``, on port 53 of a loopback address of its own, which is the context's value."""
+def rbldnsd(zone: str, listed: Sequence[str] = (LISTED,), names: Sequence[str] = ()) -> Iterator[str]:
+    """A DNSBL on port 53 of a loopback address of its own, which is the context's value.
+
+    It lists the addresses ``listed``, and the domains ``names``.
+    """
     with _directory() as directory:
         head = f"$SOA 60 ns.{zone} a.{zone} 0 60 60 60 60\n:2:listed for a test\n"
         (directory / "zone").write_text(head + "".join(f"{address}\n" for address in listed))
+        (directory / "names").write_text("".join(f"{name} :2:listed for a test\n" for name in names))
         address = f"127.53.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
-        command = ["rbldnsd", "-n", "-b", f"{address}/53", "-w", str(directory), f"{zone}:ip4set:zone"]
+        command = ["rbldnsd", "-n", "-b", f"{address}/53", "-w", str(directory)]
+        command += [f"{zone}:ip4set:zone", f"{zone}:dnset:names"]
         with _running(command, directory / "log"):
             assert until(lambda: _answers(address, zone)), (directory / "log").read_text()
             yield address
@@ -105,11 +111,34 @@ def mailboxes() -> Iterator[Mailboxes]:
 
 
 @contextmanager
-def postfix(main: str, services: Mapping[str, Mapping[str, str]], nameserver: str) -> Iterator[Postfix]:
-    """Postfix with the lines of ``main`` and an smtpd for each of ``services`` (name: its own parameters)."""
+def refusing(command: str, reply: str, *options: str) -> Iterator[int]:
+    """Postfix's smtp-sink, which answers a command with ``reply`` (5xx); its port."""
     with _directory() as root:
-        ports = {name: _free_port() for name in services}
+        port = _free_port()
+        sink = ["smtp-sink", "-u", "postfix", *options, "-B", reply, "-f", command, f"127.0.0.1:{port}", "20"]
+        with _running(sink, root / "log"):
+            assert until(lambda: _greets(port)), (root / "log").read_text()
+            yield port
+
+
+@contextmanager
+def postfix(
+    main: str,
+    services: Mapping[str, Mapping[str, str]],
+    nameserver: str,
+    screens: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> Iterator[Postfix]:
+    """Postfix with the lines of ``main``; an smtpd for each of ``services``, and a postscreen for each of ``screens``.
+
+    Both are names and their own parameters.
+    """
+    with _directory() as root:
+        ports = {name: _free_port() for name in (*services, *screens)}
         _configure(root, main, services, ports, nameserver)
+        with (root / "etc/master.cf").open("a") as master:
+            master.writelines(
+                f"127.0.0.1:{ports[name]} inet n - y - 1 postscreen{_options(own)}\n" for name, own in screens.items()
+            )
         check = subprocess.run([_sbin("postfix"), "-c", str(root / "etc"), "check"], capture_output=True, check=False)
         assert check.returncode == 0, check
         daemons = _parameter(root, "daemon_directory")
@@ -165,6 +194,9 @@ proxymap  unix       - - n -   - proxymap
 error     unix       - - y -   - error
 retry     unix       - - y -   - error
 discard   unix       - - y -   - discard
+smtp      unix       - - y -   - smtp
+smtpd     pass       - - y -   - smtpd
+dnsblog   unix       - - y -   0 dnsblog
 lmtp      unix       - - y -   - lmtp
 anvil     unix       - - y -   1 anvil
 postlog   unix-dgram n - n -   1 postlogd
