@@ -18,7 +18,7 @@ JOURNAL_NEEDLES = (b'"MESSAGE":[', b'"MESSAGE" : [')
 """What the journal's lines hold whose text is an array of bytes, in which a search for words finds nothing."""
 
 _PRIORITY = r"(?:<\d{1,3}>)?"
-_TRADITIONAL = r"[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d(?:\.\d{1,9})?"
+_TRADITIONAL = r"[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:(?:[0-5]\d|60)(?:\.\d{1,9})?"
 _RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
 _HEAD = re.compile(
     rf"{_PRIORITY}(?P<time>{_TRADITIONAL}|{_RFC3339}) (?P<host>\S{{1,255}}) "
@@ -35,6 +35,7 @@ _RFC5424 = re.compile(
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {name: at for at, name in enumerate(_MONTH_NAMES, 1)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECONDS = [timedelta(seconds=second) for second in range(61)]
 _CLOCKS_DIFFER = timedelta(days=1)
 _LEAP_YEARS_APART = 8
 """At most, in years (1896 and 1904): what lies between two 29 February."""
@@ -75,8 +76,9 @@ def program_of(text: str) -> str:
     return head.program if head is not None else ""
 
 
-@lru_cache(maxsize=8)  # whether a line is one's own is asked before it is read
+@lru_cache(maxsize=4)
 def _head(text: str) -> _Head | None:
+    """Each format is asked whether the line is its, before one reads it."""
     if text.startswith("{"):
         return _journal(text)
     text = _in_one_line(text)
@@ -131,13 +133,22 @@ def _at(time: str, origin: LogOrigin) -> datetime | None:
 
 
 def _latest(time: str, origin: LogOrigin) -> datetime | None:
-    """A traditional time, in the latest year that it can be of."""
+    """A traditional time, in the latest year that it can be of, which is that of its minute."""
+    minute, _, second = time.rpartition(":")
+    if (at := _minute(minute, origin)) is None:
+        return None
+    at += _SECONDS[int(second[:2])]
+    return at if len(second) == 2 else at + timedelta(microseconds=int(second[3:9].ljust(6, "0")))
+
+
+@lru_cache(maxsize=1024)
+def _minute(minute: str, origin: LogOrigin) -> datetime | None:
     allowed = origin.newest + _CLOCKS_DIFFER
-    return next((at for at in _years(time, origin) if at <= allowed), None)
+    return next((at for at in _years(minute, origin) if at <= allowed), None)
 
 
-def _years(time: str, origin: LogOrigin) -> Iterator[datetime]:
-    month, day, clock = time.split()
+def _years(minute: str, origin: LogOrigin) -> Iterator[datetime]:
+    month, day, clock = minute.split()
     for year in range(origin.newest.year + 1, origin.newest.year - _LEAP_YEARS_APART - 1, -1):
         try:
             yield _in_utc(f"{year:04}-{_MONTHS.get(month, 0):02}-{day:0>2}T{clock}", origin)

@@ -56,12 +56,16 @@ def test_a_fraction_of_a_second_is_kept() -> None:
     assert at("<22>1 2026-11-26T18:19:15.572449Z mx a 1 - - b") == AT + fraction
 
 
+def test_a_leap_second_is_the_next_one() -> None:
+    assert at("Dec 31 23:59:60 mx a[1]: b") == datetime(2026, 1, 1, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("time", "newest", "year"),
     [
         ("Nov 27 12:00:00", NEWEST, 2026),
         ("Nov 28 12:00:00", NEWEST, 2026),
-        ("Nov 28 12:00:01", NEWEST, 2025),
+        ("Nov 28 12:01:00", NEWEST, 2025),
         ("Dec 31 23:59:59", datetime(2027, 1, 2, tzinfo=UTC), 2026),
         ("Jan  1 00:00:00", datetime(2026, 12, 31, 12, tzinfo=UTC), 2027),
         ("Feb 29 12:00:00", NEWEST, 2024),
@@ -92,7 +96,7 @@ def test_the_newest_time_and_the_lines_are_compared_where_they_hold() -> None:
     """23:30 in Berlin on the 28th is 22:30 UTC: less than a day after the newest, whatever the calendar says."""
     origin = LogOrigin(datetime(2026, 11, 27, 22, 30, tzinfo=UTC), BERLIN)
     assert at("Nov 28 23:30:00 mx a[1]: b", origin).year == 2026
-    assert at("Nov 28 23:30:01 mx a[1]: b", origin).year == 2025
+    assert at("Nov 28 23:31:00 mx a[1]: b", origin).year == 2025
 
 
 ENTRY = {
@@ -144,6 +148,7 @@ def test_a_text_that_the_journal_writes_as_bytes_can_be_found(separators: tuple[
         "Nov 31 18:19:15 mx a[1]: b",
         "Xyz 26 18:19:15 mx a[1]: b",
         "Nov 26 24:19:15 mx a[1]: b",
+        "Nov 26 18:19:61 mx a[1]: b",
         "2026-02-29T18:19:15Z mx a[1]: b",
         "0001-01-01T00:00:00+23:59 mx a[1]: b",
         "2026-11-26T18:19:15+24:00 mx a[1]: b",
