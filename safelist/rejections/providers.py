@@ -6,30 +6,37 @@ their documents and of common configurations are known. The key of a subscriptio
 """
 
 import re
+from functools import lru_cache
 
 from safelist.postfix.lookup_domain import shown
 from safelist.rejections.rejection import Listed
 
-_ZONE = r"(?P<zone>[a-z0-9_-]+(?:\.[a-z0-9_-]+)+)"
+_ZONE = r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)+)"
 _FORMS = tuple(
-    re.compile(form)
-    for form in (
-        rf"\bblocked using {_ZONE}",
-        rf"\b(?:black|block) ?list(?:ed)? (?:at|by|in) {_ZONE}",
-        rf"\blisted (?:at|by|in|on) {_ZONE}",
-        rf"\bfound in (?:dnsbl|rbl) {_ZONE}",
-        rf"\b(?:dnsbl|rbl)[ :=]+\(?{_ZONE}",
-        rf"\bis in an rbl\b[^\n]{{0,200}}?https?://{_ZONE}",
+    (word, re.compile(form, re.ASCII))
+    for word, form in (
+        ("blocked using", rf"blocked using {_ZONE}"),
+        ("list", rf"\b(?:black|block) ?list(?:ed)? (?:at|by|in) {_ZONE}"),
+        ("listed", rf"\blisted (?:at|by|in|on) {_ZONE}"),
+        ("found in", rf"\bfound in (?:dnsbl|rbl) {_ZONE}"),
+        ("bl", rf"\b(?:dnsbl|rbl)[ :=]+\(?{_ZONE}"),
+        ("is in an rbl", rf"\bis in an rbl\b[^\n]{{0,200}}?https?://{_ZONE}"),
     )
 )
+"""Each in lower case, with a word that it holds: to look for the word first takes a tenth of the time."""
 _ON_A_LIST = re.compile(r"\bhas been found on a block list(?: \((?P<name>[^()]{1,64})\))?", re.IGNORECASE)
 UNNAMED = "(not named)"
 """A list that a reply speaks of, and does not name."""
-_LISTED = re.compile(
-    r"\b(?:(?P<client>(?:Unverified )?Client(?: host)?)|(?P<sender>Sender address)|(?P<recipient>Recipient address)"
-    r"|(?P<helo>Helo command)) \[[^\]]{0,320}\] blocked using ",
-    re.IGNORECASE,
+_LISTED = (
+    (" client ", Listed.CLIENT),
+    (" client host ", Listed.CLIENT),
+    (" sender address ", Listed.SENDER),
+    (" recipient address ", Listed.RECIPIENT),
+    (" helo command ", Listed.HELO),
 )
+_LONGEST_ADDRESS = 320
+"""Characters."""
+_shown = lru_cache(maxsize=1024)(shown)
 
 
 def provider_of(reply: str) -> str | None:
@@ -37,15 +44,18 @@ def provider_of(reply: str) -> str | None:
 
     ``UNNAMED`` where it speaks of a list without saying which; None where it speaks of none.
     """
-    small = reply.lower()
-    for form in _FORMS:
-        if (found := form.search(small)) is not None:
-            return shown(found["zone"])
-    found = _ON_A_LIST.search(reply)
+    lower = reply.lower()
+    for word, form in _FORMS:
+        if word in lower and (found := form.search(lower)) is not None:
+            return _shown(found[1])
+    found = _ON_A_LIST.search(reply) if "block list" in lower else None
     return None if found is None else found["name"] or UNNAMED
 
 
 def listed_of(reply: str) -> Listed | None:
     """What Postfix says that the list was asked about; None where the reply does not tell."""
-    found = _LISTED.search(reply) if "] blocked using " in reply.lower() else None
-    return Listed(found.lastgroup) if found is not None and found.lastgroup else None
+    lower = reply.lower()
+    end = lower.find("] blocked using ")
+    begin = lower.rfind("[", max(0, end - _LONGEST_ADDRESS), max(0, end))
+    said = f" {lower[:begin]}" if begin >= 0 else ""
+    return next((listed for words, listed in _LISTED if said.endswith(words)), None)
