@@ -9,6 +9,7 @@ import pytest
 
 from safelist.rejections.formats import FORMATS
 from safelist.rejections.log_files import LogFile
+from safelist.rejections.providers import UNNAMED
 from safelist.rejections.reading import ReadSoFar, UnreadLine
 from safelist.rejections.reading import read as read_log
 from safelist.rejections.rejection import Listed, Rejection, RejectionKind, Stage
@@ -284,7 +285,7 @@ def test_postscreen_that_drops_tells_so_when_it_disconnects() -> None:
     assert (found.kind, found.provider, found.place.line) == (RejectionKind.DISCONNECTED, "zen.example", 3)
     assert (found.sender, found.recipient) == (None, None)
     (found,) = screened(RANK.format(1), LEFT.format(1))
-    assert found.provider == "postscreen_dnsbl_sites"
+    assert found.provider == UNNAMED
 
 
 def test_postscreen_that_enforces_tells_so_for_each_recipient() -> None:

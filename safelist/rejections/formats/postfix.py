@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from safelist.postfix.lookup_domain import shown
 from safelist.rejections.format import LogFormat, LogLine, LogOrigin, UnreadLineError
-from safelist.rejections.providers import listed_of, provider_of
+from safelist.rejections.providers import UNNAMED, listed_of, provider_of
 from safelist.rejections.rejection import Listed, LogPlace, Rejection, RejectionKind, Stage
 from safelist.rejections.syslog import SyslogRecord, program_of, record
 
@@ -28,7 +28,7 @@ _CLIENT = r"(?P<name>[^\s\[]{0,255})\[(?P<address>[^\]\s]{1,64})\]"
 _COMMAND = re.compile(
     rf"(?P<where>[A-Za-z-]{{2,20}})(?: from {_CLIENT}(?::(?P<port>\d{{1,5}}))?)?: (?P<said>.*)", re.DOTALL
 )
-_CONTENT = re.compile(r"(?:header|body|mime-error) .*", re.DOTALL)
+_CONTENT = ("header ", "body ", "mime-error ")
 _ORIGIN = re.compile(rf"(?P<content>.*) from (?:{_CLIENT}|\S{{1,255}})", re.DOTALL)
 _BEGUN = tuple("; from="[:length] for length in range(7, 0, -1))
 """What may be left of the fields of a line that is cut; of a line without fields the semicolon."""
@@ -90,8 +90,6 @@ _DISCONNECT = re.compile(rf"DISCONNECT {_ENDPOINT}")
 _LISTED_BY = re.compile(r"addr (?P<address>\S{1,64}) listed by domain (?P<domain>\S{1,255}) as ")
 _ALLOWS = re.compile(r"(?:^|[.-])(?:dns|s)?wl[.-]|dnswl|white|allow")
 """Lists that speak for a client, among those that postscreen_dnsbl_sites asks."""
-_A_SITE = "postscreen_dnsbl_sites"
-"""What is told of the list where dnsblog's line is missing."""
 
 
 _Key = TypeVar("_Key")
@@ -132,7 +130,7 @@ class _Screening:
             reply=said["rank"],
             client=_address(said["address"]),
             stage=Stage.CONNECT,
-            provider=self._lists.get(said["address"], _A_SITE),
+            provider=self._lists.get(said["address"], UNNAMED),
             listed=Listed.CLIENT,
         )
         _remember(self._ranked, (said["address"], said["port"]), rejection)
@@ -192,7 +190,7 @@ class _PostfixReader:
         refused = _REFUSED.fullmatch(said.text)
         if refused is None:
             return ()
-        if _CONTENT.fullmatch(refused["rest"]):
+        if refused["rest"].startswith(_CONTENT):
             return (_of_content(said, place, refused),)
         command = _COMMAND.fullmatch(refused["rest"])
         if command is None:
@@ -245,6 +243,8 @@ def _envelope(text: str, whole: re.Pattern[str], cut: re.Pattern[str]) -> _Envel
     Text in front of them may look like fields, and so may a quoted local part. Postfix before 3.5 did not write the
     quotes, and a line may be cut: such a line is read if there is one place only that a sender can stand at.
     """
+    if (found := whole.fullmatch(text, max(0, text.rfind("; from=<")))) is not None:
+        return _taken_apart(text, found)
     ends = [found.start() for found in _END.finditer(text)][-_ENDS:]
     if not ends:
         begun = next((begun for begun in _BEGUN if text.endswith(begun)), "")
@@ -252,9 +252,13 @@ def _envelope(text: str, whole: re.Pattern[str], cut: re.Pattern[str]) -> _Envel
     for form in (whole, cut) if text.count("; from=<") < 2 else (whole,):
         for end in reversed(ends):
             if (found := form.fullmatch(text, end)) is not None:
-                after = found.groupdict().get("text")
-                return _Envelope(text[:end], found["sender"], found["recipient"], after or "")
+                return _taken_apart(text, found)
     raise UnreadLineError("expected from=<...> to=<...> proto=... helo=<...> after the reply")
+
+
+def _taken_apart(text: str, found: re.Match[str]) -> _Envelope:
+    after = found["text"] if "text" in found.re.groupindex else None
+    return _Envelope(text[: found.start()], found["sender"], found["recipient"], after or "")
 
 
 def _bounces(said: SyslogRecord, place: LogPlace) -> Iterable[Rejection]:
@@ -305,7 +309,7 @@ def _provider(reply: str) -> str | None:
     return reason.partition(_BLOCKED)[2] or None  # what postscreen_dnsbl_reply_map calls it
 
 
-@lru_cache(maxsize=1 << 12)
+@lru_cache(maxsize=4096)
 def _address(text: str | None) -> str | None:
     try:
         return str(ip_address(text)) if text else None
