@@ -153,6 +153,7 @@ class _Mixed:
         if piece.startswith(b"{"):
             wanted.update(JOURNAL_NEEDLES)
         here = {needle for needle, _ in self._beside if needle in piece}
+        wanted -= {needle for needle, _ in self._beside} - here  # it is known that they are not there
         wanted.update(other for needle, others in self._beside if needle in here | self._near for other in others)
         self._near = here
         return wanted

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from safelist.rejections.format import LineReader, LogFormat, LogLine, LogOrigin, LogReader, UnreadLineError
 from safelist.rejections.log_values import client_of, time_of
 from safelist.rejections.rejection import Listed, Rejection, RejectionKind, Stage
-from safelist.rejections.syslog import JOURNAL_NEEDLES, program_of, record
+from safelist.rejections.syslog import program_of, record
 
 KINDS: Mapping[str, RejectionKind] = {"reject": RejectionKind.REJECTED, "soft reject": RejectionKind.DEFERRED}
 """By rspamd's action; with any other the mail is taken."""
@@ -172,7 +172,7 @@ def _forced(end: str) -> str | None:
 RSPAMD = LogFormat(
     name="rspamd",
     title="rspamd's log",
-    needles=(b"rspamd_task_write_log", *JOURNAL_NEEDLES),
+    needles=(b"rspamd_task_write_log",),
     recognises=_recognises,
     reader=_reader,
     cannot_tell=(
