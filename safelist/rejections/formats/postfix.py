@@ -25,6 +25,7 @@ _REFUSED = re.compile(
     r"(?:[0-9A-Za-z]{5,40}: )?(?P<what>reject|reject_warning|milter-reject|proxy-reject): (?P<rest>.*)", re.DOTALL
 )
 _CLIENT = r"(?P<name>[^\s\[]{0,255})\[(?P<address>[^\]\s]{1,64})\]"
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", re.ASCII)
 _COMMAND = re.compile(
     rf"(?P<where>[A-Za-z-]{{2,20}})(?: from {_CLIENT}(?::(?P<port>\d{{1,5}}))?)?: (?P<said>.*)", re.DOTALL
 )
@@ -311,8 +312,10 @@ def _provider(reply: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _address(text: str | None) -> str | None:
+    if not text or _IPV4.fullmatch(text):
+        return text or None
     try:
-        return str(ip_address(text)) if text else None
+        return str(ip_address(text))
     except ValueError:
         return None
 
