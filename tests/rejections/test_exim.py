@@ -13,18 +13,20 @@ ENVELOPE = ("Envelope-from: <bob@aol.com>", "Envelope-to: <you@corp.example>", "
 HEADERS = ("P Received: from [192.0.2.9] (helo=h)", "F From: <bob@aol.com>", "  X-Note: rejected RCPT <x@y>")
 
 
-def test_the_reject_log_has_the_recipient_of_a_message_that_was_refused_after_its_data() -> None:
+def test_the_reject_log_has_the_recipients_of_a_message_that_was_refused_after_its_data() -> None:
     found, unread = read("exim", [REFUSED, *ENVELOPE, *HEADERS, REFUSED, REFUSED, *ENVELOPE])
     assert unread == []
-    assert [(each.recipient, each.place.line) for each in found] == [("you@corp.example", 1), (None, 8),
-                                                                     ("you@corp.example", 9)]  # fmt: skip
+    both = ["you@corp.example", "all@corp.example"]
+    assert [(each.recipient, each.place.line) for each in found] == [
+        *((each, 1) for each in both), (None, 8), *((each, 9) for each in both),
+    ]  # fmt: skip
     assert {(each.stage, each.sender, each.reply) for each in found} == {(Stage.MESSAGE, "bob@aol.com", "not this")}
 
 
 @pytest.mark.parametrize(
     "lines",
-    [(REFUSED, ENVELOPE[1]), (REFUSED, "x", "x", ENVELOPE[1]), (ENVELOPE[1], REFUSED),
-     (REFUSED, ENVELOPE[0], "Envelope-to: <you@corp.example> and so on")],
+    [(REFUSED, ENVELOPE[1]), (REFUSED, ENVELOPE[0], ENVELOPE[2]), (REFUSED, "x", "x", ENVELOPE[1]),
+     (ENVELOPE[1], REFUSED), (REFUSED, ENVELOPE[0], "Envelope-to: <you@corp.example> and so on")],
 )  # fmt: skip
 def test_no_other_line_names_the_recipient(lines: tuple[str, ...]) -> None:
     found, unread = read("exim", lines)

@@ -5,7 +5,7 @@ The lines are those of Exim's specification ("Log files") and of ``smtp_in.c``, 
     2026-11-27 09:00:00 H=(helo.example) [192.0.2.9] F=<bob@aol.com> rejected RCPT <you@corp.example>: TEXT
 
 TEXT is what the ACL says to the log, which need not be what it says to the client. After the end of the data the
-recipients are known from the reject log alone, which has the envelope in the lines that follow.
+recipients are known from the reject log alone, which has the envelope in the lines that follow it.
 """
 
 import re
@@ -82,7 +82,7 @@ _ANSWERED = {
     "sending data block": Stage.MESSAGE,
 }
 
-_ENVELOPE_TO = re.compile(rf"Envelope-to: <(?P<address>{_ADDRESS})>")
+_ENVELOPE_TO = re.compile(rf"(?P<first>Envelope-to: |    )<(?P<address>{_ADDRESS})>")
 _LINES_TO_ENVELOPE_TO = 2
 """From a refusal in the reject log; ``Envelope-from:`` stands between."""
 
@@ -100,15 +100,16 @@ class _EximRefusal(NamedTuple):
 
 
 class _EximReader:
-    """Reads lines; a message that was refused waits for its recipient, who stands two lines below or nowhere."""
+    """Reads lines; a message that was refused waits for its recipients, who stand in the lines below or nowhere."""
 
     def __init__(self, origin: LogOrigin) -> None:
         self._origin = origin
         self._refused: Rejection | None = None
+        self._recipients: list[str] = []
 
     def read(self, line: LogLine) -> Iterator[Rejection]:
         """The refusals that nothing can be added to any more."""
-        if line.text.startswith("Envelope-"):
+        if line.text.startswith(("Envelope-", "    <")):
             self._add(line)
             return
         yield from self.end()
@@ -120,15 +121,18 @@ class _EximReader:
 
     def end(self) -> Iterator[Rejection]:
         """What waits."""
-        refused, self._refused = self._refused, None
+        refused, recipients = self._refused, dict.fromkeys(self._recipients)
+        self._refused, self._recipients = None, []
         if refused is not None:
-            yield refused
+            yield from (refused._replace(recipient=each) for each in recipients or (None,))
 
     def _add(self, line: LogLine) -> None:
-        if self._refused is not None and (found := _ENVELOPE_TO.fullmatch(line.text)) is not None:
-            file, number = self._refused.place
-            if line.place == (file, number + _LINES_TO_ENVELOPE_TO):
-                self._refused = self._refused._replace(recipient=found["address"])
+        found = _ENVELOPE_TO.fullmatch(line.text)
+        if self._refused is None or found is None or (found["first"] == "    ") != bool(self._recipients):
+            return
+        file, number = self._refused.place
+        if line.place == (file, number + _LINES_TO_ENVELOPE_TO + len(self._recipients)):
+            self._recipients.append(found["address"])
 
 
 def _recognises(text: str) -> bool:
@@ -233,13 +237,16 @@ def _bounced(text: str) -> _EximRefusal | None:
 EXIM = LogFormat(
     name="exim",
     title="Exim's main log and reject log",
-    needles=(b" rejected ", b": SMTP error from remote mail server after ", b"Envelope-to: <"),
+    needles=(
+        b" rejected ",
+        b": SMTP error from remote mail server after ",
+    ),
+    beside={b" rejected ": (b"Envelope-to: <", b"    <")},
     recognises=_recognises,
     reader=_EximReader,
     cannot_tell=(
         "The code that a client was answered, and the words where the ACL has others for the log; the recipients of a "
-        "message that was refused after its data (the reject log names them, and the first of them is taken); the "
-        "sender of a mail that another server refused, without `log_selector = +sender_on_delivery`; what of a mail a "
-        "DNS list was asked about."
+        "message that was refused after its data, which the reject log alone has; the sender of a mail that another "
+        "server refused, without `log_selector = +sender_on_delivery`; what of a mail a DNS list was asked about."
     ),
 )
