@@ -80,6 +80,14 @@ def test_a_time_without_a_zone_is_of_the_logs() -> None:
     assert found.at == datetime(2026, 11, 26, 13, 0, 1, tzinfo=UTC)
 
 
+def test_a_zone_that_exim_names_is_believed_before_syslogs() -> None:
+    line = "Nov 26 09:00:01 mx exim[7]: 2026-11-26 10:00:01.5 +0200 H=[192.0.2.9] F=<> rejected RCPT <you@corp.example>"
+    (named,), _ = read("exim", [line])
+    (unnamed,), _ = read("exim", [line.replace(" +0200", "")])
+    assert named.at == datetime(2026, 11, 26, 8, 0, 1, 500_000, tzinfo=UTC)
+    assert unnamed.at == datetime(2026, 11, 26, 9, 0, 1, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("said", "stage"),
     [("initial connection", Stage.CONNECT), ("EHLO mx.corp.example", Stage.HELO), ("MAIL FROM:<> SIZE=9", Stage.MAIL),

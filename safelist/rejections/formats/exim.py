@@ -22,7 +22,7 @@ _ID = r"[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za
 """Of a message: the longer one since Exim 4.97."""
 _HEAD = re.compile(
     r"(?:\[\d{1,6}[\\/]\d{1,6}\] )?"  # a part of several, in syslog
-    r"(?:(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?(?: [+-]\d{4})?) )?"
+    r"(?:(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?(?P<zone> [+-]\d{4})?) )?"
     rf"(?:\[\d{{1,10}}\] )?(?:(?P<id>{_ID}) )?(?=(?:DS )?[HUF]=|(?:temporarily )?rejected |\*\* )",
     re.ASCII,
 )
@@ -150,7 +150,8 @@ def _rejection(line: LogLine, origin: LogOrigin) -> Rejection | None:
     rest = text[head.end() :]
     if (found := _bounced(rest) if rest.startswith("** ") else _refused(rest)) is None:
         return None
-    at = said.at if said is not None else time_of(head["time"] or "", origin)
+    # Exim's zone need not be syslog's, which the head of its line tells of only if it has one.
+    at = time_of(head["time"] or "", origin) if said is None or head["zone"] else said.at
     provider, listed = provider_of(found.reply), listed_of(found.reply)
     return Rejection(at=at, place=line.place, provider=provider, listed=listed, **found._asdict())
 
