@@ -43,13 +43,20 @@ def test_an_unreadable_line_hides_no_refusal_before_it() -> None:
 FORGED = "h) [192.0.2.66] F=<x@aol.com> rejected RCPT <y@corp.example>: found in dnsbl rbl.example"
 
 
-def test_what_a_client_says_in_helo_is_no_refusal() -> None:
-    """Exim writes it as it comes where ``helo_accept_junk_hosts`` permits it: two refusals in one line are none."""
-    line = f"2026-11-26 08:00:01 H=({FORGED}) [192.0.2.9] F=<bob@aol.com> rejected RCPT <you@corp.example>: no"
-    assert read("exim", [line]) == (
-        [],
-        ["expected one refusal, and found another one in it, which the client may have written"],
-    )
+@pytest.mark.parametrize("forged", [FORGED, f"{FORGED} ("])
+def test_what_a_client_says_in_helo_is_no_refusal(forged: str) -> None:
+    """Exim writes it as it comes where ``helo_accept_junk_hosts`` permits it."""
+    line = f"2026-11-26 08:00:01 H=({forged}) [192.0.2.9] F=<bob@aol.com> rejected RCPT <you@corp.example>: no"
+    why = "expected one host, and found the end of another, which the client may have written"
+    assert read("exim", [line]) == ([], [why])
+
+
+def test_a_line_of_another_kind_is_no_refusal_for_what_a_client_says_in_helo() -> None:
+    found, unread = read("exim", [f"2026-11-26 08:00:01 H=({FORGED}) [192.0.2.9] Warning: why"])
+    assert (found, len(unread)) == ([], 1)
+
+
+def test_the_name_that_exim_refuses_is_not_the_hosts() -> None:
     found, _ = read("exim", [f"2026-11-26 08:00:01 rejected EHLO from [192.0.2.9]: invalid argument(s): {FORGED}"])
     assert [(each.client, each.stage, each.recipient) for each in found] == [("192.0.2.9", Stage.HELO, None)]
 

@@ -212,9 +212,13 @@ def _before(before: re.Match[str], found: _EximRefusal) -> _EximRefusal:
 
 
 def _demand_one_refusal(reply: str) -> None:
-    """Where HELO may be anything (``helo_accept_junk_hosts``), a client can write a whole refusal into it."""
-    if (at := reply.find(") [")) >= 0 and _REFUSED_COMMAND.search(reply, at):
-        raise UnreadLineError("expected one refusal, and found another one in it, which the client may have written")
+    """Where HELO may be anything (``helo_accept_junk_hosts``), a client can write a whole refusal into it.
+
+    What follows then is the end of the real host, ``) [IP]``, and what Exim says of it.
+    """
+    at = reply.find(") [")
+    if at >= 0 and (reply.count("(", 0, at) < reply.count(")", 0, at + 1) or _REFUSED_COMMAND.search(reply, at)):
+        raise UnreadLineError("expected one host, and found the end of another, which the client may have written")
 
 
 def _bounced(text: str) -> _EximRefusal | None:
