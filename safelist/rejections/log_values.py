@@ -1,6 +1,7 @@
 """Values as programs write them into logs of their own: a time by the local clock, a client's address. Pure."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import ip_address
 
 from safelist.rejections.format import LogOrigin, UnreadLineError
@@ -19,6 +20,7 @@ def time_of(text: str, origin: LogOrigin) -> datetime:
         raise UnreadLineError("expected a date and a time that there are") from None
 
 
+@lru_cache(maxsize=1 << 12)
 def client_of(text: str) -> str:
     """An IP address as it is written, without an interface. Raises UnreadLineError for what is none."""
     found = text.partition("%")[0]
