@@ -30,6 +30,7 @@ class About(StrEnum):
     """What a text is about, which decides what it means where many say it."""
 
     PATH = "path"
+    SCANNER = "scanner"
     ADDRESS = "address"
     MAIL = "mail"
     RECIPIENT = "recipient"

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from safelist.domains import registrable
-from safelist.rejections.fingerprints import About, Fingerprint, FingerprintTable, plain
+from safelist.rejections.fingerprints import About, Certainty, Fingerprint, FingerprintTable, plain
 
 SEVERAL = 2
 """Unrelated domains from which on a text is no longer that of one recipient."""
@@ -39,7 +39,7 @@ class Side(StrEnum):
     SENDER = "sender"
     """No box: our server's address or our mail, as several see it."""
     UNKNOWN = "unknown"
-    """Several say it, and it may be a box on our side, or words that many servers have."""
+    """Several say it: a box on our side, or several of theirs that have the same words."""
 
 
 class SaidByMany(NamedTuple):
@@ -67,7 +67,7 @@ _SAYS = {
     Side.THEIRS: "the box is theirs, as far as these tell",
     Side.SHARED: "one server says it for all: your own relay, or a service that they all use",
     Side.SENDER: "no box in the path, but your server's address or your mail as several see it",
-    Side.UNKNOWN: "a box on your side of the path, or words that many servers have",
+    Side.UNKNOWN: "a box on your side, if all mail meets it; else several of theirs that have the same words",
 }
 
 
@@ -113,14 +113,13 @@ def _owner(server: str) -> str:
 
 
 def _told(heap: _Heap) -> SaidByMany:
-    about = heap.fingerprint.about if heap.fingerprint else None
-    side = _side(about, len(heap.domains), len(heap.owners))
+    side = _side(heap.fingerprint, len(heap.domains), len(heap.owners))
     return SaidByMany(heap.fingerprint, heap.text, side, heap.replies, len(heap.domains), len(heap.owners))
 
 
 _OF_MANY = {
-    None: Side.UNKNOWN,
     About.PATH: Side.OURS,
+    About.SCANNER: Side.UNKNOWN,
     About.ADDRESS: Side.SENDER,
     About.MAIL: Side.SENDER,
     About.RECIPIENT: Side.THEIRS,
@@ -128,10 +127,13 @@ _OF_MANY = {
 }
 
 
-def _side(about: About | None, domains: int, owners: int) -> Side:
+def _side(found: Fingerprint | None, domains: int, owners: int) -> Side:
     if domains < SEVERAL:
         return Side.THEIRS
-    return Side.SHARED if owners < SEVERAL and about in (None, About.PATH) else _OF_MANY[about]
+    side = Side.UNKNOWN if found is None else _OF_MANY[found.about]
+    if side in (Side.OURS, Side.UNKNOWN) and owners < SEVERAL:
+        return Side.SHARED
+    return Side.UNKNOWN if side is Side.OURS and found and found.certainty is Certainty.LIKELY else side
 
 
 _DETAILS: Sequence[re.Pattern[str]] = (

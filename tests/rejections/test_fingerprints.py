@@ -113,7 +113,18 @@ def test_the_stage_decides_who_stands_first_and_leaves_nobody_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "554", "550 no", "hello", "\0\x1b[31m", "\udcff", "554 Permanently scanned", "550 xxxxxxxx"]
+    "text",
+    [
+        "",
+        "554",
+        "550 no",
+        "hello",
+        "\0\x1b[31m",
+        "\udcff",
+        "554 Permanently scanned",
+        "550 xxxxxxxx",
+        "550 host 192.5.1.1 said no",
+    ],
 )
 def test_what_nobody_says_is_nobody_s(text: str) -> None:
     assert fingerprints.match(text) == ()
@@ -171,7 +182,7 @@ def test_every_fault_of_a_table_is_said_at_once() -> None:
         "reply 1 (a): examples: a list of texts is missing",
         "reply 1 (a): stages: 'lunch': 'lunch' is not a valid Stage",
         "reply 1 (a): certainty: 'surely': write one of certain, likely",
-        "reply 1 (a): about: 'me': write one of path, address, mail, recipient, server",
+        "reply 1 (a): about: 'me': write one of path, scanner, address, mail, recipient, server",
         "reply 1 (a): this id stands twice",
         "header 1 (a): stages: is not known",
         "header 1 (a): about: is not known",

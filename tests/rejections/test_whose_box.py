@@ -50,9 +50,11 @@ def test_one_server_for_many_domains_is_a_relay_or_a_service() -> None:
         ("550 5.7.26 unauthenticated mail", Side.SENDER),
         ("550 5.1.1 User unknown", Side.THEIRS),
         ("450 4.2.0 Greylisted", Side.THEIRS),
+        ("554 5.7.1 because it is from a FortiGuard - AntiSpam black IP address.", Side.UNKNOWN),
+        ("550 Administrative prohibition", Side.UNKNOWN),
     ],
 )
-def test_words_about_address_mail_or_recipient_are_no_box_s(text: str, side: Side) -> None:
+def test_what_several_say_may_have_another_cause(text: str, side: Side) -> None:
     assert told(*((text, f"r{n}.example", f"mx.r{n}.example") for n in range(3)))[0][1] is side
 
 
