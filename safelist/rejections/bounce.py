@@ -95,8 +95,14 @@ def _parts(message: Message) -> Iterator[Message]:
     while waiting:
         part = waiting.pop()
         yield part
-        if part.get_content_type() != _REPORT and isinstance(inside := part.get_payload(), list):
-            waiting += [each for each in reversed(inside) if isinstance(each, Message)]
+        if part.get_content_type() != _REPORT:
+            waiting += reversed(_inside(part))
+
+
+def _inside(part: Message) -> list[Message]:
+    """The parts in a part; the payload of one without any is not asked for, since it may not be in its charset."""
+    inside = part.get_payload() if part.is_multipart() else ()
+    return [each for each in inside if isinstance(each, Message)]
 
 
 _REPORT = "message/delivery-status"
@@ -124,15 +130,15 @@ def _of_parts(parts: list[Message]) -> Iterator[BounceReply]:
             yield from replies_in(without_tags(_text_of(part)))
 
 
-_CODED = ("base64", "quoted-printable")
+_UUENCODED = ("x-uuencode", "uuencode", "uue", "x-uue")
+"""Python reads such a part, and no bounce is one."""
 
 
 def _text_of(part: Message) -> str:
-    payload = part.get_payload()
-    if isinstance(payload, str) and str(part["content-transfer-encoding"]).strip().lower() in _CODED:
-        payload = part.get_payload(decode=True)
-    if isinstance(payload, str):
-        payload = payload.encode("utf-8", "surrogateescape")
+    """The text of a part that has no others in it."""
+    if str(part["content-transfer-encoding"]).lower() in _UUENCODED:
+        return ""
+    payload = part.get_payload(decode=True)
     return _decoded(payload, part.get_content_charset()) if isinstance(payload, bytes) else ""
 
 
@@ -155,7 +161,7 @@ def _decoded(content: bytes, charset: str | None) -> str:
 
 def _of_report(part: Message) -> Iterator[BounceReply]:
     """The replies in the fields of RFC 3464: first those of the message, then a block for each recipient."""
-    blocks = [block for block in part.get_payload() if isinstance(block, Message)]
+    blocks = _inside(part)
     if not any("final-recipient" in block for block in blocks):
         blocks = _blocks_decoded(part, blocks)
     reporter = next((_value(block, "reporting-mta") for block in blocks if "reporting-mta" in block), None)
@@ -172,7 +178,7 @@ def _blocks_decoded(part: Message, blocks: Iterable[Message]) -> list[Message]:
     """The blocks of a report that is encoded, which the parser of messages does not expect."""
     carrier = Message()
     carrier["content-transfer-encoding"] = str(part["content-transfer-encoding"])
-    carrier.set_payload("\n".join(str(block.get_payload()) for block in blocks))
+    carrier.set_payload("\n".join(map(_text_of, blocks)))
     texts = _text_of(carrier).replace("\r\n", "\n").split("\n\n")
     return [HeaderParser(policy=_POLICY).parsestr(text) for text in texts[:MOST_REPLIES]]
 

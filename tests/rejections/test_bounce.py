@@ -254,6 +254,17 @@ def test_a_charset_that_is_none_does_no_harm(charset: str) -> None:
     assert read(content.encode()).replies == (BounceReply(SAID),)
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "message/delivery-status", "multipart/mixed"])
+def test_octets_beside_a_charset_that_is_encoded_do_no_harm(kind: str) -> None:
+    content = f"Subject: x\nContent-Type: {kind}; charset*=utf-8''x\n\n".encode() + b"\xff\xfe\n"
+    assert read(content + SAID.encode()).replies in ((), (BounceReply(SAID),))
+
+
+def test_a_uuencoded_part_is_left() -> None:
+    head = "Subject: x\nContent-Type: text/plain\nContent-Transfer-Encoding: x-uuencode\n\n"
+    assert said(f"{head}begin 644 x\n{SAID}\nend\n") == ()
+
+
 def test_the_headers_of_a_mail_are_its_headers_and_returned_ones_are_found_in_a_text() -> None:
     assert read(b"X-CheckPoint: {4BA23672-7-3A6A8C0-7B6}\r\nSubject: x\r\n\r\nhello").headers == (
         "X-CheckPoint: {4BA23672-7-3A6A8C0-7B6}", "Subject: x",
