@@ -1,6 +1,5 @@
 """The table holds what it promises: each example is told first by its own row, and no pattern can be made slow."""
 
-import warnings
 from importlib import import_module
 from typing import Any
 
@@ -55,12 +54,10 @@ def test_each_row_says_what_to_do_in_sentences(row: Fingerprint) -> None:
 
 @each_row
 def test_python_s_own_parser_finds_no_repetition_without_an_end(row: Fingerprint) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        sre_parse: Any = import_module("sre_parse")
+    parser: Any = import_module("re._parser")
     for pattern in row.patterns:
-        assert all(most < 1000 for _, most in repetitions(list(sre_parse.parse(pattern.expression.pattern)))), pattern
-        assert deepest(list(sre_parse.parse(pattern.expression.pattern))) <= 2
+        assert all(most < 1000 for _, most in repetitions(list(parser.parse(pattern.expression.pattern)))), pattern
+        assert deepest(list(parser.parse(pattern.expression.pattern))) <= 2
 
 
 def repetitions(tokens: list[Any]) -> list[tuple[int, int]]:
