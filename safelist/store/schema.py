@@ -5,7 +5,8 @@ the change set knows its time and its run. ``pattern.trusted_by`` and the counts
 transaction that changes the entries, so that publishing does not depend on the number of rows.
 
 Every change set carries the digest of what it recorded and of the change set before it (:mod:`safelist.store.chain`);
-``chain`` has one row, the newest of them, which also makes those who append wait for each other.
+``chain`` has one row, the newest of them, which also makes those who append wait for each other. Outside the chain are
+the counts of rejections: they are replaced when a log is read again.
 """
 
 from sqlalchemy import (
@@ -24,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every revision of the schema, oldest first; the last one is what this version reads and writes."""
 
 VERSION_TABLE = "safelist_revision"
@@ -142,6 +143,19 @@ publication = Table(
     Column("removed", Integer, nullable=False),
     Column("file_digest", String(64), nullable=False),
     Column("settings", Text, nullable=False),
+)
+
+# What logs told of rejections, as counts; an empty text stands for what there is none of.
+rejection_count = Table(
+    "rejection_count",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("provider", String(255), primary_key=True),
+    Column("rescue", String(20), primary_key=True),
+    Column("reason", String(50), primary_key=True),
+    Column("mails", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 entry = Table(

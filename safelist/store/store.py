@@ -14,7 +14,7 @@ from safelist.entry import FIRST_SOURCE, Entry, Holding, UserList
 from safelist.override import Override, Terms
 from safelist.policy import Candidate, Settings
 from safelist.sender import Pattern, Refusal
-from safelist.store import candidates, chain, events, migration, overrides, reading, recording
+from safelist.store import candidates, chain, events, migration, overrides, reading, recording, rejection_counts
 from safelist.store.among import among_for
 from safelist.store.database import failures, make_engine, parse_url
 from safelist.store.events import Window
@@ -25,12 +25,14 @@ from safelist.store.values import (
     NO_RULE,
     Change,
     Event,
+    KeptDay,
     Made,
     MailboxState,
     Miscount,
     Moment,
     Outcome,
     Publication,
+    RejectionCount,
     RuleVersion,
     Run,
     Totals,
@@ -330,6 +332,16 @@ class Store:
             content = {"published": [[row[name] for name in chain.PUBLISHED]]}
             change = chain.append(connection, chain.ChangeKind.PUBLICATION, seconds(now), run, content)
             connection.execute(_NEW_PUBLICATION, row | {"change_set_id": change})
+
+    def keep_rejections(self, counts: Iterable[RejectionCount]) -> list[KeptDay]:
+        """Keep the counts of each day, all of them or none, unless more mails of that day are kept already."""
+        with self._writing() as connection:
+            return rejection_counts.keep(connection, counts)
+
+    def rejection_counts(self) -> Iterator[RejectionCount]:
+        """The counts of rejections that are kept, by day."""
+        with self._reading() as connection:
+            yield from rejection_counts.load(connection)
 
     def events(self, window: Window) -> Iterator[Event]:
         """What happened, oldest first."""

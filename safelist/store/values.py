@@ -173,3 +173,31 @@ class Event(NamedTuple):
     publication: Publication | None = None
     problem: str | None = None
     at_first: bool = False
+
+
+class RejectionCount(NamedTuple):
+    """Mails of one day that one DNS blocklist rejected and that the policy says the same of, and their attempts.
+
+    ``day`` is a date in ISO 8601, in the zone of the logs. ``rescue`` and ``reason`` are codes; None: the policy has
+    none, or was not asked, since the list was no list of clients.
+    """
+
+    day: str
+    provider: str
+    rescue: str | None
+    reason: str | None
+    mails: int
+    attempts: int
+
+
+class KeptDay(NamedTuple):
+    """A day of which a reading saw ``seen`` mails, and of which ``kept`` are kept now: more where it saw too few."""
+
+    day: str
+    seen: int
+    kept: int
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether what the reading saw is what is kept."""
+        return self.kept == self.seen
