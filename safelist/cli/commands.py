@@ -77,7 +77,7 @@ COMMANDS: dict[str, Place | Group] = {
     ),
     "rejections": Place(
         "rejections:rejections",
-        "What logs say was rejected, by whom, and what the safelist would have let through; changes nothing.",
+        "What logs say was rejected, by whom, and what the safelist would have let through.",
     ),
     "override": Group(
         "What an administrator allows or blocks, for everybody, a domain or a recipient.",

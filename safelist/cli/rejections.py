@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
@@ -25,6 +25,9 @@ from safelist.rejections.rescue import Rescue
 from safelist.rejections.summary import Refused, RejectionSummary
 from safelist.runs.rejections import AskedPolicy, LogOptions, open_logs
 from safelist.runs.rejections import rejections as read_rejections
+
+if TYPE_CHECKING:  # the database
+    from safelist.store import KeptDay
 
 _MOST_UNREAD = 1000
 _SAVED = f"rescue = '{Rescue.LIFTED}'"
@@ -64,34 +67,70 @@ def rejections(
         bool, typer.Option("--unread", help="Also the first 1,000 lines that could not be read.")
     ] = False,
     logs_only: Annotated[bool, typer.Option("--logs-only", help="Ask no aggregate.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the counts of each whole day in the aggregate: numbers, no address.")
+    ] = False,
     config_file: ConfigOption = None,
     json: JsonOption = False,
     csv: CsvOption = False,
 ) -> None:
-    """What logs say was rejected, by whom, and what the safelist would have let through; changes nothing."""
+    """What logs say was rejected, by whom, and what the safelist would have let through."""
     if not logs and not journal:
         raise UsageError("name a log, such as /var/log/mail.log, or - for standard input, or ask for the --journal")
-    kept: list[UnreadLine] = []
+    if keep:
+        _refuse_parts({"--since": since, "--until": until, "--format": format_, "--logs-only": logs_only})
+    noted: list[UnreadLine] = []
 
-    def keep(line: UnreadLine) -> None:
-        if unread and len(kept) < _MOST_UNREAD:
-            kept.append(line)
+    def note(line: UnreadLine) -> None:
+        if unread and len(noted) < _MOST_UNREAD:
+            noted.append(line)
 
     zone = _zone(timezone)
     options = LogOptions(
         _formats(format_ or []), zone, _time(since, "--since"), _time(until, "--until", end=True),
-        keep,
+        note,
     )  # fmt: skip
     with CollectedMails(zone) as mails, _policy(config_file, logs_only=logs_only) as policy:
         asked = policy and replace(policy, recipient_delimiter=recipient_delimiter, prove=_spf(spf, nameserver or []))
+        if keep:
+            _refuse_unjudged(asked)
         opened = open_logs(logs or [], with_journal=journal, now=now())
         found = read_rejections(mails, opened, options, asked)
+        days = _keep(mails, asked, config_file) if keep and asked else None
         if csv:
             print_csv(json_form.REFUSED_MAIL, map(json_form.refused_mail, mails.mails()))
         elif json:
-            _print_json(found, mails, kept, saved=saved, unread=unread)
+            _print_json(found, mails, noted, days, saved=saved, unread=unread)
         else:
-            _print(found, mails, kept, tables=tables, saved=saved)
+            _print(found, mails, noted, tables=tables, saved=saved)
+            _print_kept(days or [])
+
+
+def _refuse_parts(options: dict[str, object]) -> None:
+    """What is kept is whole days, judged: anything else would look like that afterwards."""
+    for name, value in options.items():
+        if value:
+            raise UsageError(f"--keep: whole days are kept, all that the logs tell of them, judged; leave {name} out")
+
+
+def _refuse_unjudged(asked: AskedPolicy | None) -> None:
+    from safelist.runs.kept_rejections import refuse_unjudged  # and the database
+
+    refuse_unjudged(asked)
+
+
+def _keep(mails: CollectedMails, asked: AskedPolicy, config_file: Path | None) -> "list[KeptDay]":
+    from safelist.cli.configuration import load_config
+    from safelist.runs.kept_rejections import keep
+
+    days = keep(mails, asked.store, load_config(config_file).database.url, now())
+    for day in days:
+        if not day.is_replaced:
+            complain(
+                f"{day.day}: {day.seen:,} mails are fewer than the {day.kept:,} that are kept of that day, which stay; "
+                "was the log rotated? Give the one before beside it"
+            )
+    return days
 
 
 def _formats(names: list[str]) -> dict[str, LogFormat]:
@@ -165,9 +204,12 @@ def _spf(is_wanted: bool, nameservers: list[str]) -> Callable[[CollectedMails], 
 
 
 def _print_json(
-    found: RejectionSummary, mails: CollectedMails, unread_: list[UnreadLine], *, saved: bool, unread: bool
-) -> None:
+    found: RejectionSummary, mails: CollectedMails, unread_: list[UnreadLine], days: "list[KeptDay] | None",
+    *, saved: bool, unread: bool,
+) -> None:  # fmt: skip
     answer = json_form.rejection_summary(found)
+    if days is not None:
+        answer["kept"] = [json_form.kept_day(each) for each in days]
     if saved:
         answer["saved"] = list(map(json_form.refused_mail, mails.mails(_SAVED)))
     if unread:
@@ -188,6 +230,13 @@ def _print(
         _print_saved(mails)
     for each in unread:
         print(shown(f"{each.place.file}:{each.place.line}: {each.why}: {each.text}"))
+
+
+def _print_kept(days: "list[KeptDay]") -> None:
+    if replaced := [each for each in days if each.is_replaced]:
+        mails = sum(each.kept for each in replaced)
+        what = "1 day" if len(replaced) == 1 else f"{len(replaced):,} days"
+        print(f"Kept: the counts of {what}, {mails:,} that DNS blocklists rejected.")
 
 
 def _print_tables(found: RejectionSummary) -> None:

@@ -1,10 +1,13 @@
 """The one JSON form of what logs tell: values in, what ``json`` can write out. Pure."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safelist.rejections.collected import RefusedMail
 from safelist.rejections.reading import UnreadLine
 from safelist.rejections.summary import Refused, RejectionSummary, Rescued
+
+if TYPE_CHECKING:  # who reads logs alone waits for no database
+    from safelist.store import KeptDay
 
 Object = dict[str, Any]
 
@@ -29,6 +32,11 @@ def refused_mail(mail: RefusedMail) -> Object:
 def unread_line(line: UnreadLine) -> Object:
     """A line that looks like a rejection and could not be read."""
     return {"file": line.place.file, "line": line.place.line, "why": line.why, "text": line.text}
+
+
+def kept_day(day: "KeptDay") -> Object:
+    """What became of a day whose counts were to be kept."""
+    return {"day": day.day, "seen": day.seen, "kept": day.kept, "replaced": day.is_replaced}
 
 
 def rejection_summary(found: RejectionSummary) -> Object:
