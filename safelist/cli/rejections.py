@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, tzinfo
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from safelist.cli.moments import parse_time
+from safelist.cli.moments import parse_time, parse_zone
 from safelist.cli.table import print_table
 from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, now, print_csv, print_json, shown
 from safelist.errors import UsageError
@@ -23,7 +22,8 @@ from safelist.rejections.judging import LIFTABLE
 from safelist.rejections.reading import UnreadLine
 from safelist.rejections.rescue import Rescue
 from safelist.rejections.summary import Refused, RejectionSummary
-from safelist.runs.rejections import AskedPolicy, LogOptions, open_logs
+from safelist.rejections.why_command import WhyCommand
+from safelist.runs.rejections import AskedPolicy, LogOptions, open_logs, why_command
 from safelist.runs.rejections import rejections as read_rejections
 
 if TYPE_CHECKING:  # the database
@@ -85,7 +85,7 @@ def rejections(
         if unread and len(noted) < _MOST_UNREAD:
             noted.append(line)
 
-    zone = _zone(timezone)
+    zone = parse_zone(timezone, "--timezone")
     options = LogOptions(
         _formats(format_ or []), zone, _time(since, "--since"), _time(until, "--until", end=True),
         note,
@@ -102,7 +102,10 @@ def rejections(
         elif json:
             _print_json(found, mails, noted, days, saved=saved, unread=unread)
         else:
-            _print(found, mails, noted, tables=tables, saved=saved)
+            _print(found, tables=tables)
+            if saved and asked:
+                _print_saved(mails, why_command(found, options, asked))
+            _print_unread(noted)
             _print_kept(days or [])
 
 
@@ -127,8 +130,8 @@ def _keep(mails: CollectedMails, asked: AskedPolicy, config_file: Path | None) -
     for day in days:
         if not day.is_replaced:
             complain(
-                f"{day.day}: {day.seen:,} mails are fewer than the {day.kept:,} that are kept of that day, which stay; "
-                "was the log rotated? Give the one before beside it"
+                f"{day.day}: {day.seen:,} seen are fewer than the {day.kept:,} mails that are kept of that day, which "
+                "stay; was the log rotated? Give the one before beside it"
             )
     return days
 
@@ -137,26 +140,6 @@ def _formats(names: list[str]) -> dict[str, LogFormat]:
     if unknown := [name for name in names if name not in FORMATS]:
         raise UsageError(f"--format: {unknown[0]!r} is none of {', '.join(FORMATS)}")
     return {name: each for name, each in FORMATS.items() if not names or name in names}
-
-
-def _zone(name: str | None) -> tzinfo:
-    if name is None:
-        return _of_this_machine()
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise UsageError(f"--timezone: {name!r} is no zone; write Europe/Berlin, or UTC") from None
-
-
-def _of_this_machine() -> tzinfo:
-    """The machine's zone by name, which knows when clocks changed; where it has none, its offset of today."""
-    place = Path("/etc/localtime").resolve()
-    try:
-        return ZoneInfo(str(place).partition("/zoneinfo/")[2] or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        zone = now().astimezone().tzinfo
-        assert zone is not None  # noqa: S101 (astimezone gives one)
-        return zone
 
 
 def _time(text: str | None, option: str, *, end: bool = False) -> datetime | None:
@@ -217,18 +200,17 @@ def _print_json(
     print_json(answer)
 
 
-def _print(
-    found: RejectionSummary, mails: CollectedMails, unread: list[UnreadLine], *, tables: bool, saved: bool
-) -> None:
+def _print(found: RejectionSummary, *, tables: bool) -> None:
     for line in words.in_words(found):
         print(shown(line))
     for line in words.logs_with_nothing(found.logs):
         complain(line)
     if tables:
         _print_tables(found)
-    if saved:
-        _print_saved(mails)
-    for each in unread:
+
+
+def _print_unread(lines: list[UnreadLine]) -> None:
+    for each in lines:
         print(shown(f"{each.place.file}:{each.place.line}: {each.why}: {each.text}"))
 
 
@@ -252,7 +234,7 @@ def _cells(row: Refused) -> tuple[str, ...]:
     return row.name or "(not told)", f"{row.mails:,}", f"{row.attempts:,}", lifted
 
 
-def _print_saved(mails: CollectedMails) -> None:
+def _print_saved(mails: CollectedMails, why: WhyCommand) -> None:
     rows = list(mails.mails(f"{LIFTABLE} AND {_SAVED}"))
     if not rows:
         return
@@ -260,8 +242,7 @@ def _print_saved(mails: CollectedMails) -> None:
     print_table(
         ("when (UTC)", "sender", "recipient", "client", "refused by", "because", "SPF today"), map(_saved_cells, rows)
     )
-    it = rows[0].rejection
-    print(shown(f"Why: safelist audit why {it.sender} --recipient {it.recipient} --at {rows[0].day}"))
+    print(shown(f"Why: {why.of(rows[0])}"))
 
 
 def _saved_cells(mail: RefusedMail) -> tuple[str, ...]:

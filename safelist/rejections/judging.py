@@ -1,13 +1,13 @@
 """Puts the collected mails to the policy, each as of its day, in portions: most senders are in nobody's list."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, time, tzinfo
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from safelist import policy
 from safelist.policy import Candidate, Settings
 from safelist.rejections.collected import CollectedMails, RefusedMail
-from safelist.rejections.rescue import NOT_TOLD, RescueJudgement, RescueQuestion, question_of, rescue_of
+from safelist.rejections.rescue import NOT_TOLD, RescueJudgement, RescueQuestion, judged_at, question_of, rescue_of
 from safelist.sender import covering
 
 if TYPE_CHECKING:  # who reads logs alone waits for no database
@@ -44,10 +44,10 @@ class JudgedAsOf:
         return self._moments[day]
 
     def _moment(self, day: str) -> "Moment":
-        end = datetime.combine(datetime.fromisoformat(day), time.max, self._zone).astimezone(UTC)
-        if end >= self._now:
+        at = judged_at(day, self._zone, self.first, self._now)
+        if at == self._now:
             return self._store.newest(self._now)
-        return self._store.moment_at(end) if self._first is None or end > self._first.at else self._first
+        return self._first if self._first is not None and at == self._first.at else self._store.moment_at(at)
 
 
 class Judge:

@@ -1,5 +1,6 @@
 """What the safelist would have changed: each rejection by a DNS blocklist is put to the policy. Pure."""
 
+from datetime import UTC, datetime, time, tzinfo
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -45,6 +46,20 @@ def question_of(it: Rejection, recipient_delimiter: str) -> RescueQuestion | Non
     sender = envelope(it.sender or "")
     recipient = mailbox_of(it.recipient or "", recipient_delimiter)
     return RescueQuestion(sender, recipient) if recipient and sender.form is Form.ADDRESS else None
+
+
+def judged_at(day: str, zone: tzinfo, first_collection: datetime | None, now: datetime) -> datetime:
+    """By the lists of which moment a mail of that day is judged: of its end, but none before they were first collected.
+
+    ``day`` is a date in ISO 8601, in ``zone``.
+    """
+    try:
+        end = datetime.combine(datetime.fromisoformat(day), time.max, zone).astimezone(UTC)
+    except OverflowError:  # the last day that there is
+        return now
+    if end >= now:
+        return now
+    return end if first_collection is None or end > first_collection else first_collection
 
 
 def rescue_of(judged: Judgement) -> RescueJudgement:

@@ -15,6 +15,7 @@ from safelist.rejections.log_files import LogFile
 from safelist.rejections.reading import ReadSoFar, UnreadLine, read
 from safelist.rejections.rejection import Rejection
 from safelist.rejections.summary import RejectionSummary, summary
+from safelist.rejections.why_command import WhyCommand
 
 if TYPE_CHECKING:  # who reads logs alone waits for no database
     from safelist.store import Store
@@ -75,6 +76,12 @@ def rejections(
         asked.prove(mails)
         first = as_of.first
     return summary(mails, read_, unread.count, first, is_judged=asked is not None)
+
+
+def why_command(found: RejectionSummary, options: LogOptions, asked: AskedPolicy) -> WhyCommand:
+    """What explains one of the mails, as it was judged."""
+    first = found.rescued and found.rescued.first_collection
+    return WhyCommand(options.zone, first, asked.now, asked.recipient_delimiter)
 
 
 class _Unread:

@@ -79,7 +79,7 @@ def test_a_log_that_rotation_cut_takes_nothing_away(synced: Command, tmp_path: P
     for answer in ("--json", "--csv"):
         done = synced("rejections", log(tmp_path, *rest), "--keep", answer)
         assert done.code == 0
-        said = f"{DAY}: 1 mails are fewer than the 4 that are kept of that day, which stay; was the log rotated?"
+        said = f"{DAY}: 1 seen are fewer than the 4 mails that are kept of that day, which stay; was the log rotated?"
         assert said in done.err
         assert kept(synced) == [*COUNTS, RejectionCount(NEXT, ZEN, "lifted", "trusted-address", 1, 1)]
     (tmp_path / "mail.log.1").write_text("".join(TUESDAY))

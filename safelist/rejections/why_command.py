@@ -1,0 +1,28 @@
+"""The command that explains what would have become of a rejected mail, for a shell. Pure."""
+
+from datetime import datetime, tzinfo
+from shlex import quote
+from typing import NamedTuple
+
+from safelist.rejections.collected import RefusedMail
+from safelist.rejections.rescue import judged_at
+from safelist.sender import mailbox_of
+
+
+class WhyCommand(NamedTuple):
+    """How mails were judged; see :func:`safelist.rejections.rescue.judged_at`."""
+
+    zone: tzinfo
+    first_collection: datetime | None
+    now: datetime
+    recipient_delimiter: str
+
+    def of(self, mail: RefusedMail) -> str:
+        """``safelist audit why`` about that mail's sender, for its recipient, as of when it was judged."""
+        sender, recipient = mail.rejection.sender or "", mail.rejection.recipient or ""
+        about = ["--recipient", mailbox_of(recipient, self.recipient_delimiter) or recipient]
+        at = judged_at(mail.day, self.zone, self.first_collection, self.now)
+        if at != self.now:
+            about += ["--at", f"{at:%Y-%m-%dT%H:%M:%SZ}".removesuffix("T23:59:59Z")]
+        words = [*about, "--", sender] if sender.startswith("-") else [sender, *about]
+        return " ".join(map(quote, ("safelist", "audit", "why", *words)))
