@@ -12,13 +12,11 @@ from typing import Any
 import pytest
 from lxml import html
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 import safelist
-from safelist import store
 from safelist.audit.report import AuditReport, FirstRows, ProviderLine, Setting, build
 from safelist.audit.report.page import render
 from safelist.entry import ALL_LISTS, Entry, UserList
@@ -27,7 +25,6 @@ from safelist.policy import Settings
 from safelist.publisher.targets import TARGETS
 from safelist.sender import Form, Pattern, Refusal
 from safelist.store import Store, Verified
-from tests import aggregate
 from tests.publisher.contract import CASES, Case
 from tests.store.samples import NOW, SEEN, address, domain, entries, refused
 
@@ -49,20 +46,6 @@ FREE_MAIL = (
     "bluewin.ch", "arcor.de", "rediffmail.com", "qq.com", "naver.com", "zoho.com", "onet.pl", "fastmail.com",
     "hushmail.com", "centrum.cz", "abv.bg", "yandex.ru", "sapo.pt", "tiscali.it",
 )  # fmt: skip
-CHROMIUM = "/usr/bin/chromium"
-CHROMEDRIVER = "/usr/bin/chromedriver"
-OPTIONS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Store]:
-    """An aggregate without mailboxes, in SQLite."""
-    url = aggregate.create(tmp_path / "safelist.db")
-    with store.open_store(url) as opened:
-        yield opened
 
 
 def record(opened: Store, mailbox: str, *texts: str, list_: UserList = UserList.SAFE_SENDERS) -> None:
@@ -434,23 +417,6 @@ def test_texts_from_outside_stay_texts(opened: Store) -> None:
 
 
 # In a browser.
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """A Chromium that keeps the console's messages."""
-    if not Path(CHROMIUM).exists() or not Path(CHROMEDRIVER).exists():
-        pytest.skip("no Chromium: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
-    try:
-        yield driver
-    finally:
-        driver.quit()
 
 
 @pytest.fixture
