@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import safelist
 from safelist import domains, policy
 from safelist.audit import verp
+from safelist.audit.report.rejected import kept_rejections
 from safelist.audit.report.survey import Best, Decided, Sums, survey
 from safelist.audit.report.values import (
     AuditReport,
@@ -16,6 +17,7 @@ from safelist.audit.report.values import (
     OverrideLine,
     ProviderLine,
     RefusedLine,
+    RejectedMails,
     SafeSender,
     Setting,
     TroubledMailbox,
@@ -48,13 +50,14 @@ def build(
     verified: Verified | None = None,
     demands: Sequence[Setting] = (),
     most_trust: int = MOST_TRUST,
+    rejected: RejectedMails | None = None,
 ) -> AuditReport:
     """The report as of ``now``, from the newest state of the aggregate.
 
     ``stale_after``: a mailbox without a believed answer for so long is shown. ``verified``: what
     :meth:`Store.verify_chain` found, which takes too long to be done here. ``demands``: what each target that is
     published asks of a mail, in the target's own words. ``most_trust``: entries that are shown
-    of all mailboxes together.
+    of all mailboxes together. ``rejected``: what logs tell that were read for this report.
     """
     overrides = store.overrides()
     found = survey(store.candidates(settings, now, at_least=1), settings, now)
@@ -76,6 +79,8 @@ def build(
         mailboxes=_troubled(store.mailboxes(), now, stale_after),
         trust=_trust(store, most_trust),
         made_anew=_made_anew(found.made_anew, settings),
+        rejected=rejected,
+        kept=kept_rejections(store.rejection_counts()),
     )
 
 

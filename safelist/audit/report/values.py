@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, TypeVar
 
+from safelist.rejections.summary import Refused
 from safelist.store import Totals, Verified
 
 T = TypeVar("T")
@@ -134,9 +135,57 @@ class MadeAnew(NamedTuple):
     advice: str
 
 
+class SavedMail(NamedTuple):
+    """A mail that a DNS blocklist rejected and that the safelist would have let through; ``why`` is a command."""
+
+    at: datetime
+    sender: str
+    recipient: str
+    client: str
+    provider: str
+    reason: str
+    attempts: int
+    why: str
+
+
+class RejectedMails(NamedTuple):
+    """What logs tell: ``words`` are whole sentences; days are those of ``zone``."""
+
+    words: tuple[str, ...]
+    zone: str
+    providers: tuple[Refused, ...]
+    domains: tuple[Refused, ...]
+    recipients: tuple[Refused, ...]
+    saved: FirstRows[SavedMail]
+
+
+class KeptMonth(NamedTuple):
+    """A month of which the counts of some ``days`` were kept: mails, and how many would have been let through.
+
+    Of the others ``refused`` had a sender whom somebody trusts; the senders of ``nobodys`` are in no list.
+    """
+
+    month: str
+    days: int
+    mails: int
+    lifted: int
+    refused: int
+    nobodys: int
+
+
+class KeptRejections(NamedTuple):
+    """The counts that were kept of logs that were read before: the newest month first; the most mails first."""
+
+    months: tuple[KeptMonth, ...]
+    providers: tuple[Refused, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """Everything that the page shows. ``safe_by`` counts the senders that are safe for everybody, by reason."""
+    """Everything that the page shows. ``safe_by`` counts the senders that are safe for everybody, by reason.
+
+    ``rejected`` is None where no log was read for it, ``kept`` where no counts were kept.
+    """
 
     made: datetime
     version: str
@@ -155,3 +204,5 @@ class AuditReport:
     mailboxes: FirstRows[TroubledMailbox]
     trust: FirstRows[MailboxTrust]
     made_anew: FirstRows[MadeAnew]
+    rejected: RejectedMails | None = None
+    kept: KeptRejections | None = None

@@ -2,32 +2,49 @@
 
 import os
 import tempfile
+from datetime import tzinfo
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
 from safelist import store
-from safelist.audit.report import AuditReport, Setting, build
+from safelist.audit.report import AuditReport, RejectedMails, Setting, build, rejected_mails
 from safelist.cli.configuration import load_config
-from safelist.cli.terminal import ConfigOption, now, say
+from safelist.cli.moments import parse_zone
+from safelist.cli.terminal import ConfigOption, complain, now, say
 from safelist.config import Config
-from safelist.errors import PermissionDeniedError, TamperedError, UnavailableError
+from safelist.errors import PermissionDeniedError, TamperedError, UnavailableError, UsageError
+from safelist.policy import Settings
 from safelist.publisher.targets import configured
+from safelist.rejections.collected import CollectedMails
+from safelist.rejections.formats import FORMATS
+from safelist.rejections.words import logs_with_nothing
+from safelist.runs.rejections import AskedPolicy, LogOptions, open_logs, rejections, why_command
 from safelist.store import Store, Verified
 
 
 def report(
     html: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the page; - for standard output.")],
+    log: Annotated[
+        list[str] | None, typer.Option(metavar="LOG", help="Also what DNS blocklists rejected, from this mail log.")
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Of the logs' times that do not say. Default: this machine's.")
+    ] = None,
+    recipient_delimiter: Annotated[
+        str, typer.Option(metavar="CHAR", help="Postfix's: with +, x+y@example.com is x@example.com.")
+    ] = "",
     config_file: ConfigOption = None,
 ) -> None:
     """Write one self-contained page: totals, who is safe by whose trust, what was refused, overrides, problems."""
     from safelist.audit.report.page import render  # jinja2 takes its time, and no other command needs it
 
+    logs = _logs(log or [], timezone, recipient_delimiter)
     config = load_config(config_file)
     with store.open_store(config.database.url) as opened:
         verified = opened.verify_chain()
-        page = render(_built(opened, config, verified))
+        page = render(_built(opened, config, verified, logs))
     if str(html) == "-":
         print(page)
     else:
@@ -37,9 +54,35 @@ def report(
         raise TamperedError(f"the record was changed by something else than safelist: {verified.problem}; see the page")
 
 
-def _built(opened: Store, config: Config, verified: Verified) -> AuditReport:
+class _Logs(NamedTuple):
+    """Which logs are read for the report, and how."""
+
+    names: list[str]
+    zone: tzinfo
+    recipient_delimiter: str
+
+
+def _logs(names: list[str], timezone: str | None, recipient_delimiter: str) -> _Logs | None:
+    if not names and (timezone or recipient_delimiter):
+        raise UsageError("--timezone and --recipient-delimiter say how logs are read: name one with --log")
+    return _Logs(names, parse_zone(timezone, "--timezone"), recipient_delimiter) if names else None
+
+
+def _built(opened: Store, config: Config, verified: Verified, logs: _Logs | None) -> AuditReport:
+    settings = config.policy.settings(opened.own_domains())
+    rejected = _rejected(opened, settings, logs) if logs else None
     demands = [Setting(f"Published to {name}", configured(name, it).demands(it)) for name, it in config.publish.items()]
-    return build(opened, config.policy.settings(opened.own_domains()), now(), verified=verified, demands=demands)
+    return build(opened, settings, now(), verified=verified, demands=demands, rejected=rejected)
+
+
+def _rejected(opened: Store, settings: Settings, logs: _Logs) -> RejectedMails:
+    asked = AskedPolicy(opened, settings, logs.recipient_delimiter, now())
+    options = LogOptions(FORMATS, logs.zone)
+    with CollectedMails(logs.zone) as mails:
+        found = rejections(mails, open_logs(logs.names, with_journal=False, now=now()), options, asked)
+        for line in logs_with_nothing(found.logs):
+            complain(line)
+        return rejected_mails(mails, found, why_command(found, options, asked))
 
 
 def _write(path: Path, page: str) -> None:
