@@ -76,7 +76,7 @@ COMMANDS: dict[str, Place | Group] = {
         },
     ),
     "rejections": Place(
-        "rejections:rejections",
+        "rejections.report:rejections",
         "What logs say was rejected, by whom, and what the safelist would have let through.",
     ),
     "override": Group(

@@ -40,7 +40,7 @@ def explain(
     boxes = _boxes(found.replies)
     if json:
         replies, traces = map(explanation.reply_form, found.replies), map(explanation.trace_form, found.traces)
-        print_json({"replies": list(replies), "traces": list(traces), "boxes": list(map(_box_form, boxes))})
+        print_json({"replies": list(replies), "traces": list(traces), "boxes": list(map(explanation.box_form, boxes))})
     else:
         _print(found, boxes)
 
@@ -100,11 +100,6 @@ def _boxes(replies: Sequence[explanation.ExplainedReply]) -> Sequence["SaidByMan
 
     heard = (Heard(said.text, (said.recipient or "").rpartition("@")[2], said.remote) for said in told)
     return whose_boxes(heard, table())
-
-
-def _box_form(box: "SaidByMany") -> dict[str, object]:
-    name = None if box.fingerprint is None else box.fingerprint.id
-    return {**box._asdict(), "fingerprint": name, "sentence": box.sentence}
 
 
 def _print(found: explanation.BounceExplanation, boxes: Sequence["SaidByMany"]) -> None:

@@ -1,11 +1,14 @@
 """What is known of a bounce, of a text or of a mail's headers: who said it, and which boxes left a trace. Pure."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safelist.rejections.bounce import read
 from safelist.rejections.bounce_text import BounceReply
 from safelist.rejections.fingerprints import Fingerprint, FingerprintTable
+
+if TYPE_CHECKING:  # the list of public suffixes takes its time
+    from safelist.rejections.whose_box import SaidByMany
 
 
 class ExplainedReply(NamedTuple):
@@ -57,6 +60,11 @@ def reply_form(explained: ExplainedReply) -> dict[str, Any]:
 def trace_form(trace: ExplainedTrace) -> dict[str, Any]:
     """The JSON form of a trace."""
     return {"header": trace.header, "fingerprint": fingerprint_form(trace.fingerprint)}
+
+
+def box_form(box: "SaidByMany") -> dict[str, Any]:
+    """What is told of a text that several say, with the sentence."""
+    return {**box._asdict(), "fingerprint": box.fingerprint and box.fingerprint.id, "sentence": box.sentence}
 
 
 def fingerprint_form(found: Fingerprint) -> dict[str, Any]:

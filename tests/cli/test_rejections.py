@@ -121,6 +121,30 @@ def test_spf_is_asked_as_it_is_today(synced: Command, log: Path) -> None:
     assert "Today SPF says: pass 2, fail 1; the records may have been others then." in said
 
 
+def bounced(recipient: str, host: str, reply: str) -> str:
+    said = f"to=<{recipient}>, relay={host}[192.0.2.20]:25, delay=0.5, delays=0/0/0/0, dsn=5.0.0, status=bounced"
+    why = f"host {host}[192.0.2.20] said: {reply} (in reply to end of DATA command)"
+    return f"{NOW.isoformat()} mx postfix/smtp[9]: 4XyZ0123: {said} ({why})\n"
+
+
+def test_what_other_servers_say_tells_whose_box_it_is(safelist: Command, tmp_path: Path) -> None:
+    """The same words of a scanner from servers that have nothing in common are said on this side."""
+    scanned = "554 Permanent scan failure. Email Session ID: {4E6B-0-1-2}"
+    (tmp_path / "log").write_text(
+        "".join(bounced(f"you@{name}.example", f"mx.{name}.example", scanned) for name in ("one", "two", "three"))
+        + bounced("me@four.example", "mx.four.example", "550 5.7.1 \x1b[31mnot you")
+    )
+    found = safelist("rejections", str(tmp_path / "log"), "--logs-only", "--explain", "--json").json
+    assert found["bounced"] == 4
+    assert [(each["fingerprint"], each["side"], each["domains"]) for each in found["refused_by_others"]] == [
+        ("check-point", "ours", 3), (None, "theirs", 1),
+    ]  # fmt: skip
+    said = safelist("rejections", str(tmp_path / "log"), "--logs-only", "--explain")
+    assert "the box is on your side of the path" in said.out
+    assert "Other servers refused 4 mails of this site" in said.out
+    assert "\x1b" not in said.out
+
+
 def test_only_some_days(synced: Command, tmp_path: Path) -> None:
     days = [NOW - timedelta(days=n) for n in range(5)]
     (tmp_path / "log").write_text("".join(line(f"a{n}@x.example", ME, day) for n, day in enumerate(days)))
