@@ -55,6 +55,7 @@ class Rejection(NamedTuple):
     is the null sender, None means that the log does not tell. ``reply`` is code and text as said to the client, in one
     line. ``provider`` is the DNS blocklist that was the reason: its lookup domain, a key in it hidden, or its name if
     the log has no more; None if there was another reason. ``listed`` says what it was asked about; None: unknown.
+    ``note`` says in a sentence what is odd about it.
     """
 
     at: datetime
@@ -68,3 +69,4 @@ class Rejection(NamedTuple):
     stage: Stage | None = None
     provider: str | None = None
     listed: Listed | None = None
+    note: str | None = None
