@@ -48,6 +48,7 @@ PURE = [
     "rejections/bounce.py",
     "rejections/bounce_text.py",
     "rejections/bounded_pattern.py",
+    "rejections/exchange_csv.py",
     "rejections/explanation.py",
     "rejections/fingerprints.py",
     "rejections/format.py",
