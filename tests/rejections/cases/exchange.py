@@ -2,9 +2,11 @@
 
 from random import Random
 
+from safelist.rejections.rejection import Listed, Rejection, RejectionKind, Stage
 from tests.rejections import exchange_logs
-from tests.rejections.contract import FormatCase
+from tests.rejections.contract import NOWHERE, FormatCase
 
+_AT = exchange_logs.BEGIN
 _RECEIVED = exchange_logs.protocol_log(
     [
         exchange_logs.Conversation(
@@ -35,3 +37,45 @@ EXCHANGE_PROTOCOL = FormatCase(
         [exchange_logs.Conversation(2, "192.0.2.9", (exchange_logs.SentMail("bob@aol.com", ()),))], Random(1)
     ).lines,
 )
+_OF_BOB = {"RemoteEndpoint": "10.0.1.9:46904", "EnteredOrgFromIP": "192.0.2.9", "P1FromAddress": "bob@aol.com"}
+_SPAM = "550 5.7.1 Message rejected as spam by Content Filtering."
+EXCHANGE_AGENT = FormatCase(
+    format="exchange-agent",
+    head=exchange_logs.head("Agent Log", exchange_logs.AGENT),
+    lines=(
+        exchange_logs.agent_line(
+            **_OF_BOB, Recipient="you@corp.example", Agent="Connection Filtering Agent", Event="OnRcptCommand",
+            Action="RejectCommand", SmtpResponse=exchange_logs.ON_A_LIST, Reason="BlockListProvider",
+            ReasonData="Spamhaus ZEN",
+        ),
+        exchange_logs.agent_line(
+            **{**_OF_BOB, "P1FromAddress": "<>"}, P2FromAddresses="bob@aol.com;", NumRecipients="2",
+            Recipient=exchange_logs.joined(["you@corp.example", "o'neil@corp.example"]), Agent="Content Filter Agent",
+            Event="OnEndOfData", Action="RejectMessage", SmtpResponse=_SPAM, Reason="SclAtOrAboveRejectThreshold",
+            ReasonData="7", Directionality="Incoming",
+        ),
+    ),
+    found=(
+        Rejection(
+            _AT, RejectionKind.REJECTED, NOWHERE, exchange_logs.ON_A_LIST, client="192.0.2.9", sender="bob@aol.com",
+            recipient="you@corp.example", stage=Stage.RCPT, provider="Spamhaus ZEN", listed=Listed.CLIENT,
+        ),
+        *(
+            Rejection(
+                _AT, RejectionKind.REJECTED, NOWHERE, _SPAM, client="192.0.2.9", sender="", recipient=recipient,
+                stage=Stage.MESSAGE,
+            )
+            for recipient in ("you@corp.example", "o'neil@corp.example")
+        ),
+    ),
+    others=(
+        exchange_logs.agent_line(
+            **_OF_BOB, Recipient="you@corp.example", Agent="Inbound Trust Agent", Event="OnEndOfHeaders",
+            Action="ModifyHeaders", Diagnostics="Cross premises headers filtered",
+        ),
+        exchange_logs.agent_line(
+            **_OF_BOB, Recipient="you@corp.example", Agent="Content Filter Agent", Event="OnEndOfData",
+            Action="QuarantineMessage", SmtpResponse="550 5.2.1 Message held", Reason="SclAtOrAboveQuarantineThreshold",
+        ),
+    ),
+)  # fmt: skip
