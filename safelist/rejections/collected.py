@@ -12,19 +12,8 @@ from typing import Any, NamedTuple, Self
 from safelist.rejections.rejection import Listed, LogPlace, Rejection, RejectionKind, Stage
 
 _AT_ONCE = 2000
-_COLUMNS = (
-    "at",
-    "kind",
-    "file",
-    "line",
-    "reply",
-    "client",
-    "host",
-    "sender",
-    "recipient",
-    "stage",
-    "provider",
-    "listed",
+_COLUMNS = tuple(
+    "at kind file line reply client host sender recipient stage provider listed note".split()  # noqa: SIM905 (one line)
 )
 _TABLE = f"""
 CREATE TABLE mail (
@@ -39,6 +28,15 @@ ON CONFLICT (mark) DO UPDATE SET attempts = attempts + 1,
     {", ".join(f"{each} = {_BY_LIST.format(each)}" for each in _COLUMNS)}
 """  # noqa: S608 (names of columns)
 _ALL = f"SELECT id, day, attempts, rescue, reason, proof, {', '.join(_COLUMNS)} FROM mail"  # noqa: S608 (names of columns)
+_FORGET_DOUBLES = """
+DELETE FROM mail WHERE recipient IS NULL AND stage = 'message' AND EXISTS (
+    SELECT * FROM mail AS other
+    WHERE other.mark > substr(mail.mark, 1, length(mail.mark) - 1)
+        AND other.mark < substr(mail.mark, 1, length(mail.mark) - 1) || char(1114111)
+        AND other.at = mail.at AND other.recipient IS NOT NULL AND other.stage = 'message'
+)
+"""
+"""A mark ends with the recipient: others of the same day, client and sender begin like it."""
 _UNKNOWN = "\x01"
 """Stands in a mark for what the log does not tell; no address has it."""
 
@@ -99,8 +97,8 @@ class CollectedMails:
         mark = (day, is_ours, *(_UNKNOWN if each is None else each for each in (it.client, it.sender, it.recipient)))
         domain = None if it.sender is None else it.sender.rpartition("@")[2].lower()
         where = (it.at.timestamp(), it.kind, it.place.file, it.place.line)
-        what = (it.reply, it.client, it.host, it.sender, it.recipient, it.stage, it.provider, it.listed)
-        return "\x00".join(mark), day, domain, *where, *what
+        what = (it.reply, it.client, it.host, it.sender, it.recipient, it.stage, it.provider, it.listed, it.note)
+        return "\n".join(mark), day, domain, *where, *what
 
     def mails(self, where: str = "TRUE") -> Iterator[RefusedMail]:
         """Those for which the condition ``where`` of SQL holds, by time."""
@@ -129,6 +127,10 @@ class CollectedMails:
         found: tuple[Any, ...] = self._connection.execute(f"SELECT {of} FROM mail WHERE {where}").fetchone()  # noqa: S608
         return found
 
+    def forget_doubles(self) -> None:
+        """Forget mails without a recipient of which another log names the recipients: Exim's two logs hold both."""
+        self._connection.execute(_FORGET_DOUBLES)
+
     def judge(self, judgements: Iterable[tuple[int, str, str | None, str | None]]) -> None:
         """Note what is made of mails: id, rescue, reason, the authentication that would be asked for."""
         self._write("UPDATE mail SET rescue = ?2, reason = ?3, authentication = ?4 WHERE id = ?1", judgements)
@@ -142,9 +144,9 @@ def _mail(
     id_: int, day: str, attempts: int, rescue: str | None, reason: str | None, proof: str | None,
     at: float, kind: str, file: str, line: int, *of_mail: str | None,
 ) -> RefusedMail:  # fmt: skip
-    reply, client, host, sender, recipient, stage, provider, listed = of_mail
+    reply, client, host, sender, recipient, stage, provider, listed, note = of_mail
     found = Rejection(
         datetime.fromtimestamp(at, UTC), RejectionKind(kind), LogPlace(file, line), reply or "", client, host, sender,
-        recipient, Stage(stage) if stage else None, provider, Listed(listed) if listed else None,
+        recipient, Stage(stage) if stage else None, provider, Listed(listed) if listed else None, note,
     )  # fmt: skip
     return RefusedMail(id_, day, attempts, rescue, reason, proof, found)

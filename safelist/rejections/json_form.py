@@ -13,7 +13,7 @@ Object = dict[str, Any]
 
 REFUSED_MAIL = (
     "at", "kind", "client", "host", "sender", "recipient", "stage", "provider", "listed", "rescue", "reason",
-    "spf_today", "attempts", "reply", "file", "line",
+    "spf_today", "attempts", "reply", "note", "file", "line",
 )  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def refused_mail(mail: RefusedMail) -> Object:
         "recipient": it.recipient, "stage": it.stage and str(it.stage), "provider": it.provider,
         "listed": it.listed and str(it.listed), "rescue": mail.rescue, "reason": mail.reason,
         "spf_today": mail.spf_today, "attempts": mail.attempts,
-        "reply": it.reply, "file": it.place.file, "line": it.place.line,
+        "reply": it.reply, "note": it.note, "file": it.place.file, "line": it.place.line,
     }  # fmt: skip
 
 

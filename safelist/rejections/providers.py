@@ -11,7 +11,7 @@ from functools import lru_cache
 from safelist.postfix.lookup_domain import shown
 from safelist.rejections.rejection import Listed
 
-_ZONE = r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)+)"
+_ZONE = r"((?:[a-z0-9_-]+\.)+(?![0-9]+\b)[a-z0-9_-]+)"
 _FORMS = tuple(
     (word, re.compile(form, re.ASCII))
     for word, form in (

@@ -69,6 +69,7 @@ def rejections(
             so_far = ReadSoFar(log.name)
             read_.append(so_far)
             mails.add(_wanted(unread.of(read(log, options.formats, options.zone, so_far)), options))
+    mails.forget_doubles()
     first = None
     if asked is not None:
         as_of = JudgedAsOf(asked.store, options.zone, asked.now)

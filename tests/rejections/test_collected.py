@@ -63,6 +63,23 @@ def test_a_dns_blocklist_is_told_before_another_reason(is_first: bool) -> None:
         assert [(mail.attempts, mail.rejection) for mail in mails.mails()] == [(2, IT)]
 
 
+def test_a_message_that_one_log_tells_without_recipients_is_forgotten_where_another_names_them() -> None:
+    """As Exim's main log and reject log do."""
+    after = IT._replace(stage=Stage.MESSAGE, provider=None, listed=None)
+    others = [
+        after._replace(recipient=None),
+        after._replace(recipient=None, sender="eve@aol.com"),
+        after._replace(recipient=None, at=NOON + timedelta(hours=1), client="192.0.2.10"),
+        IT._replace(recipient=None, sender="mallory@aol.com"), IT._replace(sender="mallory@aol.com"),
+    ]  # fmt: skip
+    with CollectedMails(UTC) as mails:
+        mails.add([after, after._replace(recipient="me@corp.example"), *others])
+        mails.forget_doubles()
+        assert {mail.rejection for mail in mails.mails()} == {
+            after, after._replace(recipient="me@corp.example"), *others[1:],
+        }  # fmt: skip
+
+
 def test_portions_hold_every_mail_once_whatever_is_noted_meanwhile() -> None:
     with CollectedMails(UTC) as mails:
         mails.add(IT._replace(sender=f"a{n}@aol.com") for n in range(5000))
@@ -74,7 +91,7 @@ def test_portions_hold_every_mail_once_whatever_is_noted_meanwhile() -> None:
         assert mails.count("rescue, reason, authentication") == [("lifted", "quorum", "spf", 5000, 5000)]
 
 
-@pytest.mark.parametrize("text", ["a\x00b@x", "\udce9", "'); DROP TABLE mail; --", "x" * 100_000, "\x01"])
+@pytest.mark.parametrize("text", ["a\x00b@x", "a\x1fb@x", "\udce9", "'); DROP TABLE mail; --", "x" * 100_000, "\x01"])
 def test_whatever_stands_in_a_log_is_kept_as_it_is(text: str) -> None:
     text = text.encode(errors="backslashreplace").decode()
     with CollectedMails(UTC) as mails:

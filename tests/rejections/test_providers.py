@@ -23,6 +23,7 @@ from safelist.rejections.rejection import Listed
         ("550 5.7.1 Recipient not authorized, your IP has been found on a block list", UNNAMED),
         ("550 5.7.1 <you@corp.example>: Recipient address rejected: your IP has been found on a block list (A List)",
          "A List"),
+        ("found in dnsbl 198.51.100.30", None),
         ("", None),
     ],
 )  # fmt: skip
