@@ -1,11 +1,16 @@
 """Counts of rejections: kept day by day, the same when a log is read again, and never fewer than were seen."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import text
 
-from safelist.store import KeptDay, RejectionCount, Store
+from safelist import store
+from safelist.store import KeptDay, RejectionCount, Store, migration
 from safelist.store.database import make_engine, parse_url
+from safelist.store.schema import REVISIONS
 from tests.store.samples import NOW, SAFE, SEEN, entries
+from tests.store.test_schema import alembic
 
 ZEN, OTHER = "zen.spamhaus.org", "bl.example"
 TUESDAY = [
@@ -83,3 +88,14 @@ def test_counts_are_outside_the_chain(opened: Store, url: str) -> None:
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM change_set")).scalar() == before.change_sets
     engine.dispose()
+
+
+def test_a_database_of_the_version_before_gets_the_table(empty_url: str) -> None:
+    if empty_url.startswith("sqlite"):
+        migration.make_file(Path(parse_url(empty_url).database or ""))
+    done = alembic("upgrade", "0004", SAFELIST_DATABASE_URL=empty_url)
+    assert done.returncode == 0, done.stderr
+    assert store.upgrade(empty_url) == ("0004", REVISIONS[-1])
+    with store.open_store(empty_url) as opened:
+        opened.keep_rejections(TUESDAY)
+        assert list(opened.rejection_counts()) == TUESDAY
