@@ -127,6 +127,14 @@ def test_kept_counts_are_shown_by_month(opened: Store) -> None:
     assert rows == [["2026-11", "2", "12", "2", "5", "0"], ["2026-10", "2", "1,030", "30", "0", "1,000"]]
 
 
+def test_many_lists_of_kept_counts_end_with_one_line_for_the_rest(opened: Store) -> None:
+    opened.keep_rejections(KEPT[0]._replace(provider=f"bl{n:02}.example", mails=n, attempts=2 * n) for n in range(23))
+    kept = report_of(opened, None).kept
+    assert kept is not None
+    assert [row.name for row in kept.providers[:20]] == [f"bl{n:02}.example" for n in range(22, 2, -1)]
+    assert kept.providers[20:] == (Refused("3 more", 3, 6, 3),)
+
+
 def test_its_tables_are_as_the_others(opened: Store, tmp_path: Path) -> None:
     collected(opened)
     opened.keep_rejections(KEPT)

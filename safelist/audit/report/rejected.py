@@ -1,7 +1,7 @@
 """What DNS blocklists rejected: of logs that were read for this report, and of what was kept of others."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from safelist.audit.report.values import FirstRows, KeptMonth, KeptRejections, RejectedMails, SavedMail
@@ -9,7 +9,7 @@ from safelist.rejections import words
 from safelist.rejections.collected import CollectedMails, RefusedMail
 from safelist.rejections.judging import LIFTABLE
 from safelist.rejections.rescue import Rescue
-from safelist.rejections.summary import Refused, RejectionSummary
+from safelist.rejections.summary import MOST_SHOWN, Refused, RejectionSummary
 from safelist.rejections.why_command import WhyCommand
 from safelist.store import RejectionCount
 
@@ -46,7 +46,7 @@ def kept_rejections(counts: Iterable[RejectionCount]) -> KeptRejections | None:
         return None
     return KeptRejections(
         tuple(_month(month, of_month) for month, of_month in sorted(months.items(), reverse=True)),
-        tuple(sorted((_provider(name, of_it) for name, of_it in providers.items()), key=_most_first)),
+        tuple(_first(sorted((_provider(name, of_it) for name, of_it in providers.items()), key=_most_first))),
     )
 
 
@@ -62,6 +62,14 @@ def _month(month: str, counts: list[RejectionCount]) -> KeptMonth:
 def _provider(name: str, counts: list[RejectionCount]) -> Refused:
     lifted = sum(each.mails for each in counts if each.rescue == Rescue.LIFTED)
     return Refused(name, sum(each.mails for each in counts), sum(each.attempts for each in counts), lifted)
+
+
+def _first(rows: list[Refused]) -> Iterator[Refused]:
+    """Those with the most mails, the others as one."""
+    yield from rows[:MOST_SHOWN]
+    if rest := rows[MOST_SHOWN:]:
+        lifted = sum(row.lifted or 0 for row in rest)
+        yield Refused(f"{len(rest):,} more", sum(row.mails for row in rest), sum(row.attempts for row in rest), lifted)
 
 
 def _most_first(row: Refused) -> tuple[int, str]:
