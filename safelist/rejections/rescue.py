@@ -7,7 +7,7 @@ from typing import NamedTuple
 from safelist.override import Authentication
 from safelist.policy import Judgement, Reason
 from safelist.rejections.rejection import Rejection
-from safelist.sender import Form, Pattern, envelope, mailbox_of
+from safelist.sender import Form, Pattern, envelope, mailbox_of, unquoted
 
 
 class Rescue(StrEnum):
@@ -43,9 +43,14 @@ class RescueQuestion(NamedTuple):
 
 def question_of(it: Rejection, recipient_delimiter: str) -> RescueQuestion | None:
     """Who sent it, and the mailbox that it was for, as the filter asks; None where the log does not tell both."""
-    sender = envelope(it.sender or "")
-    recipient = mailbox_of(it.recipient or "", recipient_delimiter)
+    sender = envelope(_unquoted(it.sender or ""))
+    recipient = mailbox_of(_unquoted(it.recipient or ""), recipient_delimiter)
     return RescueQuestion(sender, recipient) if recipient and sender.form is Form.ADDRESS else None
+
+
+def _unquoted(address: str) -> str:
+    """The address as a filter is asked for it; logs quote a local part as SMTP does (Postfix since 3.5), or do not."""
+    return unquoted(Pattern(address, Form.ADDRESS)) if "@" in address else address
 
 
 def judged_at(day: str, zone: tzinfo, first_collection: datetime | None, now: datetime) -> datetime:

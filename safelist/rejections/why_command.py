@@ -5,8 +5,7 @@ from shlex import quote
 from typing import NamedTuple
 
 from safelist.rejections.collected import RefusedMail
-from safelist.rejections.rescue import judged_at
-from safelist.sender import mailbox_of
+from safelist.rejections.rescue import judged_at, question_of
 
 
 class WhyCommand(NamedTuple):
@@ -19,8 +18,9 @@ class WhyCommand(NamedTuple):
 
     def of(self, mail: RefusedMail) -> str:
         """``safelist audit why`` about that mail's sender, for its recipient, as of when it was judged."""
-        sender, recipient = mail.rejection.sender or "", mail.rejection.recipient or ""
-        about = ["--recipient", mailbox_of(recipient, self.recipient_delimiter) or recipient]
+        question = question_of(mail.rejection, self.recipient_delimiter)
+        sender = question.sender.text if question else mail.rejection.sender or ""
+        about = ["--recipient", question.recipient if question else mail.rejection.recipient or ""]
         at = judged_at(mail.day, self.zone, self.first_collection, self.now)
         if at != self.now:
             about += ["--at", f"{at:%Y-%m-%dT%H:%M:%SZ}".removesuffix("T23:59:59Z")]

@@ -9,7 +9,7 @@ import pytest
 from safelist.rejections.collected import RefusedMail
 from safelist.rejections.rejection import LogPlace, Rejection, RejectionKind
 from safelist.rejections.why_command import WhyCommand
-from safelist.sender import mailbox_of
+from safelist.sender import Form, Pattern, envelope, typed, unquoted
 
 NOW = datetime(2026, 11, 26, 15, tzinfo=UTC)
 FIRST = datetime(2026, 11, 20, 4, 0, 7, tzinfo=UTC)
@@ -52,6 +52,8 @@ def test_the_recipient_is_the_mailbox() -> None:
 )
 def test_a_shell_takes_whatever_stands_in_a_log_for_one_word(text: str) -> None:
     words = shlex.split(WhyCommand(UTC, FIRST, NOW, "").of(mail("2026-11-26", text, text)))
-    about = ["--recipient", mailbox_of(text, "") or text]
+    text = envelope(unquoted(Pattern(text, Form.ADDRESS))).text
+    about = ["--recipient", text]
+    assert typed(text).text == text
     assert words[:3] == ["safelist", "audit", "why"]
     assert words[3:] == ([*about, "--", text] if text[0] == "-" else [text, *about])
