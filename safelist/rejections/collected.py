@@ -92,13 +92,19 @@ class CollectedMails:
         self._connection.execute("COMMIT")
 
     def _row(self, it: Rejection) -> tuple[Any, ...]:
-        day = it.at.astimezone(self._zone).date().isoformat()
+        day = self._day(it.at)
         is_ours = "" if it.kind is RejectionKind.BOUNCED else "ours"
         mark = (day, is_ours, *(_UNKNOWN if each is None else each for each in (it.client, it.sender, it.recipient)))
         domain = None if it.sender is None else it.sender.rpartition("@")[2].lower()
         where = (it.at.timestamp(), it.kind, it.place.file, it.place.line)
         what = (it.reply, it.client, it.host, it.sender, it.recipient, it.stage, it.provider, it.listed, it.note)
         return "\n".join(mark), day, domain, *where, *what
+
+    def _day(self, at: datetime) -> str:
+        try:
+            return at.astimezone(self._zone).date().isoformat()
+        except OverflowError:  # a forged time: the first day that there is, or the last
+            return at.date().isoformat()
 
     def mails(self, where: str = "TRUE") -> Iterator[RefusedMail]:
         """Those for which the condition ``where`` of SQL holds, by time."""

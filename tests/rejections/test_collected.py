@@ -7,6 +7,7 @@ import pytest
 
 from safelist.rejections.collected import CollectedMails
 from safelist.rejections.rejection import Listed, LogPlace, Rejection, RejectionKind, Stage
+from safelist.rejections.rescue import judged_at
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 IT = Rejection(
@@ -51,6 +52,16 @@ def test_a_day_is_one_of_the_logs_zone() -> None:
     with CollectedMails(ZoneInfo("Pacific/Auckland")) as mails:
         mails.add([IT, IT._replace(at=NOON - timedelta(hours=2))])
         assert [mail.day for mail in mails.mails()] == ["2026-11-20", "2026-11-21"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Auckland", "America/New_York"])
+def test_a_forged_time_stops_nothing(zone: str) -> None:
+    ends = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(microsecond=0, tzinfo=UTC))
+    with CollectedMails(ZoneInfo(zone)) as mails:
+        mails.add(IT._replace(at=at) for at in ends)
+        found = list(mails.mails())
+    assert [mail.rejection.at for mail in found] == list(ends)
+    assert [judged_at(mail.day, ZoneInfo(zone), None, NOON) <= NOON for mail in found] == [True, True]
 
 
 @pytest.mark.parametrize("is_first", [True, False])
