@@ -6,6 +6,7 @@ import io
 import lzma
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -103,5 +104,5 @@ def blocks(log: LogFile, size: int) -> Iterator[bytes]:
     try:
         while block := log.stream.read(size):
             yield block
-    except (EOFError, OSError, lzma.LZMAError, ValueError) as error:
+    except (EOFError, OSError, lzma.LZMAError, zlib.error, ValueError) as error:
         raise BrokenLogError(f"{log.name}: cannot be read to its end ({str(error) or 'cut off'})") from error

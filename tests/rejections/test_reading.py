@@ -151,6 +151,20 @@ def test_what_stands_before_a_cut_counts(tmp_path: Path, name: str, pack: Callab
     assert str(path) in so_far.problem
 
 
+@pytest.mark.parametrize(("name", "pack"), PACKED[1:])
+def test_what_was_damaged_while_it_was_packed_is_a_cut_too(
+    tmp_path: Path, name: str, pack: Callable[[bytes], bytes]
+) -> None:
+    packed = bytearray(pack(b"one: refused a\n" * 10_000))
+    path = tmp_path / name
+    for place in range(10, len(packed) - 1):
+        path.write_bytes(packed[:place] + bytes([packed[place] ^ 0xFF]) + packed[place + 1 :])
+        with log_files.opened(str(path), NOW) as log:
+            so_far = ReadSoFar(log.name)
+            assert len(list(read(log, MIXED, UTC, so_far))) <= 10_000
+    assert so_far.problem is not None
+
+
 def test_a_directory_is_read_from_its_oldest_file_on(tmp_path: Path) -> None:
     for age, name in enumerate(("c", "a", "b")):
         (tmp_path / name).write_text("")
