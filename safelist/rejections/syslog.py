@@ -110,10 +110,11 @@ def _journal(text: str) -> _Head | None:
 def _string(value: object) -> str:
     """A field's text. One that is not UTF-8 is an array of bytes, and one that was thought too long is null.
 
-    Bytes that are no UTF-8 are written as ``\\x..``, as those of other logs are.
+    Bytes that are no UTF-8 are written as ``\\x..``, as those of other logs are; halves of a pair of UTF-16, which an
+    object can hold and no file, as ``\\u....``.
     """
     if isinstance(value, str):
-        return value
+        return value.encode(errors="backslashreplace").decode()
     try:
         return bytes(value).decode(errors="backslashreplace") if isinstance(value, list) else ""
     except (ValueError, TypeError):

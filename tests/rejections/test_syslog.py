@@ -114,6 +114,7 @@ ENTRY = {
         ({}, RECORD),
         ({"MESSAGE": list(BODY.encode())}, RECORD),
         ({"MESSAGE": [0x61, 0xFF, 0x62]}, RECORD._replace(text="a\\xffb")),
+        ({"MESSAGE": "a\ud800b"}, RECORD._replace(text="a\\ud800b")),
         ({"MESSAGE": None}, RECORD._replace(text="")),
         ({"MESSAGE": [1, 256]}, RECORD._replace(text="")),
         ({"MESSAGE": ["a", "b"]}, RECORD._replace(text="")),
