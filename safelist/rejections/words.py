@@ -24,8 +24,6 @@ def in_words(found: RejectionSummary) -> Iterator[str]:
     if found.unread or any(log.problem for log in found.logs):
         yield from _not_read(found)
     yield _refused(found)
-    if found.by_lists:
-        yield f"Most by {_named(found.providers)}."
     if found.rescued is not None and found.liftable:
         yield from _rescued(found.rescued, found.liftable)
         yield f"By the senders' domains, saved of refused: {_saved(found.domains)}."
@@ -51,7 +49,8 @@ def _span(first: str, last: str) -> str:
 def _not_read(found: RejectionSummary) -> Iterator[str]:
     problems = [log.problem for log in found.logs if log.problem]
     if found.unread:
-        problems.append(f"{found.unread:,} lines look like rejections and could not be read (--unread shows them)")
+        lines = "1 line looks like a rejection" if found.unread == 1 else f"{found.unread:,} lines look like rejections"
+        problems.append(f"{lines} and could not be read (--unread shows {'it' if found.unread == 1 else 'them'})")
     yield f"Not all was read: {'; '.join(problems)}."
 
 
@@ -62,6 +61,7 @@ def _refused(found: RejectionSummary) -> str:
     return (
         f"{_mails(found.mails, 'was', 'were')} refused{attempts}; "
         f"{found.by_lists:,} of them because of DNS blocklists ({_share(found.by_lists, found.mails)})."
+        f"{f' Most by {_named(found.providers)}.' if found.by_lists else ''}"
     )
 
 

@@ -55,6 +55,21 @@ def test_it_says_what_would_have_been_saved(synced: Command, log: Path) -> None:
     assert "aol.com 2 of 3, partner.example 1 of 2" in done.out
 
 
+def test_ten_lines_say_it_also_where_there_is_most_to_say(synced: Command, log: Path) -> None:
+    refused = "status=bounced (host mx.partner.example[192.0.2.51] said: 554 no (in reply to RCPT TO command))"
+    bounced = f"to=<{OWN}>, relay=mx.partner.example[192.0.2.51]:25, delay=1, delays=0/0/0/1, dsn=5.0.0, {refused}"
+    with log.open("a") as file:
+        file.write(f"{NOW.isoformat()} mx postfix/smtp[1]: 4F1D20C3A: {bounced}\n")
+        file.write(f"{(NOW - timedelta(days=9)).isoformat()} mx postfix/smtpd[1]: NOQUEUE: reject: cut\n")
+        file.write(line(AOL, ME, NOW - timedelta(days=9)))
+    said = synced("rejections", str(log)).out.splitlines()
+    begins = (
+        "Read", "Not all was read", "9 mails", "safelist would", "Why", "Somebody", "In nobody", "1 mail came",
+        "By the senders' domains", "Other servers refused 1 mail",
+    )  # fmt: skip
+    assert all(each.startswith(begin) for each, begin in zip(said, begins, strict=True))
+
+
 def test_figures_and_mails_as_json(synced: Command, log: Path) -> None:
     found = synced("rejections", str(log), "--json", "--saved").json
     assert (found["mails"], found["attempts"], found["by_dns_lists"], found["unread"]) == (8, 9, 7, 0)
@@ -164,7 +179,7 @@ def test_a_line_that_cannot_be_read_is_counted_and_shown(safelist: Command, tmp_
     path.write_text("2026-11-26T10:00:00+00:00 mx postfix/smtpd[1]: NOQUEUE: reject: \x1b[31mGARBAGE\n" + line(AOL, ME))
     done = safelist("rejections", str(path), "--logs-only", "--unread")
     assert done.code == 0
-    assert "1 lines look like rejections and could not be read" in done.out
+    assert "1 line looks like a rejection and could not be read (--unread shows it)" in done.out
     assert f"{path}:1: " in done.out
     assert "\x1b" not in done.out
 
