@@ -82,7 +82,7 @@ def _curl(words: Sequence[str]) -> None:
 PROGRAMS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "safelist": parse, "make": _make, "pip": _pip, "postmap": _known, "useradd": _known, "install": _known,
     "curl": _curl, "/usr/bin/python3": _known, "update-exim4.conf": _known, "systemctl": _known, "touch": _known,
-    "sed": _known,
+    "sed": _known, "journalctl": _known,
 }  # fmt: skip
 """How the lines of each program are read."""
 

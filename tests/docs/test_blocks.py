@@ -131,8 +131,8 @@ def picture(block: Block) -> None:
 
 
 def output(block: Block) -> None:
-    """``test_explain`` compares it with what the program prints."""
-    assert block.page == "docs/explain.md"
+    """``test_explain`` and ``test_rejections`` compare it with what the program prints."""
+    assert block.page in ("docs/explain.md", "docs/rejections.md")
 
 
 READERS: Mapping[str, Callable[[Block], None]] = {
