@@ -76,7 +76,10 @@ def test_what_a_log_tells(opened: Store, tmp_path: Path) -> None:
         line("bob@aol.com", at=before), line("own@partner.example", by="bl.example"),
         line("own@partner.example", "b@corp.example"), line("spam@evil.example"),
     )  # fmt: skip
-    assert found.words[1] == "5 mails were refused in 6 attempts; 5 of them because of DNS blocklists (100 %)."
+    assert found.words[1] == (
+        "5 mails were refused in 6 attempts; 5 of them because of DNS blocklists (100 %). Most by zen.spamhaus.org 4, "
+        "bl.example 1."
+    )
     assert found.zone == "UTC"
     assert found.providers == (Refused(ZEN, 4, 5, 2), Refused("bl.example", 1, 1, 1))
     assert found.domains[0] == Refused("aol.com", 2, 3, 2)
