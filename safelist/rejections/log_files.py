@@ -4,11 +4,12 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, NamedTuple, cast
@@ -39,7 +40,30 @@ class BrokenLogError(Exception):
 
 
 def named(names: Iterable[str]) -> Iterator[str]:
-    """The files that were named, those in a directory by age, the oldest first. Raises UsageError where one is not."""
+    """The files that were named, those in a directory by age, the oldest first. Raises UsageError where one is not.
+
+    A file that is named twice, also by another name of it, is read once: its mails were not refused twice.
+    """
+    seen: set[tuple[int, int]] = set()
+    for name in _named(names):
+        file = _file(name)
+        if file is None or file not in seen:
+            yield name
+        if file is not None:
+            seen.add(file)
+
+
+def _file(name: str) -> tuple[int, int] | None:
+    """Which one it is, whatever its name; None where it has none, or is gone, which is told where it is opened."""
+    if name == STDIN:
+        return None
+    with suppress(OSError):
+        found = Path(name).stat()
+        return found.st_dev, found.st_ino
+    return None
+
+
+def _named(names: Iterable[str]) -> Iterator[str]:
     for name in names:
         path = Path(name)
         if name != STDIN and path.is_dir():
@@ -52,10 +76,35 @@ def named(names: Iterable[str]) -> Iterator[str]:
 
 def _in_directory(path: Path) -> list[Path]:
     try:
-        files = [each for each in path.iterdir() if each.is_file()]
+        return sorted((each for each in path.iterdir() if each.is_file()), key=_age)
     except OSError as error:
         raise PermissionDeniedError(f"{path}: cannot be read ({error.strerror}); run it as one who may") from None
-    return sorted(files, key=lambda each: (each.stat().st_mtime_ns, each.name))
+
+
+def _age(path: Path) -> tuple[int, str]:
+    try:
+        return path.stat().st_mtime_ns, path.name
+    except FileNotFoundError:  # rotation took it away, which is told where it is opened
+        return 0, path.name
+
+
+@contextmanager
+def in_directory(name: str, now: datetime) -> Iterator[LogFile]:
+    """As :func:`opened`, for a file that nobody named: where it cannot be opened it is a broken one."""
+    with ExitStack() as stack:
+        try:
+            log = stack.enter_context(opened(name, now))
+        except (PermissionDeniedError, UsageError) as error:
+            log = LogFile(name, cast("IO[bytes]", _Unreadable(str(error))), now)
+        yield log
+
+
+class _Unreadable(io.RawIOBase):
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def read(self, size: int = -1, /) -> bytes:
+        raise BrokenLogError(self._why)
 
 
 @contextmanager
@@ -69,13 +118,16 @@ def opened(name: str, now: datetime) -> Iterator[LogFile]:
     except OSError as error:
         raise PermissionDeniedError(f"{name}: cannot be read ({error.strerror}); run it as one who may") from None
     with raw:
-        newest = min(now, datetime.fromtimestamp(Path(name).stat().st_mtime, UTC))
+        newest = min(now, datetime.fromtimestamp(os.fstat(raw.fileno()).st_mtime, UTC))
         yield LogFile(name, _unpacked(name, raw), newest)
 
 
 def _unpacked(name: str, raw: IO[bytes]) -> IO[bytes]:
     peeking = io.BufferedReader(cast("io.RawIOBase", raw), 1 << 16)
-    begin = peeking.peek(8)[:8]
+    try:
+        begin = peeking.peek(8)[:8]
+    except OSError as error:
+        raise UsageError(f"{name}: cannot be read ({error.strerror})") from None
     for magic, program in _UNPACKED_ELSEWHERE:
         if begin.startswith(magic):
             raise UsageError(f"{name}: is packed in a form that safelist does not read: {program} {name} | ... -")

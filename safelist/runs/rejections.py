@@ -51,9 +51,9 @@ class AskedPolicy:
 
 
 def open_logs(names: Sequence[str], *, with_journal: bool, now: datetime) -> Iterator[Opened]:
-    """Each log that is named, to be opened when it is read."""
-    for name in log_files.named(names):
-        yield log_files.opened(name, now)
+    """Each log that is named, to be opened when it is read; of those in a directory also what cannot be opened."""
+    for name in list(log_files.named(names)):  # a name that is wrong is told before an hour of reading
+        yield log_files.opened(name, now) if name in names else log_files.in_directory(name, now)
     if with_journal:
         yield log_files.journal(now)
 

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from safelist.errors import PermissionDeniedError, UsageError
 from safelist.rejections import log_files, reading
+from safelist.rejections.collected import CollectedMails
 from safelist.rejections.format import LineReader, LogFormat, LogLine, UnreadLineError
 from safelist.rejections.log_files import LogFile
 from safelist.rejections.reading import ReadSoFar, UnreadLine, lines_with, read, shortest
 from safelist.rejections.rejection import Rejection, RejectionKind
+from safelist.runs.rejections import LogOptions, open_logs, rejections
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -173,6 +175,39 @@ def test_a_directory_is_read_from_its_oldest_file_on(tmp_path: Path) -> None:
     assert list(log_files.named([str(tmp_path), "-"])) == [str(tmp_path / name) for name in ("b", "a", "c")] + ["-"]
 
 
+def test_a_file_is_read_once_whatever_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    (tmp_path / "c").symlink_to("a")
+    names = [str(tmp_path / "c"), str(tmp_path), str(tmp_path / "a"), "-", "-"]
+    assert list(log_files.named(names)) == [str(tmp_path / "c"), "-", "-"]
+
+
+def test_one_file_in_a_directory_that_cannot_be_opened_leaves_the_others(tmp_path: Path) -> None:
+    """Rotation packs as an administrator chose, and takes files away while others are read."""
+    (tmp_path / "a.zst").write_bytes(b"\x28\xb5\x2f\xfd rest")
+    (tmp_path / "b").write_text("one: refused a\n")
+    (tmp_path / "c").write_text("")
+    logs = list(open_logs([str(tmp_path)], with_journal=False, now=NOW))
+    (tmp_path / "c").unlink()
+    with CollectedMails(UTC) as mails:
+        found = rejections(mails, logs, LogOptions(MIXED, UTC), None)
+    assert [(log.lines, log.problem is None) for log in found.logs] == [(0, False), (1, True), (0, False)]
+    assert "zstd -dc" in str(found.logs[0].problem)
+    assert "c: cannot be read (No such file or directory)" in str(found.logs[2].problem)
+    assert found.mails == 1
+
+
+def test_a_packed_log_that_is_broken_in_the_middle(tmp_path: Path) -> None:
+    content = bytearray(gzip.compress(os.urandom(1 << 16).hex().encode()))
+    content[1000:1100] = bytes(each ^ 0x5A for each in content[1000:1100])
+    (tmp_path / "a.gz").write_bytes(content)
+    so_far = ReadSoFar("a.gz")
+    with log_files.opened(str(tmp_path / "a.gz"), NOW) as log:
+        assert list(read(log, MIXED, UTC, so_far)) == []
+    assert "cannot be read to its end" in str(so_far.problem)
+
+
 def _missing(path: Path) -> Sequence[str]:
     return list(log_files.named([str(path / "no.log")]))
 
@@ -189,6 +224,11 @@ def _zstd(path: Path) -> None:
 def test_what_cannot_be_opened_says_what_to_do(tmp_path: Path, refused: Callable[[Path], object], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         refused(tmp_path)
+
+
+def test_a_device_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(UsageError, match="/proc/self/mem: cannot be read"), log_files.opened("/proc/self/mem", NOW):
+        pass
 
 
 def test_a_log_that_cannot_be_opened(tmp_path: Path) -> None:
