@@ -47,15 +47,26 @@ def provider_of(reply: str) -> str | None:
     lower = reply.lower()
     for word, form in _FORMS:
         if word in lower and (found := form.search(lower)) is not None:
-            return _shown(found[1])
+            return UNNAMED if _is_in_doubt(found, reply) else _shown(found[1])
     found = _ON_A_LIST.search(reply) if "block list" in lower else None
     return None if found is None else found["name"] or UNNAMED
 
 
+def _is_in_doubt(found: re.Match[str], reply: str) -> bool:
+    """Whether another list is named too, and the first of the two may be words of a sender's or a recipient's."""
+    if listed_of(reply) in (None, Listed.CLIENT):
+        return False
+    return any(other[1] != found[1] for other in found.re.finditer(found.string, found.end()))
+
+
 def listed_of(reply: str) -> Listed | None:
-    """What Postfix says that the list was asked about; None where the reply does not tell."""
+    """What Postfix says that the list was asked about; None where the reply does not tell.
+
+    What was listed stands in brackets, and an address may hold brackets of its own: the first ones tell, if they can.
+    """
     lower = reply.lower()
-    end = lower.find("] blocked using ")
-    begin = lower.rfind("[", max(0, end - _LONGEST_ADDRESS), max(0, end))
-    said = f" {lower[:begin]}" if begin >= 0 else ""
-    return next((listed for words, listed in _LISTED if said.endswith(words)), None)
+    if (end := lower.find("] blocked using ")) < 0:
+        return None
+    last = lower.rfind("[", max(0, end - _LONGEST_ADDRESS), end)
+    said = [f" {lower[:begin]}" for begin in (lower.find("[", 0, end), last) if begin >= 0]
+    return next((listed for each in said for words, listed in _LISTED if each.endswith(words)), None)

@@ -40,6 +40,30 @@ def test_a_reply_of_postfix_tells_what_was_listed(what: str, listed: Listed) -> 
     assert listed_of(f"554 5.7.1 Service unavailable; {what} [x.example] blocked using l.example; why") is listed
 
 
+HIDING = "a client host [192.0.2.1] blocked using other.example"
+
+
+@pytest.mark.parametrize(
+    ("what", "listed", "provider"),
+    [
+        (f'Sender address ["{HIDING}"@x.example]', Listed.SENDER, UNNAMED),
+        (f'Recipient address ["{HIDING}"@x.example]', Listed.RECIPIENT, UNNAMED),
+        ('Sender address ["client host [192.0.2.1]"@x.example]', Listed.SENDER, "l.example"),
+        ("[tag] Client host [192.0.2.1]", Listed.CLIENT, "l.example"),
+    ],
+)
+def test_what_a_sender_writes_into_an_address_is_not_what_was_listed(what: str, listed: Listed, provider: str) -> None:
+    reply = f"554 5.7.1 Service unavailable; {what} blocked using l.example; why"
+    assert (listed_of(reply), provider_of(reply)) == (listed, provider)
+
+
+def test_what_a_list_gives_as_its_reason_names_no_other() -> None:
+    reply = (
+        "554 5.7.1 Service unavailable; Client host [192.0.2.9] blocked using l.example; [x] blocked using o.example"
+    )
+    assert (listed_of(reply), provider_of(reply)) == (Listed.CLIENT, "l.example")
+
+
 def test_a_reply_that_does_not_tell_what_was_listed() -> None:
     assert listed_of("550 found in dnsbl zen.spamhaus.org") is None
 
