@@ -27,7 +27,7 @@ Opened = AbstractContextManager[LogFile]
 class LogOptions:
     """How logs are read.
 
-    ``zone`` is where times hold that do not say where. Only mails from ``since`` to ``until`` count. A line
+    ``zone`` is where times hold that do not say where. Only mails from ``since`` to the second ``until`` count. A line
     that cannot be read goes to ``unread``.
     """
 
@@ -103,6 +103,7 @@ class _Unread:
 
 def _wanted(found: Iterable[Rejection], options: LogOptions) -> Iterator[Rejection]:
     for each in found:
+        second = each.at.replace(microsecond=0)  # the last second of a day is all of it
         is_early = options.since is not None and each.at < options.since
-        if not is_early and (options.until is None or each.at <= options.until):
+        if not is_early and (options.until is None or second <= options.until):
             yield each

@@ -168,6 +168,14 @@ def test_only_some_days(synced: Command, tmp_path: Path) -> None:
     assert (found["mails"], found["first_day"], found["last_day"]) == (3, since, until)
 
 
+def test_the_last_second_of_a_day_is_all_of_it(safelist: Command, tmp_path: Path) -> None:
+    last = NOW.replace(hour=23, minute=59, second=59, microsecond=900_000) - timedelta(days=1)
+    (tmp_path / "log").write_text(line(AOL, ME, last))
+    day, before = (each.date().isoformat() for each in (last, last - timedelta(days=1)))
+    for arguments, mails in ((("--until", day), 1), (("--since", day), 1), (("--until", before), 0)):
+        assert safelist("rejections", str(tmp_path / "log"), "--logs-only", "--json", *arguments).json["mails"] == mails
+
+
 def test_it_reads_standard_input(safelist: Command, log: Path) -> None:
     done = safelist("rejections", "-", "--logs-only", "--json", given=log.read_bytes())
     assert done.json["mails"] == 8
