@@ -92,7 +92,7 @@ class CollectedMails:
         self._connection.execute("COMMIT")
 
     def _row(self, it: Rejection) -> tuple[Any, ...]:
-        day = self._day(it.at)
+        day = self.day_of(it.at)
         is_ours = "" if it.kind is RejectionKind.BOUNCED else "ours"
         mark = (day, is_ours, *(_UNKNOWN if each is None else each for each in (it.client, it.sender, it.recipient)))
         domain = None if it.sender is None else it.sender.rpartition("@")[2].lower()
@@ -100,7 +100,8 @@ class CollectedMails:
         what = (it.reply, it.client, it.host, it.sender, it.recipient, it.stage, it.provider, it.listed, it.note)
         return "\n".join(mark), day, domain, *where, *what
 
-    def _day(self, at: datetime) -> str:
+    def day_of(self, at: datetime) -> str:
+        """The day of a moment in the zone of the logs, as it is in :class:`RefusedMail`."""
         try:
             return at.astimezone(self._zone).date().isoformat()
         except OverflowError:  # a forged time: the first day that there is, or the last
@@ -127,6 +128,19 @@ class CollectedMails:
             f"GROUP BY {columns} ORDER BY count(*) DESC, {columns} LIMIT {most}"
         )
         return list(self._connection.execute(statement))
+
+    def most(self, column: str, where: str, first: str, count: int) -> list[tuple[Any, ...]]:
+        """The ``count`` values of ``column`` with the most mails for which ``first`` holds, then with the most mails.
+
+        Each is (value, mails, attempts, mails for which ``first`` holds). SQLite puts them in order: who sends mail can
+        make up as many values as mails.
+        """
+        statement = (
+            f"SELECT {column}, count(*), sum(attempts), total({first}) AS found "  # noqa: S608 (names of columns)
+            f"FROM mail WHERE {where} GROUP BY {column} "
+            f"ORDER BY found DESC, count(*) DESC, {column} IS NULL, {column} LIMIT {count}"
+        )
+        return [(*row, int(found)) for *row, found in self._connection.execute(statement)]
 
     def total(self, of: str, where: str = "TRUE") -> tuple[Any, ...]:
         """Aggregates of SQL over the mails for which ``where`` holds."""

@@ -74,10 +74,11 @@ def summary(
     count, attempts = mails.total("count(*), coalesce(sum(attempts), 0)", OURS)
     return RejectionSummary(
         tuple(logs), first, last, count, attempts, _count(mails, BY_A_LIST), _count(mails, LIFTABLE),
-        _count(mails, "kind = 'bounced'"), unread, _rescued(mails, first_collection) if is_judged else None,
+        _count(mails, "kind = 'bounced'"), unread,
+        _rescued(mails, first_collection) if is_judged else None,
         _table(mails, "provider", BY_A_LIST, is_judged=is_judged),
         _table(mails, "domain", LIFTABLE, is_judged=is_judged),
-        _table(mails, "recipient", LIFTABLE, is_judged=is_judged),
+        _table(mails, "lower(recipient)", LIFTABLE, is_judged=is_judged),
     )  # fmt: skip
 
 
@@ -91,18 +92,14 @@ def _rescued(mails: CollectedMails, first_collection: datetime | None) -> Rescue
         "count(*), count(DISTINCT lower(sender)), count(DISTINCT lower(recipient))", lifted
     )
     reasons = tuple(RescueReason(*row[:3]) for row in mails.count("rescue, reason", "rescue IS NOT NULL"))
-    first_day = "" if first_collection is None else first_collection.date().isoformat()
+    first_day = "" if first_collection is None else mails.day_of(first_collection)
     older = _count(mails, f"rescue IS NOT NULL AND day < '{first_day}'")
     by_spf = tuple((str(result), mails_) for result, mails_, _ in mails.count("proof", "proof IS NOT NULL"))
     return Rescued(count, senders, recipients, reasons, by_spf, first_collection, older)
 
 
 def _table(mails: CollectedMails, column: str, where: str, *, is_judged: bool) -> tuple[Refused, ...]:
-    lifted = {row[0]: row[1] for row in mails.count(column, f"{where} AND rescue = '{Rescue.LIFTED}'")}
-    order = sorted(
-        mails.count(column, where), key=lambda row: (-lifted.get(row[0], 0), -row[1], row[0] is None, row[0])
-    )
+    rows = mails.most(column, where, f"rescue = '{Rescue.LIFTED}'", MOST_SHOWN)
     return tuple(
-        Refused(name, count, attempts, lifted.get(name, 0) if is_judged else None)
-        for name, count, attempts in order[:MOST_SHOWN]
+        Refused(name, count, attempts, lifted if is_judged else None) for name, count, attempts, lifted in rows
     )

@@ -39,7 +39,7 @@ def _read(found: RejectionSummary) -> str:
     kinds = dict.fromkeys(FORMATS[name].title for log in found.logs for name, count in log.formats.items() if count)
     when = "" if found.first_day is None else f", {_span(found.first_day, found.last_day or found.first_day)}"
     form = f" ({', '.join(kinds)})" if kinds else ""
-    return f"Read {what}, {sum(log.lines for log in found.logs):,} lines{form}{when}."
+    return f"Read {what}, {_some(sum(log.lines for log in found.logs), 'line')}{form}{when}."
 
 
 def _span(first: str, last: str) -> str:
@@ -48,6 +48,7 @@ def _span(first: str, last: str) -> str:
 
 def _not_read(found: RejectionSummary) -> Iterator[str]:
     problems = [log.problem for log in found.logs if log.problem]
+    problems[_NAMED:] = [f"and {_some(len(problems) - _NAMED, 'log')} more"] if len(problems) > _NAMED else []
     if found.unread:
         lines = "1 line looks like a rejection" if found.unread == 1 else f"{found.unread:,} lines look like rejections"
         problems.append(f"{lines} and could not be read (--unread shows {'it' if found.unread == 1 else 'them'})")
@@ -70,8 +71,8 @@ def _rescued(rescued: Rescued, liftable: int) -> Iterator[str]:
     total = {rescue: sum(each.mails for each in some) for rescue, some in counts.items()}
     yield (
         f"safelist would have let {_mails(rescued.mails)} through ({_share(rescued.mails, liftable)}), of "
-        f"{rescued.senders:,} senders to {rescued.recipients:,} recipients, if they prove who sent them (SPF or DKIM)"
-        f"{_proof(rescued)}"
+        f"{_some(rescued.senders, 'sender')} to {_some(rescued.recipients, 'recipient')}, "
+        f"if they prove who sent them (SPF or DKIM){_proof(rescued)}"
     )
     if rescued.mails:
         why = (f"{_LIFTED_BY.get(Reason(it.reason or ''), it.reason)} {it.mails:,}" for it in counts[Rescue.LIFTED])
@@ -97,7 +98,8 @@ def _as_of(rescued: Rescued) -> str:
         return "The lists were never collected: safelist sync, then ask again."
     day = rescued.first_collection.date().isoformat()
     if rescued.older:
-        return f"{_mails(rescued.older)} came before the first collection ({day}) and are judged by what it found."
+        are = "is" if rescued.older == 1 else "are"
+        return f"{_mails(rescued.older)} came before the first collection ({day}) and {are} judged by what it found."
     return "Each mail is judged by the lists as they were at the end of its day."
 
 
@@ -111,7 +113,11 @@ def _saved(rows: Sequence[Refused]) -> str:
 
 def _mails(count: int, one: str = "", more: str = "") -> str:
     verb = f" {one if count == 1 else more}" if one else ""
-    return f"{count:,} mail{'' if count == 1 else 's'}{verb}"
+    return f"{_some(count, 'mail')}{verb}"
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _share(part: int, whole: int) -> str:
