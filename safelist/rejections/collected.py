@@ -21,7 +21,11 @@ CREATE TABLE mail (
     domain TEXT, rescue TEXT, reason TEXT, authentication TEXT, proof TEXT, {", ".join(_COLUMNS)}
 )
 """
-_BY_LIST = "CASE WHEN provider IS NULL AND excluded.provider IS NOT NULL THEN excluded.{0} ELSE {0} END"
+_BETTER = (
+    "(kind = 'warned' AND excluded.kind <> 'warned') "
+    "OR (provider IS NULL AND excluded.provider IS NOT NULL AND (kind = 'warned' OR excluded.kind <> 'warned'))"
+)
+_BY_LIST = f"CASE WHEN {_BETTER} THEN excluded.{{0}} ELSE {{0}} END"
 _ADD = f"""
 INSERT INTO mail (mark, day, domain, {", ".join(_COLUMNS)}) VALUES (?, ?, ?, {", ".join("?" for _ in _COLUMNS)})
 ON CONFLICT (mark) DO UPDATE SET attempts = attempts + 1,
@@ -60,7 +64,8 @@ class RefusedMail(NamedTuple):
 class CollectedMails:
     """Every mail once: retries of a client for one sender and one recipient on one day are one.
 
-    Where a mail was refused for several reasons, the DNS blocklist is the one that is told.
+    Where a mail was refused for several reasons, the DNS blocklist is the one that is told; and where it was refused,
+    nothing is told of what a server only warned of.
     """
 
     def __init__(self, zone: tzinfo) -> None:

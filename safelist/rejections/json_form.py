@@ -53,6 +53,7 @@ def rejection_summary(found: RejectionSummary) -> Object:
         "by_dns_lists": found.by_lists,
         "by_lists_of_addresses": found.liftable,
         "bounced": found.bounced,
+        "only_warned_of": found.warned,
         "unread": found.unread,
         "rescue": None if found.rescued is None else _rescued(found.rescued),
         "providers": [_row("provider", each) for each in found.providers],

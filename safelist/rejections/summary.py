@@ -59,6 +59,8 @@ class RejectionSummary:
     by_lists: int
     liftable: int
     bounced: int
+    warned: int
+    """Of ``mails``, those that were let through: the log says what would have been refused."""
     unread: int
     rescued: Rescued | None
     providers: tuple[Refused, ...]
@@ -74,7 +76,7 @@ def summary(
     count, attempts = mails.total("count(*), coalesce(sum(attempts), 0)", OURS)
     return RejectionSummary(
         tuple(logs), first, last, count, attempts, _count(mails, BY_A_LIST), _count(mails, LIFTABLE),
-        _count(mails, "kind = 'bounced'"), unread,
+        _count(mails, "kind = 'bounced'"), _count(mails, "kind = 'warned'"), unread,
         _rescued(mails, first_collection) if is_judged else None,
         _table(mails, "provider", BY_A_LIST, is_judged=is_judged),
         _table(mails, "domain", LIFTABLE, is_judged=is_judged),

@@ -59,8 +59,9 @@ def _refused(found: RejectionSummary) -> str:
     if not found.mails:
         return "Nothing was refused in it."
     attempts = "" if found.attempts == found.mails else f" in {found.attempts:,} attempts"
+    warned = f" ({found.warned:,} let through with a warning instead)" if found.warned else ""
     return (
-        f"{_mails(found.mails, 'was', 'were')} refused{attempts}; "
+        f"{_mails(found.mails, 'was', 'were')} refused{attempts}{warned}; "
         f"{found.by_lists:,} of them because of DNS blocklists ({_share(found.by_lists, found.mails)})."
         f"{f' Most by {_named(found.providers)}.' if found.by_lists else ''}"
     )

@@ -74,6 +74,16 @@ def test_a_dns_blocklist_is_told_before_another_reason(is_first: bool) -> None:
         assert [(mail.attempts, mail.rejection) for mail in mails.mails()] == [(2, IT)]
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_refusal_is_told_before_a_warning_of_a_list(is_first: bool) -> None:
+    """What would have been lifted is no mail that was refused for another reason."""
+    unknown = IT._replace(provider=None, listed=None, reply="550 5.1.1 User unknown", place=LogPlace("b", 1))
+    warning = IT._replace(kind=RejectionKind.WARNED)
+    with CollectedMails(UTC) as mails:
+        mails.add([warning, unknown] if is_first else [unknown, warning])
+        assert [(mail.attempts, mail.rejection) for mail in mails.mails()] == [(2, unknown)]
+
+
 def test_a_message_that_one_log_tells_without_recipients_is_forgotten_where_another_names_them() -> None:
     """As Exim's main log and reject log do."""
     after = IT._replace(stage=Stage.MESSAGE, provider=None, listed=None)

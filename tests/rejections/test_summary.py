@@ -85,3 +85,16 @@ def test_there_are_ten_lines_at_most_each_a_sentence_without_one_of_many() -> No
             assert line.endswith("."), line
             assert f" {line}".replace(" 1 mails", "!").replace(" 1 lines", "!").replace(" 1 senders", "!") == f" {line}"
     assert most == 10
+
+
+def test_a_day_that_was_only_warned_of_is_told_as_such() -> None:
+    with CollectedMails(UTC) as mails:
+        mails.add([IT, IT._replace(sender="x@y.example", kind=RejectionKind.WARNED)])
+        lines = list(in_words(summary(mails, [ReadSoFar("a", lines=1)], 1, None, is_judged=False)))
+    refused = "2 mails were refused (1 let through with a warning instead);"
+    not_read = "1 line looks like a rejection and could not be read (--unread shows it)"
+    assert lines[:3] == [
+        "Read a, 1 line, 2026-11-20.",
+        f"Not all was read: {not_read}.",
+        f"{refused} 2 of them because of DNS blocklists (100 %). Most by zen.spamhaus.org 2.",
+    ]
