@@ -12,6 +12,7 @@ import gzip
 import json
 import lzma
 import random
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -87,9 +88,28 @@ def some_bounce(chance: random.Random) -> bytes:
     return chance.choice(BOUNCES) if chance.random() < 0.9 else some_log(chance)
 
 
+TIME = re.compile(
+    rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?|[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{16}"
+)
+TIMES = [
+    b"0001-01-01T00:00:00", b"0001-01-01 00:00:00", b"0001-01-01T00:00:00.000000+23:59", b"9999-12-31T23:59:59",
+    b"9999-12-31 23:59:59.999", b"9999-12-31T23:59:59-23:59", b"1600-02-29T12:00:00Z", b"Feb 29 00:00:00",
+    b"Dec 31 23:59:60", b"Jan  1 00:00:00", b"0000000000000000", b"253402300799999999", b"-62135596800000000",
+]  # fmt: skip
+
+
+def other_time(data: bytes, chance: random.Random) -> bytes:
+    """One of the times in it is another one, such as only a forger writes."""
+    found = list(TIME.finditer(data))
+    if not found:
+        return data
+    begin, end = chance.choice(found).span()
+    return data[:begin] + chance.choice(TIMES) + data[end:]
+
+
 def damage(data: bytes, chance: random.Random) -> bytes:
     """One to eight cuts, copies, insertions and overwritten bytes; now and then something is repeated very often."""
-    raw = bytearray(data)
+    raw = bytearray(other_time(data, chance) if chance.random() < 0.2 else data)
     for _ in range(chance.randint(1, 8)):
         at, other = chance.randrange(len(raw) + 1), chance.randrange(len(raw) + 1)
         piece = chance.choice(INTERESTING)

@@ -6,7 +6,7 @@ should have to hold, and nothing of them is to stay behind.
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple, Self
 
 from safelist.rejections.rejection import Listed, LogPlace, Rejection, RejectionKind, Stage
@@ -41,6 +41,9 @@ DELETE FROM mail WHERE recipient IS NULL AND stage = 'message' AND EXISTS (
 )
 """
 """A mark ends with the recipient: others of the same day, client and sender begin like it."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+"""A time is kept as a whole number of them: one in seconds would round the last of all times to one that is none."""
 _UNKNOWN = "\x01"
 """Stands in a mark for what the log does not tell; no address has it."""
 
@@ -101,7 +104,7 @@ class CollectedMails:
         is_ours = "" if it.kind is RejectionKind.BOUNCED else "ours"
         mark = (day, is_ours, *(_UNKNOWN if each is None else each for each in (it.client, it.sender, it.recipient)))
         domain = None if it.sender is None else it.sender.rpartition("@")[2].lower()
-        where = (it.at.timestamp(), it.kind, it.place.file, it.place.line)
+        where = ((it.at - _EPOCH) // _MICROSECOND, it.kind, it.place.file, it.place.line)
         what = (it.reply, it.client, it.host, it.sender, it.recipient, it.stage, it.provider, it.listed, it.note)
         return "\n".join(mark), day, domain, *where, *what
 
@@ -167,11 +170,11 @@ class CollectedMails:
 
 def _mail(
     id_: int, day: str, attempts: int, rescue: str | None, reason: str | None, proof: str | None,
-    at: float, kind: str, file: str, line: int, *of_mail: str | None,
+    at: int, kind: str, file: str, line: int, *of_mail: str | None,
 ) -> RefusedMail:  # fmt: skip
     reply, client, host, sender, recipient, stage, provider, listed, note = of_mail
     found = Rejection(
-        datetime.fromtimestamp(at, UTC), RejectionKind(kind), LogPlace(file, line), reply or "", client, host, sender,
+        _EPOCH + at * _MICROSECOND, RejectionKind(kind), LogPlace(file, line), reply or "", client, host, sender,
         recipient, Stage(stage) if stage else None, provider, Listed(listed) if listed else None, note,
     )  # fmt: skip
     return RefusedMail(id_, day, attempts, rescue, reason, proof, found)
