@@ -38,6 +38,7 @@ DELETE FROM mail WHERE recipient IS NULL AND stage = 'message' AND EXISTS (
     WHERE other.mark > substr(mail.mark, 1, length(mail.mark) - 1)
         AND other.mark < substr(mail.mark, 1, length(mail.mark) - 1) || char(1114111)
         AND other.at = mail.at AND other.recipient IS NOT NULL AND other.stage = 'message'
+        AND other.reply = mail.reply
 )
 """
 """A mark ends with the recipient: others of the same day, client and sender begin like it."""
@@ -102,11 +103,11 @@ class CollectedMails:
     def _row(self, it: Rejection) -> tuple[Any, ...]:
         day = self.day_of(it.at)
         is_ours = "" if it.kind is RejectionKind.BOUNCED else "ours"
-        mark = (day, is_ours, *(_UNKNOWN if each is None else each for each in (it.client, it.sender, it.recipient)))
+        who = (_UNKNOWN if each is None else each.lower() for each in (it.client, it.sender, it.recipient))
         domain = None if it.sender is None else it.sender.rpartition("@")[2].lower()
         where = ((it.at - _EPOCH) // _MICROSECOND, it.kind, it.place.file, it.place.line)
         what = (it.reply, it.client, it.host, it.sender, it.recipient, it.stage, it.provider, it.listed, it.note)
-        return "\n".join(mark), day, domain, *where, *what
+        return "\n".join((day, is_ours, *who)), day, domain, *where, *what
 
     def day_of(self, at: datetime) -> str:
         """The day of a moment in the zone of the logs, as it is in :class:`RefusedMail`."""

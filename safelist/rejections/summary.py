@@ -25,6 +25,14 @@ class Refused(NamedTuple):
     lifted: int | None
 
 
+NULL_SENDER, NOT_TOLD = "(null sender)", "(not told)"
+
+
+def name_of(refused: Refused) -> str:
+    """What the mails have in common, in words where it is no name."""
+    return NOT_TOLD if refused.name is None else refused.name or NULL_SENDER
+
+
 class RescueReason(NamedTuple):
     """How many mails the policy says the same of, by the code of its reason."""
 

@@ -6,7 +6,7 @@ from safelist.policy import Reason
 from safelist.rejections.formats import FORMATS
 from safelist.rejections.reading import ReadSoFar
 from safelist.rejections.rescue import Rescue
-from safelist.rejections.summary import Refused, RejectionSummary, Rescued
+from safelist.rejections.summary import Refused, RejectionSummary, Rescued, name_of
 
 _NAMED = 4
 _LIFTED_BY = {
@@ -109,7 +109,7 @@ def _named(rows: Sequence[Refused]) -> str:
 
 
 def _saved(rows: Sequence[Refused]) -> str:
-    return ", ".join(f"{each.name or 'not told'} {each.lifted:,} of {each.mails:,}" for each in rows[:_NAMED])
+    return ", ".join(f"{name_of(each)} {each.lifted:,} of {each.mails:,}" for each in rows[:_NAMED])
 
 
 def _mails(count: int, one: str = "", more: str = "") -> str:
@@ -126,7 +126,9 @@ def _share(part: int, whole: int) -> str:
 
 
 def logs_with_nothing(logs: Sequence[ReadSoFar]) -> Iterator[str]:
-    """A line for each log in which no format was known."""
-    for log in logs:
-        if not log.formats and log.lines:
-            yield f"{log.name}: no line of it is a rejection in a form that safelist knows ({', '.join(FORMATS)})"
+    """A line for each log in which no format was known, and one for those beyond the first."""
+    names = [log.name for log in logs if not log.formats and log.lines]
+    for name in names[:_NAMED]:
+        yield f"{name}: no line of it is a rejection in a form that safelist knows ({', '.join(FORMATS)})"
+    if names[_NAMED:]:
+        yield f"and {len(names) - _NAMED} more files without one"

@@ -31,6 +31,7 @@ def test_what_goes_in_comes_out() -> None:
     [
         (IT._replace(at=NOON + timedelta(hours=11)), 1),
         (IT._replace(at=NOON + timedelta(hours=13)), 2),
+        (IT._replace(sender="bob@aol.COM", recipient="You@corp.example"), 1),
         (IT._replace(sender="eve@aol.com"), 2),
         (IT._replace(sender=None), 2),
         (IT._replace(sender=""), 2),

@@ -49,7 +49,7 @@ def test_rows_are_those_with_the_most_that_would_be_saved_then_with_the_most_mai
 
 def test_a_recipient_has_one_row_however_its_letters_are_written() -> None:
     with CollectedMails(UTC) as mails:
-        mails.add([IT, IT._replace(recipient="You@Corp.example"), IT._replace(recipient=None)])
+        mails.add([IT, IT._replace(recipient="You@Corp.example", client="192.0.2.1"), IT._replace(recipient=None)])
         found = summary(mails, [], 0, None, is_judged=False)
     assert found.recipients == (("you@corp.example", 2, 2, None), (None, 1, 1, None))
 

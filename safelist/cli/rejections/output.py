@@ -10,7 +10,7 @@ from safelist.rejections.collected import CollectedMails, RefusedMail
 from safelist.rejections.judging import LIFTABLE
 from safelist.rejections.reading import UnreadLine
 from safelist.rejections.rescue import Rescue
-from safelist.rejections.summary import Refused, RejectionSummary
+from safelist.rejections.summary import Refused, RejectionSummary, name_of
 from safelist.rejections.why_command import WhyCommand
 
 if TYPE_CHECKING:  # the database, and the list of public suffixes
@@ -115,7 +115,7 @@ def _print_tables(found: RejectionSummary) -> None:
 
 def _cells(row: Refused) -> tuple[str, ...]:
     lifted = "" if row.lifted is None else f"{row.lifted:,}"
-    return row.name or "(not told)", f"{row.mails:,}", f"{row.attempts:,}", lifted
+    return name_of(row), f"{row.mails:,}", f"{row.attempts:,}", lifted
 
 
 def _print_saved(mails: CollectedMails, why: WhyCommand) -> None:
