@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import os
+import stat
 import subprocess
 import sys
 import zlib
@@ -28,11 +29,12 @@ _JOURNAL = ("journalctl", "--output=json", "--no-pager", "--quiet")
 
 
 class LogFile(NamedTuple):
-    """An open log; ``newest`` is when it was written last, or now."""
+    """An open log; ``newest`` is when it was written last, or now; ``plain`` is the descriptor of a file as it is."""
 
     name: str
     stream: IO[bytes]
     newest: datetime
+    plain: int | None = None
 
 
 class BrokenLogError(Exception):
@@ -119,7 +121,9 @@ def opened(name: str, now: datetime) -> Iterator[LogFile]:
         raise PermissionDeniedError(f"{name}: cannot be read ({error.strerror}); run it as one who may") from None
     with raw:
         newest = min(now, datetime.fromtimestamp(os.fstat(raw.fileno()).st_mtime, UTC))
-        yield LogFile(name, _unpacked(name, raw), newest)
+        stream = _unpacked(name, raw)
+        is_plain = isinstance(stream, io.BufferedReader) and stat.S_ISREG(os.fstat(raw.fileno()).st_mode)
+        yield LogFile(name, stream, newest, raw.fileno() if is_plain else None)
 
 
 def _unpacked(name: str, raw: IO[bytes]) -> IO[bytes]:

@@ -1,10 +1,12 @@
 """Reads a log into rejections: finds the few lines that matter in large pieces, and hands them to their formats."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import NamedTuple
 
+from safelist.rejections import grep
 from safelist.rejections.format import LogFormat, LogLine, LogOrigin, LogReader, UnreadLineError
 from safelist.rejections.log_files import BrokenLogError, LogFile, blocks
 from safelist.rejections.rejection import LogPlace, Rejection
@@ -17,6 +19,8 @@ _LONGEST_ALONE = 1 << 24
 """Bytes of a line in a file that is of one format: rspamd's history is one."""
 _HEAD = 10
 """Lines by which a file is recognised that is of one format."""
+_GREP_FROM = 1 << 24
+"""Bytes of a file from which on it pays to start a grep."""
 
 
 class UnreadLine(NamedTuple):
@@ -40,9 +44,12 @@ class ReadSoFar:
 
 
 def read(
-    log: LogFile, formats: Mapping[str, LogFormat], zone: tzinfo, so_far: ReadSoFar
+    log: LogFile, formats: Mapping[str, LogFormat], zone: tzinfo, so_far: ReadSoFar, grep_from: int = _GREP_FROM
 ) -> Iterator[Rejection | UnreadLine]:
-    """Everything in a log that these formats know as a rejection, in its order; ``so_far`` is kept up to date."""
+    """Everything in a log that these formats know as a rejection, in its order; ``so_far`` is kept up to date.
+
+    Plain files of ``grep_from`` bytes and more are searched by grep where there is one, which finds the same.
+    """
     origin = LogOrigin(log.newest, zone)
     try:
         pieces = _whole_lines(log, so_far)
@@ -50,11 +57,21 @@ def read(
         alone = _alone(first, formats.values())
         if alone is None:
             mixed = _Mixed([each for each in formats.values() if each.needles], origin, so_far)
-            yield from mixed.read(first, pieces)
+            if (plain := _for_grep(log, first, grep_from)) is None:
+                yield from mixed.read(first, pieces)
+            else:
+                yield from mixed.read_with_grep(plain)
         else:
             yield from _read_alone(alone, origin, first, pieces, so_far)
     except BrokenLogError as error:
         so_far.problem = str(error)
+
+
+def _for_grep(log: LogFile, first: bytes, grep_from: int) -> int | None:
+    """The descriptor of a file that grep is to search: a large one, and no journal's, whose texts may be numbers."""
+    if log.plain is None or first.startswith(b"{") or os.fstat(log.plain).st_size < grep_from or not grep.is_there():
+        return None
+    return log.plain
 
 
 def _whole_lines(log: LogFile, so_far: ReadSoFar) -> Iterator[bytes]:
@@ -133,6 +150,18 @@ class _Mixed:
     def read(self, first: bytes, pieces: Iterator[bytes]) -> Iterator[Rejection | UnreadLine]:
         for piece in _and_then(first, pieces):
             yield from self._read(piece)
+        yield from self._end()
+
+    def read_with_grep(self, plain: int) -> Iterator[Rejection | UnreadLine]:
+        """The same of an open file."""
+        needles = {*self._needles, *(other for _, others in self._beside for other in others)}
+        for number, line in grep.lines_with_one_of(plain, shortest(needles), _LONGEST):
+            self._so_far.lines = number
+            yield from self._read_one(line.rstrip(b"\r"))
+        self._so_far.lines, self._so_far.size = grep.count_lines(plain), os.fstat(plain).st_size
+        yield from self._end()
+
+    def _end(self) -> Iterator[Rejection]:
         for name, reader in self._readers.items():
             for found in reader.end():
                 self._so_far.formats[name] = self._so_far.formats.get(name, 0) + 1
