@@ -69,7 +69,7 @@ def took(command: Sequence[str]) -> Took:
 
 MEASURED = """
 import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.PIPE)  # grep stops early where nobody reads its answer
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
 """
 

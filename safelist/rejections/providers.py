@@ -59,6 +59,7 @@ def _is_in_doubt(found: re.Match[str], reply: str) -> bool:
     return any(other[1] != found[1] for other in found.re.finditer(found.string, found.end()))
 
 
+@lru_cache(maxsize=16)  # who asks for the list asks this, too
 def listed_of(reply: str) -> Listed | None:
     """What Postfix says that the list was asked about; None where the reply does not tell.
 
