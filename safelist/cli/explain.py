@@ -164,8 +164,9 @@ def _said(group: Sequence[explanation.ExplainedReply]) -> str:
 
 
 def _place(said: BounceReply) -> str:
-    parts = (said.remote or "", f"to {said.reporter}" if said.reporter else "", f"about {said.recipient or ''}")
-    return " ".join(part for part in parts if part not in ("", "about "))
+    to = f" to {said.reporter}" if said.reporter else ""
+    about = f" about {said.recipient}" if said.recipient else ""
+    return f"{said.remote or 'an unnamed server'}{to}{about}" if said.remote or to or about else ""
 
 
 def _named(places: Iterable[str]) -> str:

@@ -164,10 +164,10 @@ def _of_report(part: Message) -> Iterator[BounceReply]:
     blocks = _inside(part)
     if not any("final-recipient" in block for block in blocks):
         blocks = _blocks_decoded(part, blocks)
-    reporter = next((_value(block, "reporting-mta") for block in blocks if "reporting-mta" in block), None)
+    reporter = next((_server(block, "reporting-mta") for block in blocks if "reporting-mta" in block), None)
     for block in blocks:
         recipient = _value(block, "final-recipient") or _value(block, "original-recipient")
-        remote = _value(block, "remote-mta")
+        remote = _server(block, "remote-mta")
         for said in block.get_all("diagnostic-code", ()):
             text = _after_type(str(said))
             for each in list(replies_of_paragraph(text, "")) or [BounceReply(text)]:
@@ -186,6 +186,12 @@ def _blocks_decoded(part: Message, blocks: Iterable[Message]) -> list[Message]:
 def _value(block: Message, name: str) -> str | None:
     value = block[name]
     return None if value is None else _after_type(str(value)).strip("<>") or None
+
+
+def _server(block: Message, name: str) -> str | None:
+    """The server's name alone: Gmail writes ``dns; NAME. (ADDRESS, the server for the domain DOMAIN.)``."""
+    value = _value(block, name) or ""
+    return value.partition(" (")[0].rstrip(".") or None
 
 
 _TYPE = re.compile(r"[A-Za-z0-9-]{1,40} ?; ?")

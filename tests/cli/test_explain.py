@@ -54,6 +54,12 @@ def test_a_file_is_read_and_so_is_a_line_of_a_log(safelist: Command) -> None:
     assert lines(safelist("explain", LOG).out)["said by"] == f"{MX} about {YOU}"
 
 
+def test_a_server_that_a_bounce_does_not_name_is_told_as_such(safelist: Command) -> None:
+    """Gmail's words for people."""
+    given = f"Your message wasn't delivered to {YOU}.\n\nThe response from the remote server was:\n\n{SAID}\n".encode()
+    assert lines(safelist("explain", given=given).out)["said by"] == f"an unnamed server about {YOU}"
+
+
 def test_several_bounces_tell_whose_box_it_is(safelist: Command) -> None:
     names = []
     for owner in ("corp", "other", "third"):

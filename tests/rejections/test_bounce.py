@@ -197,6 +197,13 @@ def test_a_report_and_what_was_written_for_people_are_one_reply() -> None:
     assert found.headers[1] == f"From: MAILER-DAEMON@{OURS}"
 
 
+@pytest.mark.parametrize("value", [f"{MX}.", f"{MX}. (192.0.2.25, the server for the domain corp.example.)"])
+def test_a_server_s_name_is_told_without_what_gmail_writes_behind_it(value: str) -> None:
+    """Else one server is another for each domain."""
+    (found,) = read(bounced("", REPORT.replace(f"dns; {MX}", f"dns; {value}"))).replies
+    assert found == BounceReply(SAID, YOU, MX, OURS)
+
+
 def test_a_report_alone_is_enough() -> None:
     assert read(bounced(text="")).replies == (BounceReply(SAID, YOU, MX, OURS),)
     assert said(REPORT) == (BounceReply(SAID, YOU, MX),)
