@@ -16,7 +16,7 @@ class Rescue(StrEnum):
     LIFTED = "lifted"
     """The policy calls the sender safe for this recipient; a filter lifts it where the sender proves to be that one."""
     REFUSED = "refused"
-    """Somebody trusts the sender, or an administrator spoke of it, and the policy says no; the reason says why."""
+    """A list or an override names the sender, and the policy says no; the reason says why."""
     NOBODYS = "nobodys"
     """No list and no override names the sender."""
     UNKNOWN = "unknown"

@@ -16,6 +16,21 @@ _LIFTED_BY = {
     Reason.ENFORCED_ALLOW: "an administrator's override",
     Reason.DEFAULT_ALLOW: "an administrator's override",
 }
+_REFUSED_BY = {
+    Reason.ENFORCED_BLOCK: "an administrator's override",
+    Reason.DEFAULT_BLOCK: "an administrator's override",
+    Reason.BLOCKED_ADDRESS: "the recipient blocks the address",
+    Reason.BLOCKED_DOMAIN: "the recipient blocks the domain",
+    Reason.OWN_DOMAIN: "the domain is one of ours",
+    Reason.BELOW_QUORUM: "too few mailboxes trust the sender",
+    Reason.PUBLIC_SUFFIX: "only a domain of many owners is trusted",
+    Reason.FREE_MAIL_DOMAIN: "only the free-mail domain is trusted, not the address",
+    Reason.SHARED_DOMAIN: "only the domain of a service that sends for many is trusted",
+    Reason.DOMAIN_NOT_INCLUDED: "only the domain is trusted, and domains do not count",
+    Reason.MAILBOX_EXCLUDED: "the mailbox that trusts it does not count",
+    Reason.CONTACT_NOT_INCLUDED: "it is a trusted contact, and these do not count",
+    Reason.TOO_OLD: "the entry is too old",
+}
 
 
 def in_words(found: RejectionSummary) -> Iterator[str]:
@@ -79,12 +94,18 @@ def _rescued(rescued: Rescued, liftable: int) -> Iterator[str]:
         why = (f"{_LIFTED_BY.get(Reason(it.reason or ''), it.reason)} {it.mails:,}" for it in counts[Rescue.LIFTED])
         yield f"Why: {', '.join(why)}."
     if total[Rescue.REFUSED]:
-        why = (f"{each.reason} {each.mails:,}" for each in counts[Rescue.REFUSED])
-        trusted = _mails(total[Rescue.REFUSED])
-        yield f"Somebody trusts the senders of {trusted} more, but the policy refuses: {', '.join(why)}."
+        why = (f"{_in_words(it.reason)} {it.mails:,}" for it in counts[Rescue.REFUSED])
+        named = _mails(total[Rescue.REFUSED])
+        yield f"A list or an override names the senders of {named} more, but they are not safe: {', '.join(why)}."
     nobodys, unknown = total[Rescue.NOBODYS], total[Rescue.UNKNOWN]
     yield f"In nobody's list: {nobodys:,}. The log does not tell who sent, or to whom: {unknown:,}."
     yield _as_of(rescued)
+
+
+def _in_words(reason: str | None) -> str:
+    """Why a sender is not safe, with the code that the documents explain."""
+    said = _REFUSED_BY.get(Reason(reason or ""))
+    return f"{said} ({reason})" if said else reason or ""
 
 
 def _proof(rescued: Rescued) -> str:

@@ -22,6 +22,9 @@ IT = Rejection(
 )  # fmt: skip
 LIFTED = (Rescue.LIFTED, Reason.QUORUM)
 REFUSED = (Rescue.REFUSED, Reason.BELOW_QUORUM)
+LIFTING = (
+    Reason.TRUSTED_ADDRESS, Reason.TRUSTED_DOMAIN, Reason.QUORUM, Reason.ENFORCED_ALLOW, Reason.DEFAULT_ALLOW,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("zone", "older"), [("UTC", 0), ("Europe/Berlin", 1), ("America/New_York", 0)])
@@ -98,3 +101,16 @@ def test_a_day_that_was_only_warned_of_is_told_as_such() -> None:
         f"Not all was read: {not_read}.",
         f"{refused} 2 of them because of DNS blocklists (100 %). Most by zen.spamhaus.org 2.",
     ]
+
+
+@pytest.mark.parametrize("reason", sorted({*Reason} - set(LIFTING) - {Reason.NOBODY, Reason.NOT_A_SENDER}))
+def test_why_a_sender_is_not_safe_is_said_in_words_with_the_code_of_the_documents(reason: Reason) -> None:
+    """Nobody need trust whom a recipient or an administrator blocks."""
+    with CollectedMails(UTC) as mails:
+        mails.add([IT])
+        mails.judge([(1, Rescue.REFUSED, reason, None)])
+        (said,) = (line for line in in_words(summary(mails, [], 0, NOON, is_judged=True)) if reason in line)
+    begin = "A list or an override names the senders of 1 mail more, but they are not safe: "
+    words = said.removeprefix(begin).removesuffix(f" ({reason}) 1.")
+    assert said == f"{begin}{words} ({reason}) 1."
+    assert len(words.split()) > 2

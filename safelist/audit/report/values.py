@@ -162,7 +162,7 @@ class RejectedMails(NamedTuple):
 class KeptMonth(NamedTuple):
     """A month of which the counts of some ``days`` were kept: mails, and how many would have been let through.
 
-    Of the others ``refused`` had a sender whom somebody trusts; the senders of ``nobodys`` are in no list.
+    Of the others ``refused`` had a sender whom a list or an override names; the senders of ``nobodys`` are in no list.
     """
 
     month: str
