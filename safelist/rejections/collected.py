@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple, Self
 
+from safelist.rejections.providers import UNNAMED
 from safelist.rejections.rejection import Listed, LogPlace, Rejection, RejectionKind, Stage
 
 _AT_ONCE = 2000
@@ -23,7 +24,8 @@ CREATE TABLE mail (
 """
 _BETTER = (
     "(kind = 'warned' AND excluded.kind <> 'warned') "
-    "OR (provider IS NULL AND excluded.provider IS NOT NULL AND (kind = 'warned' OR excluded.kind <> 'warned'))"
+    f"OR ((provider IS NULL AND excluded.provider IS NOT NULL OR provider = '{UNNAMED}' "
+    f"AND excluded.provider <> '{UNNAMED}') AND (kind = 'warned' OR excluded.kind <> 'warned'))"
 )
 _BY_LIST = f"CASE WHEN {_BETTER} THEN excluded.{{0}} ELSE {{0}} END"
 _ADD = f"""
@@ -68,7 +70,8 @@ class RefusedMail(NamedTuple):
 class CollectedMails:
     """Every mail once: retries of a client for one sender and one recipient on one day are one.
 
-    Where a mail was refused for several reasons, the DNS blocklist is the one that is told; and where it was refused,
+    Where a mail was refused for several reasons, the DNS blocklist is the one that is told, one with a name before
+    one without (of Exchange's logs only that of the agents names it); and where it was refused,
     nothing is told of what a server only warned of.
     """
 

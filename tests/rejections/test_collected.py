@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from safelist.rejections.collected import CollectedMails
+from safelist.rejections.providers import UNNAMED
 from safelist.rejections.rejection import Listed, LogPlace, Rejection, RejectionKind, Stage
 from safelist.rejections.rescue import judged_at
 
@@ -47,6 +48,14 @@ def test_retries_are_one_mail(other: Rejection, mails_: int) -> None:
         mails.add([IT, other])
         assert len(list(mails.mails())) == mails_
         assert mails.total("sum(attempts)") == (2,)
+
+
+@pytest.mark.parametrize("providers", [(UNNAMED, "zen.spamhaus.org"), ("zen.spamhaus.org", UNNAMED)])
+def test_a_list_that_one_log_names_has_that_name(providers: tuple[str, str]) -> None:
+    """Exchange's protocol log has its own reply, and its agent log the list, of the same mail."""
+    with CollectedMails(UTC) as mails:
+        mails.add(IT._replace(provider=each) for each in (*providers, None))
+        assert mails.count("provider") == [("zen.spamhaus.org", 1, 3)]
 
 
 def test_a_day_is_one_of_the_logs_zone() -> None:
