@@ -78,9 +78,12 @@ def _named(names: Iterable[str]) -> Iterator[str]:
 
 def _in_directory(path: Path) -> list[Path]:
     try:
-        return sorted((each for each in path.iterdir() if each.is_file()), key=_age)
+        files = sorted((each for each in path.iterdir() if each.is_file()), key=_age)
     except OSError as error:
         raise PermissionDeniedError(f"{path}: cannot be read ({error.strerror}); run it as one who may") from None
+    if not files:
+        raise UsageError(f"{path}: no file is in it; directories below it are not looked into: name the logs' own")
+    return files
 
 
 def _age(path: Path) -> tuple[int, str]:

@@ -226,6 +226,13 @@ def test_a_directory_is_read_from_its_oldest_file_on(tmp_path: Path) -> None:
     assert list(log_files.named([str(tmp_path), "-"])) == [str(tmp_path / name) for name in ("b", "a", "c")] + ["-"]
 
 
+def test_a_directory_of_directories_says_which_one_to_name(tmp_path: Path) -> None:
+    """As Exchange's TransportRoles\\Logs is one; else all would be well, with nothing read."""
+    (tmp_path / "SmtpReceive").mkdir()
+    with pytest.raises(UsageError, match="no file is in it; directories below it are not looked into"):
+        list(log_files.named([str(tmp_path)]))
+
+
 def test_a_file_is_read_once_whatever_it_is_called(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     (tmp_path / "b").hardlink_to(tmp_path / "a")
