@@ -45,7 +45,7 @@ def in_words(found: RejectionSummary) -> Iterator[str]:
     elif found.liftable:
         yield "What the safelist would have saved of them needs the lists: safelist sync, then ask again."
     if found.bounced:
-        yield f"Other servers refused {_mails(found.bounced)} of this site: safelist rejections --explain says who."
+        yield f"Other servers refused {_mails(found.bounced)} of this site: safelist rejections --explain LOG says who."
 
 
 def _read(found: RejectionSummary) -> str:
@@ -72,7 +72,7 @@ def _not_read(found: RejectionSummary) -> Iterator[str]:
 
 def _refused(found: RejectionSummary) -> str:
     if not found.mails:
-        return "Nothing was refused in it."
+        return "No mail that this site refused was found in it."
     attempts = "" if found.attempts == found.mails else f" in {found.attempts:,} attempts"
     warned = f" ({found.warned:,} let through with a warning instead)" if found.warned else ""
     return (

@@ -104,7 +104,7 @@ def test_a_log_with_nothing_for_the_safelist(opened: Store, tmp_path: Path) -> N
     found = read(opened, tmp_path / "log", "hello\n")
     assert (found.providers, found.saved) == ((), FirstRows((), 0))
     page = render(report_of(opened, found))
-    assert "Nothing was refused in it." in page
+    assert "No mail that this site refused was found in it." in page
     assert not [words for words in WORDS if words in page]
 
 
