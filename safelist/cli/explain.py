@@ -1,5 +1,6 @@
 """``safelist explain``: who said a rejection, from its text, a bounce, or the headers of mail that passed."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -112,7 +113,7 @@ def _print(found: explanation.BounceExplanation, boxes: Sequence["SaidByMany"]) 
         print_table(("", ""), [row for row in rows if row[1]])
     for group in groups:
         if not group[0].fingerprints:
-            complain(f"not known who says this: {_said(group)}")
+            complain(f"not known who says this{_for_how_long(group[0].said.text)}: {_said(group)}")
     if not tables and not groups:
         complain("there is no rejection in it, and no trace of a box that is known")
     if len(known) < len(groups) or not tables:
@@ -123,6 +124,15 @@ _LOOK = (
     "look at the greeting of the server that said it, at whether other recipients' servers say the same (give several "
     "bounces at once), and at the headers of mail that passed (safelist explain FILE)"
 )
+
+
+def _for_how_long(reply: str) -> str:
+    """What every code tells, whoever says it (RFC 5321, section 4.2.1)."""
+    if not re.match(r"[45][0-9]{2}(?:[- ]|$)", reply):
+        return ""
+    if reply.startswith("5"):
+        return ", but it is for good: the mail server does not try again (5xx)"
+    return ", but it is for now: the mail server tries again by itself, for some days (4xx)"
 
 
 def _known(group: Sequence[explanation.ExplainedReply]) -> Iterator[tuple[str, str]]:

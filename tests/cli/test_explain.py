@@ -10,6 +10,7 @@ from tests.cli.command import Command
 from tests.publisher.site import as_nobody
 from tests.rejections.test_bounce import BLOCKED, LOG, MX, OURS, POSTFIX, SAID, YOU, bounced
 
+FOR_GOOD = ", but it is for good: the mail server does not try again (5xx)"
 LOOK = "safelist: look at the greeting of the server that said it, "
 
 
@@ -60,6 +61,20 @@ def test_a_server_that_a_bounce_does_not_name_is_told_as_such(safelist: Command)
     assert lines(safelist("explain", given=given).out)["said by"] == f"an unnamed server about {YOU}"
 
 
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("571 eaten by the dog", FOR_GOOD),
+        ("421 4.3.2 no", ", but it is for now: the mail server tries again by itself, for some days (4xx)"),
+        ("5711 is no code", ""),
+    ],
+)
+def test_of_a_text_that_is_not_known_the_code_tells_for_how_long(safelist: Command, text: str, more: str) -> None:
+    done = safelist("explain", text)
+    assert (done.code, done.out) == (0, "")
+    assert done.err.splitlines()[0] == f"safelist: not known who says this{more}: {text}"
+
+
 def test_several_bounces_tell_whose_box_it_is(safelist: Command) -> None:
     names = []
     for owner in ("corp", "other", "third"):
@@ -96,7 +111,7 @@ def test_what_is_not_known_is_said_with_what_to_look_at(safelist: Command) -> No
     done = safelist("explain", f"host {MX}[192.0.2.25] said: 554 5.9.9 The gate is shut")
     assert (done.code, done.out) == (0, "")
     first, second = done.err.splitlines()
-    assert first == f"safelist: not known who says this: 554 5.9.9 The gate is shut ({MX})"
+    assert first == f"safelist: not known who says this{FOR_GOOD}: 554 5.9.9 The gate is shut ({MX})"
     assert second.startswith(LOOK)
     both = safelist("explain", f"{BLOCKED}\n\n554 5.9.9 The gate is shut")
     assert "Exchange Server's Connection Filtering agent" in both.out
