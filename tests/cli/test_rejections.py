@@ -4,12 +4,15 @@ import csv
 import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from tests.cli.command import Command
 from tests.cli.conftest import AOL
 from tests.filter.dns_server import nameserver
+from tests.rejections import exchange_logs
+from tests.rejections.cases.exchange import EXCHANGE_AGENT, EXCHANGE_TRACKING
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 OWN = "own1@partner.example"
@@ -216,3 +219,26 @@ def test_a_log_of_something_else_is_named(safelist: Command, tmp_path: Path) -> 
     done = safelist("rejections", str(tmp_path / "other.log"), "--logs-only")
     assert done.code == 0
     assert "other.log: no line of it is a rejection in a form that safelist knows" in done.err
+
+
+def test_exchange_s_directory_is_read_as_exchange_names_its_files(safelist: Command, tmp_path: Path) -> None:
+    """One mail stands in the protocol log and in the agent log, which names the list; empty files are none."""
+    (logs := tmp_path / "logs").mkdir()
+    mail = exchange_logs.SentMail("bob@aol.com", (("you@corp.example", exchange_logs.ON_A_LIST),))
+    talk = [exchange_logs.Conversation(n, f"192.0.2.{8 + n}", (mail,)) for n in range(1, 40)]
+    received = exchange_logs.protocol_log(talk, Random(1))
+    hours = exchange_logs.hour_files(received)
+    assert len(hours) > 1
+    for hour, content in enumerate(hours, 8):
+        (logs / f"RECV20261127{hour:02}-1.LOG").write_bytes(content)
+    (logs / "SEND2026112708-1.LOG").write_bytes(b"")
+    for name, case in (("AgentLog2026112708-1.LOG", EXCHANGE_AGENT), ("MSGTRK2026112708-1.LOG", EXCHANGE_TRACKING)):
+        (logs / name).write_text("".join(f"{line}\r\n" for line in (*case.head, *case.lines)), newline="")
+    done = safelist("rejections", str(logs), "--logs-only", "--timezone", "UTC")
+    assert (done.code, done.err) == (0, "")
+    kinds = ("SMTP protocol log", "anti-spam agent log", "message tracking log")
+    assert all(f"Exchange's {kind}" in done.out.splitlines()[0] for kind in kinds)
+    assert "Most by (not named) 38, Spamhaus ZEN 1." in done.out
+    parts = [(logs / f"RECV20261127{hour:02}-1.LOG").read_bytes() for hour, _ in enumerate(hours, 8)]
+    joined = safelist("rejections", "-", "--logs-only", given=b"".join(parts)).out
+    assert joined.splitlines()[1].startswith("39 mails were refused; 39 of them because of DNS blocklists (100 %).")
