@@ -9,12 +9,16 @@ from safelist.rejections.rescue import judged_at, question_of
 
 
 class WhyCommand(NamedTuple):
-    """How mails were judged; see :func:`safelist.rejections.rescue.judged_at`."""
+    """How mails were judged; see :func:`safelist.rejections.rescue.judged_at`.
+
+    ``config_file`` is the configuration where it has to be named, as on the command line that asked.
+    """
 
     zone: tzinfo
     first_collection: datetime | None
     now: datetime
     recipient_delimiter: str
+    config_file: str | None = None
 
     def of(self, mail: RefusedMail) -> str:
         """``safelist audit why`` about that mail's sender, for its recipient, as of when it was judged."""
@@ -24,5 +28,7 @@ class WhyCommand(NamedTuple):
         at = judged_at(mail.day, self.zone, self.first_collection, self.now)
         if at != self.now:
             about += ["--at", f"{at:%Y-%m-%dT%H:%M:%SZ}".removesuffix("T23:59:59Z")]
+        if self.config_file is not None:
+            about += ["--config", self.config_file]
         words = [*about, "--", sender] if sender.startswith("-") else [sender, *about]
         return " ".join(map(quote, ("safelist", "audit", "why", *words)))

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -242,3 +243,12 @@ def test_exchange_s_directory_is_read_as_exchange_names_its_files(safelist: Comm
     parts = [(logs / f"RECV20261127{hour:02}-1.LOG").read_bytes() for hour, _ in enumerate(hours, 8)]
     joined = safelist("rejections", "-", "--logs-only", given=b"".join(parts)).out
     assert joined.splitlines()[1].startswith("39 mails were refused; 39 of them because of DNS blocklists (100 %).")
+
+
+def test_the_command_that_explains_a_mail_names_the_configuration_that_was_named(synced: Command, log: Path) -> None:
+    """As whoever tries the demo's does; it runs as it is printed."""
+    done = synced("rejections", str(log), "--saved", "--config", str(synced.config), SAFELIST_CONFIG="")
+    program, *words = shlex.split(done.out.splitlines()[-1].removeprefix("Why: "))
+    assert (program, words[-2:]) == ("safelist", ["--config", str(synced.config)])
+    assert "safe" in synced(*words, SAFELIST_CONFIG="").out
+    assert "--config" not in synced("rejections", str(log), "--saved").out

@@ -1,6 +1,8 @@
 """``safelist rejections``: the command."""
 
+import os
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,8 +15,10 @@ from safelist.errors import UsageError
 from safelist.rejections.collected import CollectedMails
 from safelist.rejections.format import LogFormat
 from safelist.rejections.formats import FORMATS
+from safelist.rejections.summary import RejectionSummary
+from safelist.rejections.why_command import WhyCommand
 from safelist.runs import rejections as reading
-from safelist.runs.rejections import LogOptions
+from safelist.runs.rejections import AskedPolicy, LogOptions
 
 
 def rejections(
@@ -74,13 +78,20 @@ def rejections(
         keeping = kept.Keeping(keep, policy, config_file)
         logs_ = reading.open_logs(logs or [], with_journal=journal, now=now())
         found = reading.rejections(mails, logs_, options, policy)
-        why = None if policy is None else reading.why_command(found, options, policy)
+        why = None if policy is None else _why(found, options, policy, config_file)
         output.print(found, mails, why, keeping.keep(mails))
 
 
 def _refuse_nothing(logs: list[str] | None, *, journal: bool) -> None:
     if not logs and not journal:
         raise UsageError("name a log, such as /var/log/mail.log, or - for standard input, or ask for the --journal")
+
+
+def _why(found: RejectionSummary, options: LogOptions, policy: AskedPolicy, config_file: Path | None) -> WhyCommand:
+    """What explains a mail; it names the configuration where it would take another without that."""
+    is_found = config_file is None or os.environ.get("SAFELIST_CONFIG") == str(config_file)
+    why = reading.why_command(found, options, policy)
+    return why._replace(config_file=None if is_found else str(config_file))
 
 
 def _formats(names: list[str]) -> dict[str, LogFormat]:
