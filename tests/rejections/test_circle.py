@@ -85,6 +85,11 @@ def accepts(server: Postfix, service: str, mail: Offered) -> bool:
     return code == 250
 
 
+def folded(mail: Offered) -> Offered:
+    """The mail as the report counts it: whichever way the sender's letters are written."""
+    return mail._replace(sender=mail.sender.lower())
+
+
 def test_the_dnsbl_refused_what_it_lists(day: Day) -> None:
     assert day.refused == {mail for mail in DAY if mail.client != CLEAN}
     assert len(day.let_through) == 6
@@ -95,10 +100,10 @@ def test_the_report_names_exactly_what_the_filter_lets_through(day: Day) -> None
         "rejections", str(day.log), "--timezone", "UTC", "--spf", "--nameserver", day.nameserver, "--json", "--saved"
     ).json
     assert found["unread"] == 0
-    named = {Offered(it["client"], it["sender"], it["recipient"]): it["spf_today"] for it in found["saved"]}
-    assert {mail for mail, spf in named.items() if spf == "pass"} == day.let_through
+    named = {folded(Offered(it["client"], it["sender"], it["recipient"])): it["spf_today"] for it in found["saved"]}
+    assert {mail for mail, spf in named.items() if spf == "pass"} == set(map(folded, day.let_through))
     assert {mail.client for mail, spf in named.items() if spf != "pass"} == {FORGER}
-    assert found["by_dns_lists"] == len(day.refused)
+    assert found["by_dns_lists"] == len(set(map(folded, day.refused)))
     assert {it["provider"] for it in found["providers"]} == {DNSBL}
 
 
@@ -106,4 +111,4 @@ def test_ten_lines_say_it(day: Day) -> None:
     done = day.safelist("rejections", str(day.log), "--timezone", "UTC", "--spf", "--nameserver", day.nameserver)
     assert (done.code, done.err) == (0, "")
     assert len(done.out.splitlines()) <= 10
-    assert "Today SPF says: fail 6, pass 6" in done.out
+    assert "Today SPF says: fail 5, pass 5" in done.out
