@@ -46,6 +46,9 @@ DELETE FROM mail WHERE recipient IS NULL AND stage = 'message' AND EXISTS (
 """A mark ends with the recipient: others of the same day, client and sender begin like it."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_QUARTER_HOUR = 900_000_000
+_MOST_QUARTERS = 100_000
+"""Three years."""
 """A time is kept as a whole number of them: one in seconds would round the last of all times to one that is none."""
 _UNKNOWN = "\x01"
 """Stands in a mark for what the log does not tell; no address has it."""
@@ -77,6 +80,7 @@ class CollectedMails:
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
+        self._days: dict[int, str] = {}
         self._connection = sqlite3.connect("", isolation_level=None)
         for setting in ("temp_store = FILE", "synchronous = OFF", "journal_mode = OFF"):
             self._connection.execute(f"PRAGMA {setting}")
@@ -104,13 +108,21 @@ class CollectedMails:
         self._connection.execute("COMMIT")
 
     def _row(self, it: Rejection) -> tuple[Any, ...]:
-        day = self.day_of(it.at)
+        at = (it.at - _EPOCH) // _MICROSECOND
+        day = self._days.get(quarter := at // _QUARTER_HOUR) or self._remember_day(quarter, it.at)
         is_ours = "" if it.kind is RejectionKind.BOUNCED else "ours"
         who = (_UNKNOWN if each is None else each.lower() for each in (it.client, it.sender, it.recipient))
         domain = None if it.sender is None else it.sender.rpartition("@")[2].lower()
-        where = ((it.at - _EPOCH) // _MICROSECOND, it.kind, it.place.file, it.place.line)
+        where = (at, it.kind, it.place.file, it.place.line)
         what = (it.reply, it.client, it.host, it.sender, it.recipient, it.stage, it.provider, it.listed, it.note)
         return "\n".join((day, is_ours, *who)), day, domain, *where, *what
+
+    def _remember_day(self, quarter: int, at: datetime) -> str:
+        """Zones differ by quarters of an hour; of times before that was so, nothing is remembered."""
+        day = self.day_of(at)
+        if quarter > 0 and len(self._days) < _MOST_QUARTERS:
+            self._days[quarter] = day
+        return day
 
     def day_of(self, at: datetime) -> str:
         """The day of a moment in the zone of the logs, as it is in :class:`RefusedMail`."""

@@ -118,11 +118,17 @@ def _and_then(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 def _read_line(
     reader: LogReader, name: str, line: bytes, so_far: ReadSoFar, longest: int
 ) -> Iterator[Rejection | UnreadLine]:
-    place = LogPlace(so_far.name, so_far.lines)
     if len(line) > longest:
-        yield UnreadLine(place, _text(line[:1000]), f"it has more than {longest} bytes")
-        return
-    text = _text(line)
+        return iter((_too_long(line, so_far, longest),))
+    return _read_text(reader, name, _text(line), so_far)
+
+
+def _too_long(line: bytes, so_far: ReadSoFar, longest: int) -> UnreadLine:
+    return UnreadLine(LogPlace(so_far.name, so_far.lines), _text(line[:1000]), f"it has more than {longest} bytes")
+
+
+def _read_text(reader: LogReader, name: str, text: str, so_far: ReadSoFar) -> Iterator[Rejection | UnreadLine]:
+    place = LogPlace(so_far.name, so_far.lines)
     try:
         for found in reader.read(LogLine(text, place)):
             so_far.formats[name] = so_far.formats.get(name, 0) + 1
@@ -188,11 +194,14 @@ class _Mixed:
         return wanted
 
     def _read_one(self, line: bytes) -> Iterator[Rejection | UnreadLine]:
-        begin = _text(line[:_LONGEST])
+        text = _text(line[:_LONGEST])
         for each in self._formats:
-            if each.recognises(begin):
-                yield from _read_line(self._readers[each.name], each.name, line, self._so_far, _LONGEST)
-                return
+            if each.recognises(text):
+                reader = self._readers[each.name]
+                if len(line) > _LONGEST:
+                    return iter((_too_long(line, self._so_far, _LONGEST),))
+                return _read_text(reader, each.name, text, self._so_far)
+        return iter(())
 
 
 def shortest(needles: set[bytes]) -> list[bytes]:

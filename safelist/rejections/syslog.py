@@ -20,6 +20,8 @@ JOURNAL_NEEDLES = (b'"MESSAGE":[', b'"MESSAGE" : [')
 _PRIORITY = r"(?:<\d{1,3}>)?"
 _TRADITIONAL = r"[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:(?:[0-5]\d|60)(?:\.\d{1,9})?"
 _RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
+HEAD_TIME = f"{_TRADITIONAL}|{_RFC3339}"
+"""Times as heads write them, for patterns of whole lines; :func:`time_of` reads them."""
 _HEAD = re.compile(
     rf"{_PRIORITY}(?P<time>{_TRADITIONAL}|{_RFC3339}) (?P<host>\S{{1,255}}) "
     r"(?:[a-z]{2,8}[0-7]?\.[a-z]{3,7} )?"  # BusyBox names facility and level
@@ -65,7 +67,7 @@ def record(text: str, origin: LogOrigin) -> SyslogRecord | None:
     A time without a year is of the latest year in which it is at most a day newer than the log. A time without a zone
     is of the log's, and the first of the two where a clock that is put back shows it twice.
     """
-    if (head := _head(text)) is None or (at := _at(head.time, origin)) is None:
+    if (head := _head(text)) is None or (at := time_of(head.time, origin)) is None:
         return None
     return SyslogRecord(at, head.host, head.program, head.text)
 
@@ -121,7 +123,7 @@ def _string(value: object) -> str:
         return ""
 
 
-def _at(time: str, origin: LogOrigin) -> datetime | None:
+def time_of(time: str, origin: LogOrigin) -> datetime | None:
     """The time in UTC."""
     try:
         if time.isdecimal():

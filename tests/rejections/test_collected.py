@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from safelist.rejections.collected import CollectedMails
 from safelist.rejections.providers import UNNAMED
@@ -72,6 +74,20 @@ def test_a_forged_time_stops_nothing(zone: str) -> None:
         found = list(mails.mails())
     assert [mail.rejection.at for mail in found] == list(ends)
     assert [judged_at(mail.day, ZoneInfo(zone), None, NOON) <= NOON for mail in found] == [True, True]
+
+
+_ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia", "America/St_Johns")
+_SECONDS = st.integers(365 * 86400, 90 * 365 * 86400)
+
+
+@given(st.sampled_from(_ZONES), st.lists(_SECONDS, max_size=20))
+def test_the_day_is_the_calendars_whatever_came_before(name: str, times: list[int]) -> None:
+    zone = ZoneInfo(name)
+    near = [datetime.fromtimestamp(at + 60 * minutes, UTC) for at in times for minutes in (0, 1, 14, 15, 46)]
+    with CollectedMails(zone) as mails:
+        mails.add(IT._replace(at=at, sender=f"a{n}@x.example") for n, at in enumerate(near))
+        found = {mail.rejection.sender: mail.day for mail in mails.mails()}
+    assert found == {f"a{n}@x.example": at.astimezone(zone).date().isoformat() for n, at in enumerate(near)}
 
 
 @pytest.mark.parametrize("is_first", [True, False])

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from safelist.rejections.formats import FORMATS
 from safelist.rejections.log_files import LogFile
@@ -353,3 +355,33 @@ def test_a_long_line_is_read_once(service: str, begin: str, part: str) -> None:
     """100 kB, more than a line may have: what went through it again for each of its parts would take minutes."""
     text = begin + part * (100_000 // len(part))
     read("postfix", [f"{HEAD}{service}[1]: {text}", f"{HEAD}{service}[1]: {text}, status=bounced (x)"])
+
+
+_PIECES = st.tuples(
+    st.sampled_from(["Nov 26 08:00:01", "2026-11-26T08:00:01.5+01:00", "2026-11-26T25:00:00Z", "Feb 30 08:00:01"]),
+    st.sampled_from(["postfix/smtpd", "postfix-in/submission/smtpd", "postfix/smtps", "smtpd"]),
+    st.sampled_from(["unknown[192.0.2.9]", "192.0.2.9[192.0.2.9]", "mx.aol.example[999.0.2.9]", "a[b[192.0.2.9]",
+                     "x[::1]"]),
+    st.sampled_from(["554 5.7.1", "450 4.7.1", "454 4.7.1", "554-5.7.1", "5.7.1"]),
+    st.sampled_from(["zen.spamhaus.org", "ZEN.example", "abcdefghij0123456789ab.zen.dq.spamhaus.net", "x", "9.9",
+                     "a..b", "x.1a"]),
+    st.sampled_from(["", "; why", "; listed at b.example", "; proto=x", "; [x]", "; from=<a> to=<b>", "; a; b", ";",
+                     "; x\r", " y"]),
+    st.sampled_from(["bob@aol.com", "", "a b@x", '"q; to=<z>"@x', "a;b@x", "a<b@x", "x" * 400, "\x1b@x", "\xe9@x"]),
+    st.sampled_from(["you@corp.example", "", '"front desk"@x', "Y@X", "a>b"]),
+    st.sampled_from([" proto=ESMTP helo=<h>", " proto=SMTP helo=<>", " proto=ESMTP helo=<a b>", " proto=ESMTP", "",
+                     " proto=ESMTP helo=<h> sasl_method=PLAIN", " proto=ESMTP helo=<h"]),
+)  # fmt: skip
+
+
+@given(_PIECES)
+@settings(max_examples=400)
+def test_the_commonest_line_is_read_as_by_the_whole_grammar(pieces: tuple[str, ...]) -> None:
+    """A priority in front is no part of it, and changes nothing else."""
+    time, program, client, code, zone, why, sender, recipient, tail = pieces
+    said = f"{code} Service unavailable; Client host [192.0.2.9] blocked using {zone}{why}"
+    line = (
+        f"{time} mx {program}[1]: NOQUEUE: reject: RCPT from {client}: {said}; from=<{sender}> to=<{recipient}>{tail}"
+    )
+    assert read("postfix", [line]) == read("postfix", [f"<22>{line}"])
+    assert FORMATS["postfix"].recognises(line) == FORMATS["postfix"].recognises(f"<22>{line}")

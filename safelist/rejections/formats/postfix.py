@@ -6,6 +6,7 @@ cleanup_message.c, cleanup_milter.c, log_adhoc.c), 2.8 to 3.10.
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple, TypeVar
@@ -14,7 +15,7 @@ from safelist.postfix.lookup_domain import shown
 from safelist.rejections.format import LogFormat, LogLine, LogOrigin, UnreadLineError
 from safelist.rejections.providers import UNNAMED, listed_of, provider_of
 from safelist.rejections.rejection import Listed, LogPlace, Rejection, RejectionKind, Stage
-from safelist.rejections.syslog import SyslogRecord, program_of, record
+from safelist.rejections.syslog import HEAD_TIME, SyslogRecord, program_of, record, time_of
 
 _SESSIONS = 1000
 """How many clients of postscreen are remembered: those that it found listed, and has not let go of."""
@@ -52,6 +53,17 @@ _REST = r"(?: [^<>]*(?:<[^<>]*)?)?"
 _TEXT = r"(?:: (?P<text>(?:(?!helo=<).)*))?"
 _WHOLE, _CUT = _envelope_form(_QUOTED, _LOGIN), _envelope_form(_BARE, _REST)
 _WHOLE_WITH_TEXT, _CUT_WITH_TEXT = _envelope_form(_QUOTED, _TEXT), _envelope_form(_BARE, f"(?:{_TEXT}|{_REST})")
+
+_COMMON = re.compile(
+    rf"(?P<time>{HEAD_TIME}) \S{{1,255}} postfix[a-z0-9-]{{0,32}}(?:/[a-z0-9-]{{1,32}})?/smtpd\[\d{{1,10}}\]: "
+    r"NOQUEUE: reject: RCPT from (?P<name>[^\s\[\];]{1,255})\[(?P<address>\d{1,3}(?:\.\d{1,3}){3})\]: "
+    r"(?P<said>(?P<digit>[45])\d\d \d\.\d{1,3}\.\d{1,3} Service unavailable; Client host \[[0-9.]{7,15}\] "
+    r"blocked using (?P<zone>(?:[A-Za-z0-9-]{1,63}\.){1,9}[A-Za-z][A-Za-z0-9-]{0,62})"
+    r'(?:; [^;<>"\[\]\r\n]{0,300})?); from=<(?P<sender>[^<>"\\\s;]{0,320})> to=<(?P<recipient>[^<>"\\\s;]{1,320})> '
+    r"proto=E?SMTP helo=<[^<>\s;]{0,255}>",
+    re.ASCII,
+)
+"""The line that a site with DNS blocklists has most of, whole; of this form the grammar below finds the same."""
 
 _STAGES = {
     "CONNECT": Stage.CONNECT,
@@ -157,6 +169,8 @@ class _PostfixReader:
 
     def read(self, line: LogLine) -> Iterable[Rejection]:
         """What the line completes. Raises UnreadLineError."""
+        if (common := _common(line.text)) is not None and (at := time_of(common["time"], self._origin)) is not None:
+            return (_of_common(common, at, line.place),)
         if (said := record(line.text, self._origin)) is None:
             raise UnreadLineError("expected the time, the host and the program in front of what Postfix says")
         service = said.program.rpartition("/")[2]
@@ -199,6 +213,24 @@ class _PostfixReader:
         if command["port"] is not None:
             self._screening.pop(command["address"], command["port"])
         return (_of_command(said, place, refused, command),)
+
+
+@lru_cache(maxsize=4)  # whether a line is Postfix's is asked before it is read
+def _common(line: str) -> re.Match[str] | None:
+    return _COMMON.fullmatch(line)
+
+
+def _of_common(found: re.Match[str], at: datetime, place: LogPlace) -> Rejection:
+    """What smtpd refused by a DNS blocklist that has the client, in Postfix's own words."""
+    _, name, address, said, digit, zone, sender, recipient = found.groups()
+    return Rejection(
+        at, RejectionKind.DEFERRED if digit == "4" else RejectionKind.REJECTED, place, said, _address(address),
+        None if name in ("unknown", address) else name, sender, recipient, Stage.RCPT, _shown(zone.lower()),
+        Listed.CLIENT,
+    )  # fmt: skip
+
+
+_shown = lru_cache(maxsize=1024)(shown)
 
 
 def _of_command(said: SyslogRecord, place: LogPlace, refused: re.Match[str], command: re.Match[str]) -> Rejection:
@@ -330,6 +362,8 @@ _SERVICES = {"smtpd", "postscreen", "dnsblog", "cleanup", "smtp", "lmtp"}
 
 def _recognises(line: str) -> bool:
     """Whether a service of an instance of Postfix wrote it: ``postfix/smtpd``, ``postfix-in/submission/smtpd``."""
+    if _common(line) is not None:
+        return True
     instance, _, service = program_of(line).rpartition("/")
     return bool(instance) and service in _SERVICES
 
