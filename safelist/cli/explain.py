@@ -59,7 +59,7 @@ def _content(given: str) -> bytes:
     if given == "-":
         return _bounded(sys.stdin.buffer, "standard input")
     if not _is_there(given):
-        if " " not in given and "://" not in given and given.endswith((".eml", ".msg", ".txt", ".log")):
+        if _looks_like_a_path(given):
             raise UsageError(f"{given}: there is no such file")
         return given.encode("utf-8", "surrogateescape")
     try:
@@ -69,6 +69,12 @@ def _content(given: str) -> bytes:
         raise PermissionDeniedError(f"{given}: may not be read by this user") from None
     except OSError as error:
         raise UsageError(f"{given}: cannot be read: {error.strerror}") from None
+
+
+def _looks_like_a_path(given: str) -> bool:
+    if " " in given or "://" in given:
+        return False
+    return given.startswith(("/", "./", "../", "~")) or given.endswith((".eml", ".msg", ".txt", ".log"))
 
 
 def _is_there(name: str) -> bool:

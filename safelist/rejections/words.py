@@ -1,12 +1,13 @@
 """The figures of logs as ten lines that need no knowledge of mail. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 
 from safelist.policy import Reason
 from safelist.rejections.formats import FORMATS
 from safelist.rejections.reading import ReadSoFar
 from safelist.rejections.rescue import Rescue
-from safelist.rejections.summary import Refused, RejectionSummary, Rescued, name_of
+from safelist.rejections.summary import Refused, RejectionSummary, Rescued, RescueReason, name_of
 
 _NAMED = 4
 _LIFTED_BY = {
@@ -43,7 +44,10 @@ def in_words(found: RejectionSummary) -> Iterator[str]:
         yield from _rescued(found.rescued, found.liftable)
         yield f"By the senders' domains, saved of refused: {_saved(found.domains)}."
     elif found.liftable:
-        yield "What the safelist would have saved of them needs the lists: safelist sync, then ask again."
+        yield (
+            "What the safelist would have saved of them needs the lists: safelist sync, then ask again, and without "
+            "--logs-only."
+        )
     if found.bounced:
         yield f"Other servers refused {_mails(found.bounced)} of this site: safelist rejections --explain LOG says who."
 
@@ -91,21 +95,27 @@ def _rescued(rescued: Rescued, liftable: int) -> Iterator[str]:
         f"if they prove who sent them (SPF or DKIM){_proof(rescued)}"
     )
     if rescued.mails:
-        why = (f"{_LIFTED_BY.get(Reason(it.reason or ''), it.reason)} {it.mails:,}" for it in counts[Rescue.LIFTED])
-        yield f"Why: {', '.join(why)}."
+        yield f"Why: {_why(counts[Rescue.LIFTED], lambda reason: _LIFTED_BY.get(Reason(reason), reason))}."
     if total[Rescue.REFUSED]:
-        why = (f"{_in_words(it.reason)} {it.mails:,}" for it in counts[Rescue.REFUSED])
-        named = _mails(total[Rescue.REFUSED])
-        yield f"A list or an override names the senders of {named} more, but they are not safe: {', '.join(why)}."
+        named, why = _mails(total[Rescue.REFUSED]), _why(counts[Rescue.REFUSED], _in_words)
+        yield f"A list or an override names the senders of {named} more, but they are not safe: {why}."
     nobodys, unknown = total[Rescue.NOBODYS], total[Rescue.UNKNOWN]
     yield f"In nobody's list: {nobodys:,}. The log does not tell who sent, or to whom: {unknown:,}."
     yield _as_of(rescued)
 
 
-def _in_words(reason: str | None) -> str:
+def _why(reasons: Sequence[RescueReason], in_words_: Callable[[str], str]) -> str:
+    """How many mails for each reason; those that are the same in words are one."""
+    mails: Counter[str] = Counter()
+    for each in reasons:
+        mails[in_words_(each.reason or "")] += each.mails
+    return ", ".join(f"{words} {count:,}" for words, count in mails.most_common())
+
+
+def _in_words(reason: str) -> str:
     """Why a sender is not safe, with the code that the documents explain."""
-    said = _REFUSED_BY.get(Reason(reason or ""))
-    return f"{said} ({reason})" if said else reason or ""
+    said = _REFUSED_BY.get(Reason(reason))
+    return f"{said} ({reason})" if said else reason
 
 
 def _proof(rescued: Rescued) -> str:

@@ -166,6 +166,8 @@ def test_what_cannot_be_read_is_refused(safelist: Command) -> None:
         (str(outlook), "this is Outlook's own format; save the bounce as text or .eml"),
         (str(safelist.directory), "cannot be read: Is a directory"),
         ("nowhere.eml", "safelist: nowhere.eml: there is no such file"),
+        ("/no/such/bounce", "safelist: /no/such/bounce: there is no such file"),
+        ("../bounce", "safelist: ../bounce: there is no such file"),
     ):
         done = safelist("explain", given)
         assert (done.code, done.out) == (64, "")
