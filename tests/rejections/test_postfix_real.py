@@ -46,7 +46,7 @@ def services(spam_milter: str, scanner: int) -> dict[str, dict[str, str]]:
     }
 
 
-SCREEN = {"postscreen_dnsbl_sites": f"{ZONE}*2", "postscreen_greet_wait": "1s", "postscreen_cache_map": ""}
+SCREEN = {"postscreen_dnsbl_sites": f"{ZONE}*2", "postscreen_greet_wait": "3s", "postscreen_cache_map": ""}
 MAIN = """\
 enable_long_queue_ids = yes
 header_checks = regexp:{{{{/^Subject: forbidden/ REJECT not here}}}}
