@@ -6,20 +6,19 @@ should have to hold, and nothing of them is to stay behind.
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
+from itertools import islice
 from typing import Any, NamedTuple, Self
 
+from safelist.rejections.mail_row import COLUMNS, MailRow, MailRows, rejection_of
 from safelist.rejections.providers import UNNAMED
-from safelist.rejections.rejection import Listed, LogPlace, Rejection, RejectionKind, Stage
+from safelist.rejections.rejection import Rejection
 
 _AT_ONCE = 2000
-_COLUMNS = tuple(
-    "at kind file line reply client host sender recipient stage provider listed note".split()  # noqa: SIM905 (one line)
-)
 _TABLE = f"""
 CREATE TABLE mail (
     id INTEGER PRIMARY KEY, mark TEXT UNIQUE NOT NULL, day TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 1,
-    domain TEXT, rescue TEXT, reason TEXT, authentication TEXT, proof TEXT, {", ".join(_COLUMNS)}
+    domain TEXT, rescue TEXT, reason TEXT, authentication TEXT, proof TEXT, {", ".join(COLUMNS)}
 )
 """
 _BETTER = (
@@ -29,11 +28,11 @@ _BETTER = (
 )
 _BY_LIST = f"CASE WHEN {_BETTER} THEN excluded.{{0}} ELSE {{0}} END"
 _ADD = f"""
-INSERT INTO mail (mark, day, domain, {", ".join(_COLUMNS)}) VALUES (?, ?, ?, {", ".join("?" for _ in _COLUMNS)})
+INSERT INTO mail (mark, day, domain, {", ".join(COLUMNS)}) VALUES (?, ?, ?, {", ".join("?" for _ in COLUMNS)})
 ON CONFLICT (mark) DO UPDATE SET attempts = attempts + 1,
-    {", ".join(f"{each} = {_BY_LIST.format(each)}" for each in _COLUMNS)}
+    {", ".join(f"{each} = {_BY_LIST.format(each)}" for each in COLUMNS)}
 """  # noqa: S608 (names of columns)
-_ALL = f"SELECT id, day, attempts, rescue, reason, proof, {', '.join(_COLUMNS)} FROM mail"  # noqa: S608 (names of columns)
+_ALL = f"SELECT id, day, attempts, rescue, reason, proof, {', '.join(COLUMNS)} FROM mail"  # noqa: S608 (names of columns)
 _FORGET_DOUBLES = """
 DELETE FROM mail WHERE recipient IS NULL AND stage = 'message' AND EXISTS (
     SELECT * FROM mail AS other
@@ -44,14 +43,6 @@ DELETE FROM mail WHERE recipient IS NULL AND stage = 'message' AND EXISTS (
 )
 """
 """A mark ends with the recipient: others of the same day, client and sender begin like it."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_QUARTER_HOUR = 900_000_000
-_MOST_QUARTERS = 100_000
-"""Three years."""
-"""A time is kept as a whole number of them: one in seconds would round the last of all times to one that is none."""
-_UNKNOWN = "\x01"
-"""Stands in a mark for what the log does not tell; no address has it."""
 
 
 class RefusedMail(NamedTuple):
@@ -79,8 +70,7 @@ class CollectedMails:
     """
 
     def __init__(self, zone: tzinfo) -> None:
-        self._zone = zone
-        self._days: dict[int, str] = {}
+        self._rows = MailRows(zone)
         self._connection = sqlite3.connect("", isolation_level=None)
         for setting in ("temp_store = FILE", "synchronous = OFF", "journal_mode = OFF"):
             self._connection.execute(f"PRAGMA {setting}")
@@ -94,42 +84,26 @@ class CollectedMails:
 
     def add(self, rejections: Iterable[Rejection]) -> None:
         """Take them in."""
-        waiting: list[tuple[Any, ...]] = []
-        for each in rejections:
-            waiting.append(self._row(each))
-            if len(waiting) == _AT_ONCE:
-                self._write(_ADD, waiting)
-                waiting.clear()
-        self._write(_ADD, waiting)
+        self.add_rows(map(self.row_of, rejections))
+
+    def row_of(self, rejection: Rejection) -> MailRow:
+        """What :meth:`add_rows` takes; another process may make it."""
+        return self._rows.row_of(rejection)
+
+    def add_rows(self, rows: Iterable[MailRow]) -> None:
+        """Take them in."""
+        left = iter(rows)
+        while some := list(islice(left, _AT_ONCE)):
+            self._write(_ADD, some)
 
     def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         self._connection.execute("BEGIN")
         self._connection.executemany(statement, rows)
         self._connection.execute("COMMIT")
 
-    def _row(self, it: Rejection) -> tuple[Any, ...]:
-        at = (it.at - _EPOCH) // _MICROSECOND
-        day = self._days.get(quarter := at // _QUARTER_HOUR) or self._remember_day(quarter, it.at)
-        is_ours = "" if it.kind is RejectionKind.BOUNCED else "ours"
-        who = (_UNKNOWN if each is None else each.lower() for each in (it.client, it.sender, it.recipient))
-        domain = None if it.sender is None else it.sender.rpartition("@")[2].lower()
-        where = (at, it.kind, it.place.file, it.place.line)
-        what = (it.reply, it.client, it.host, it.sender, it.recipient, it.stage, it.provider, it.listed, it.note)
-        return "\n".join((day, is_ours, *who)), day, domain, *where, *what
-
-    def _remember_day(self, quarter: int, at: datetime) -> str:
-        """Zones differ by quarters of an hour; of times before that was so, nothing is remembered."""
-        day = self.day_of(at)
-        if quarter > 0 and len(self._days) < _MOST_QUARTERS:
-            self._days[quarter] = day
-        return day
-
     def day_of(self, at: datetime) -> str:
         """The day of a moment in the zone of the logs, as it is in :class:`RefusedMail`."""
-        try:
-            return at.astimezone(self._zone).date().isoformat()
-        except OverflowError:  # a forged time: the first day that there is, or the last
-            return at.date().isoformat()
+        return self._rows.day_of(at)
 
     def mails(self, where: str = "TRUE") -> Iterator[RefusedMail]:
         """Those for which the condition ``where`` of SQL holds, by time."""
@@ -185,12 +159,6 @@ class CollectedMails:
 
 
 def _mail(
-    id_: int, day: str, attempts: int, rescue: str | None, reason: str | None, proof: str | None,
-    at: int, kind: str, file: str, line: int, *of_mail: str | None,
-) -> RefusedMail:  # fmt: skip
-    reply, client, host, sender, recipient, stage, provider, listed, note = of_mail
-    found = Rejection(
-        _EPOCH + at * _MICROSECOND, RejectionKind(kind), LogPlace(file, line), reply or "", client, host, sender,
-        recipient, Stage(stage) if stage else None, provider, Listed(listed) if listed else None, note,
-    )  # fmt: skip
-    return RefusedMail(id_, day, attempts, rescue, reason, proof, found)
+    id_: int, day: str, attempts: int, rescue: str | None, reason: str | None, proof: str | None, *values: Any
+) -> RefusedMail:
+    return RefusedMail(id_, day, attempts, rescue, reason, proof, rejection_of(values))

@@ -80,16 +80,27 @@ def summary(
     mails: CollectedMails, logs: Sequence[ReadSoFar], unread: int, first_collection: datetime | None, *, is_judged: bool
 ) -> RejectionSummary:
     """Count the mails; ``is_judged``: the policy was asked. ``first_collection``: since when there are lists."""
-    first, last = mails.total("min(day), max(day)")
-    count, attempts = mails.total("count(*), coalesce(sum(attempts), 0)", OURS)
+    first, last, attempts, *counts = mails.total(f"min(day), max(day), {_attempts(OURS)}, {_counts(*_COUNTED)}")
+    count, by_lists, liftable, bounced, warned = map(int, counts)
     return RejectionSummary(
-        tuple(logs), first, last, count, attempts, _count(mails, BY_A_LIST), _count(mails, LIFTABLE),
-        _count(mails, "kind = 'bounced'"), _count(mails, "kind = 'warned'"), unread,
+        tuple(logs), first, last, count, int(attempts), by_lists, liftable, bounced, warned, unread,
         _rescued(mails, first_collection) if is_judged else None,
         _table(mails, "provider", BY_A_LIST, is_judged=is_judged),
         _table(mails, "domain", LIFTABLE, is_judged=is_judged),
         _table(mails, "lower(recipient)", LIFTABLE, is_judged=is_judged),
     )  # fmt: skip
+
+
+_COUNTED = (OURS, BY_A_LIST, LIFTABLE, "kind = 'bounced'", "kind = 'warned'")
+
+
+def _attempts(where: str) -> str:
+    return f"total(attempts) FILTER (WHERE {where})"
+
+
+def _counts(*wheres: str) -> str:
+    """All in one pass: there may be more mails than memory holds."""
+    return ", ".join(f"count(*) FILTER (WHERE {each})" for each in wheres)
 
 
 def _count(mails: CollectedMails, where: str) -> int:

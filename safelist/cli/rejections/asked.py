@@ -1,6 +1,5 @@
 """Whom ``safelist rejections`` asks beside the logs: the aggregate, and DNS."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +36,8 @@ def spf(is_wanted: bool, nameservers: list[str]) -> Prove:
     """What asks SPF about mails, if that is wanted. Raises UsageError where a nameserver is none."""
     if not is_wanted:
         return lambda _: None
+    import asyncio
+
     from safelist.filter.resolver import Resolver  # DNS and SPF are imported where they are asked
     from safelist.filter.settings import nameserver
     from safelist.rejections.spf_today import ask_spf

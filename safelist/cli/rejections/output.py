@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelist.cli.table import print_table
 from safelist.cli.terminal import complain, print_csv, print_json, shown
-from safelist.rejections import explanation, json_form, words
+from safelist.rejections import json_form, words
 from safelist.rejections.collected import CollectedMails, RefusedMail
 from safelist.rejections.judging import LIFTABLE
 from safelist.rejections.reading import UnreadLine
@@ -57,7 +57,9 @@ class Output:
         if self._saved:
             answer["saved"] = list(map(json_form.refused_mail, mails.mails(_SAVED)))
         if self._explain:
-            answer["refused_by_others"] = [explanation.box_form(each) for each in _boxes(mails)]
+            from safelist.rejections.explanation import box_form
+
+            answer["refused_by_others"] = list(map(box_form, _boxes(mails)))
         if self._unread:
             answer["unread_lines"] = list(map(json_form.unread_line, self._noted))
         return answer
