@@ -1,18 +1,30 @@
-"""Lets grep find the lines of a plain file that matter, on another core, in a third of the time that Python takes."""
+"""Lets grep find the lines that matter in a part of a plain file, in a third of the time that Python takes."""
 
+import io
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import IO, cast
+from contextlib import suppress
+from threading import Thread
+from typing import IO, NamedTuple, cast
 
 from safelist.rejections.log_files import BrokenLogError
 
-_FOUND_NOTHING = 1
-"""How grep ends where no line matches; what is more is a fault."""
+_WHOLE = (0, 1)
+"""How grep ends where lines match and where none does; everything else is a fault."""
+_OPTIONS = ("--text", "--line-number", "--byte-offset", "--extended-regexp")
 _SPECIAL = re.compile(rb"[.\[()*+?{|^$\\]")
 """In an extended regular expression of POSIX."""
+
+
+class FoundLine(NamedTuple):
+    """A line without its end: its number in the part, from 1, and the part's byte that it begins with."""
+
+    number: int
+    begin: int
+    text: bytes
 
 
 def is_there() -> bool:
@@ -20,42 +32,36 @@ def is_there() -> bool:
     return shutil.which("grep") is not None
 
 
-def lines_with_one_of(descriptor: int, needles: Iterable[bytes], longest: int) -> Iterator[tuple[int, bytes]]:
-    """Number and text of each line of the open file that holds a needle, from its beginning on.
+def lines_with_one_of(needles: Iterable[bytes], descriptor: int, begin: int, end: int) -> Iterator[FoundLine]:
+    """Each line that holds a needle, between these bytes of an open file, which stays where it is.
 
-    A line is cut after more than ``longest`` bytes. Raises BrokenLogError where the file cannot be read to its end.
+    All of them are in memory at a time. Raises BrokenLogError where it could not be searched.
     """
     pattern = b"|".join(_SPECIAL.sub(rb"\\\g<0>", needle) for needle in sorted(needles)).decode()
-    with _running(descriptor, "--text", "--line-number", "--extended-regexp", f"--regexp={pattern}") as process:
-        output = cast("IO[bytes]", process.stdout)
-        while line := output.readline(longest + 32):
-            number, _, text = line.partition(b":")
-            while not line.endswith(b"\n") and (line := output.readline(1 << 20)):
-                pass
-            yield int(number), text.removesuffix(b"\n")
-    _demand_success(process)
-
-
-def count_lines(descriptor: int) -> int:
-    """How many lines the open file has; the last one may lack its end."""
-    with _running(descriptor, "--text", "--count", "") as process:
-        count = cast("IO[bytes]", process.stdout).read()
-    _demand_success(process)
-    return int(count)
-
-
-def _running(descriptor: int, *options: str) -> subprocess.Popen[bytes]:
-    """A grep that reads the same file, which may have another name by now, from the beginning."""
-    command = (shutil.which("grep") or "grep", *options)
-    try:
-        with Path(f"/proc/self/fd/{descriptor}").open("rb") as again:
-            return subprocess.Popen(  # noqa: S603 (its options are constants)
-                command, stdin=again, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={"LC_ALL": "C"}
-            )
-    except OSError as error:
-        raise BrokenLogError(f"grep cannot be given it ({error.strerror})") from error
-
-
-def _demand_success(process: subprocess.Popen[bytes]) -> None:
-    if process.returncode > _FOUND_NOTHING:
+    with _running(pattern) as process:
+        feeder = Thread(target=_feed, args=(cast("IO[bytes]", process.stdin), descriptor, begin, end))
+        feeder.start()
+        output = cast("IO[bytes]", process.stdout).read()
+        feeder.join()
+    if process.returncode not in _WHOLE:
         raise BrokenLogError("grep could not read it to its end")
+    for line in io.BytesIO(output):
+        number, offset, text = line.split(b":", 2)
+        yield FoundLine(int(number), int(offset), text.removesuffix(b"\n"))
+
+
+def _running(pattern: str) -> subprocess.Popen[bytes]:
+    command = (shutil.which("grep") or "grep", *_OPTIONS, f"--regexp={pattern}")
+    try:
+        return subprocess.Popen(  # noqa: S603 (its options are constants)
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={"LC_ALL": "C"}
+        )
+    except OSError as error:
+        raise BrokenLogError(f"grep cannot be started ({error.strerror})") from error
+
+
+def _feed(pipe: IO[bytes], descriptor: int, begin: int, end: int) -> None:
+    """Give the bytes to grep, without having them; where grep ends early, its exit code says so."""
+    with suppress(BrokenPipeError), pipe:
+        while begin < end and (count := os.sendfile(pipe.fileno(), descriptor, begin, end - begin)):
+            begin += count

@@ -1,26 +1,22 @@
 """Reads a log into rejections: finds the few lines that matter in large pieces, and hands them to their formats."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import NamedTuple
 
-from safelist.rejections import grep
 from safelist.rejections.format import LogFormat, LogLine, LogOrigin, LogReader, UnreadLineError
 from safelist.rejections.log_files import BrokenLogError, LogFile, blocks
 from safelist.rejections.rejection import LogPlace, Rejection
 from safelist.rejections.syslog import JOURNAL_NEEDLES
 
 _BLOCK = 1 << 20
-_LONGEST = 1 << 16
+LONGEST = 1 << 16
 """Bytes of a line among others'; syslog cuts them far earlier."""
-_LONGEST_ALONE = 1 << 24
+LONGEST_ALONE = 1 << 24
 """Bytes of a line in a file that is of one format: rspamd's history is one."""
 _HEAD = 10
 """Lines by which a file is recognised that is of one format."""
-_GREP_FROM = 1 << 24
-"""Bytes of a file from which on it pays to start a grep."""
 
 
 class UnreadLine(NamedTuple):
@@ -44,34 +40,19 @@ class ReadSoFar:
 
 
 def read(
-    log: LogFile, formats: Mapping[str, LogFormat], zone: tzinfo, so_far: ReadSoFar, grep_from: int = _GREP_FROM
+    log: LogFile, formats: Mapping[str, LogFormat], zone: tzinfo, so_far: ReadSoFar
 ) -> Iterator[Rejection | UnreadLine]:
-    """Everything in a log that these formats know as a rejection, in its order; ``so_far`` is kept up to date.
-
-    Plain files of ``grep_from`` bytes and more are searched by grep where there is one, which finds the same.
-    """
+    """Everything in a log that these formats know as a rejection, in its order; ``so_far`` is kept up to date."""
     origin = LogOrigin(log.newest, zone)
     try:
         pieces = _whole_lines(log, so_far)
         first = next(pieces, b"")
-        alone = _alone(first, formats.values())
-        if alone is None:
-            mixed = _Mixed([each for each in formats.values() if each.needles], origin, so_far)
-            if (plain := _for_grep(log, first, grep_from)) is None:
-                yield from mixed.read(first, pieces)
-            else:
-                yield from mixed.read_with_grep(plain)
+        if (alone := alone_in(first, formats.values())) is None:
+            yield from MixedReader(formats.values(), origin, so_far).read(first, pieces)
         else:
             yield from _read_alone(alone, origin, first, pieces, so_far)
     except BrokenLogError as error:
         so_far.problem = str(error)
-
-
-def _for_grep(log: LogFile, first: bytes, grep_from: int) -> int | None:
-    """The descriptor of a file that grep is to search: a large one, and no journal's, whose texts may be numbers."""
-    if log.plain is None or first.startswith(b"{") or os.fstat(log.plain).st_size < grep_from or not grep.is_there():
-        return None
-    return log.plain
 
 
 def _whole_lines(log: LogFile, so_far: ReadSoFar) -> Iterator[bytes]:
@@ -80,7 +61,7 @@ def _whole_lines(log: LogFile, so_far: ReadSoFar) -> Iterator[bytes]:
     for block in blocks(log, _BLOCK):
         so_far.size += len(block)
         end = block.rfind(b"\n") + 1
-        if end or len(rest) > _LONGEST_ALONE:
+        if end or len(rest) > LONGEST_ALONE:
             yield rest + block[:end]
             rest = block[end:]
         else:
@@ -89,9 +70,9 @@ def _whole_lines(log: LogFile, so_far: ReadSoFar) -> Iterator[bytes]:
         yield rest
 
 
-def _alone(first: bytes, formats: Iterable[LogFormat]) -> LogFormat | None:
-    """The format that has the file for itself."""
-    head = _text(b"\n".join(first[:_LONGEST].splitlines()[:_HEAD])).removeprefix("\ufeff")
+def alone_in(first: bytes, formats: Iterable[LogFormat]) -> LogFormat | None:
+    """The format that has the file which begins like that for itself."""
+    head = text_of(b"\n".join(first[:LONGEST].splitlines()[:_HEAD])).removeprefix("\ufeff")
     return next((each for each in formats if not each.needles and each.recognises(head)), None)
 
 
@@ -104,7 +85,7 @@ def _read_alone(
         for line in piece.split(b"\n")[: -1 if piece.endswith(b"\n") else None]:
             so_far.lines += 1
             text = line.removesuffix(b"\r")
-            yield from _read_line(reader, format_.name, text, so_far, _LONGEST_ALONE)
+            yield from _read_line(reader, format_.name, text, so_far, LONGEST_ALONE)
     for found in reader.end():
         so_far.formats[format_.name] += 1
         yield found
@@ -120,11 +101,11 @@ def _read_line(
 ) -> Iterator[Rejection | UnreadLine]:
     if len(line) > longest:
         return iter((_too_long(line, so_far, longest),))
-    return _read_text(reader, name, _text(line), so_far)
+    return _read_text(reader, name, text_of(line), so_far)
 
 
 def _too_long(line: bytes, so_far: ReadSoFar, longest: int) -> UnreadLine:
-    return UnreadLine(LogPlace(so_far.name, so_far.lines), _text(line[:1000]), f"it has more than {longest} bytes")
+    return UnreadLine(LogPlace(so_far.name, so_far.lines), text_of(line[:1000]), f"it has more than {longest} bytes")
 
 
 def _read_text(reader: LogReader, name: str, text: str, so_far: ReadSoFar) -> Iterator[Rejection | UnreadLine]:
@@ -137,37 +118,31 @@ def _read_text(reader: LogReader, name: str, text: str, so_far: ReadSoFar) -> It
         yield UnreadLine(place, text, str(fault))
 
 
-def _text(line: bytes) -> str:
+def text_of(line: bytes) -> str:
     """UTF-8, and whatever is none (an old server's own alphabet) as its bytes in ``\\x`` form."""
     return line.decode(errors="backslashreplace")
 
 
-class _Mixed:
-    """A log in which lines of several programs stand: only those with a needle in them are looked at."""
+class MixedReader:
+    """Reads a log in which lines of several programs stand: only those with a needle in them are looked at."""
 
-    def __init__(self, formats: Sequence[LogFormat], origin: LogOrigin, so_far: ReadSoFar) -> None:
-        self._formats = formats
-        self._readers = {each.name: each.reader(origin) for each in formats}
-        self._needles = {needle for each in formats for needle in each.needles}
-        self._beside = [pair for each in formats for pair in each.beside.items()]
+    def __init__(self, formats: Iterable[LogFormat], origin: LogOrigin, so_far: ReadSoFar) -> None:
+        self._formats = [each for each in formats if each.needles]
+        self._readers = {each.name: each.reader(origin) for each in self._formats}
+        self._quick = Quick(self._formats, origin)
+        self._needles = {needle for each in self._formats for needle in each.needles}
+        self._beside = [pair for each in self._formats for pair in each.beside.items()]
         self._near: set[bytes] = set()
         self._so_far = so_far
 
     def read(self, first: bytes, pieces: Iterator[bytes]) -> Iterator[Rejection | UnreadLine]:
+        """What stands in pieces of whole lines."""
         for piece in _and_then(first, pieces):
             yield from self._read(piece)
-        yield from self._end()
+        yield from self.end()
 
-    def read_with_grep(self, plain: int) -> Iterator[Rejection | UnreadLine]:
-        """The same of an open file."""
-        needles = {*self._needles, *(other for _, others in self._beside for other in others)}
-        for number, line in grep.lines_with_one_of(plain, shortest(needles), _LONGEST):
-            self._so_far.lines = number
-            yield from self._read_one(line.rstrip(b"\r"))
-        self._so_far.lines, self._so_far.size = grep.count_lines(plain), os.fstat(plain).st_size
-        yield from self._end()
-
-    def _end(self) -> Iterator[Rejection]:
+    def end(self) -> Iterator[Rejection]:
+        """What is complete because the log ends."""
         for name, reader in self._readers.items():
             for found in reader.end():
                 self._so_far.formats[name] = self._so_far.formats.get(name, 0) + 1
@@ -178,7 +153,7 @@ class _Mixed:
         for begin, end in lines_with(shortest(self._wanted(piece)), piece):
             before += piece.count(b"\n", counted, begin)
             counted, self._so_far.lines = begin, before + 1
-            yield from self._read_one(piece[begin:end].rstrip(b"\r"))
+            yield from self.read_one(piece[begin:end].rstrip(b"\r"))
         self._so_far.lines = before + piece.count(b"\n", counted) + (piece[-1:] not in (b"", b"\n"))
 
     def _wanted(self, piece: bytes) -> set[bytes]:
@@ -193,15 +168,35 @@ class _Mixed:
         self._near = here
         return wanted
 
-    def _read_one(self, line: bytes) -> Iterator[Rejection | UnreadLine]:
-        text = _text(line[:_LONGEST])
+    def read_one(self, line: bytes) -> Iterable[Rejection | UnreadLine]:
+        """What a line with a needle completes; ``so_far.lines`` is its number."""
+        text = text_of(line[:LONGEST])
+        if (found := self._quick.read(LogLine(text, LogPlace(self._so_far.name, self._so_far.lines)))) is not None:
+            name, rejection = found
+            self._so_far.formats[name] = self._so_far.formats.get(name, 0) + 1
+            return (rejection,)
         for each in self._formats:
             if each.recognises(text):
                 reader = self._readers[each.name]
-                if len(line) > _LONGEST:
-                    return iter((_too_long(line, self._so_far, _LONGEST),))
+                if len(line) > LONGEST:
+                    return (_too_long(line, self._so_far, LONGEST),)
                 return _read_text(reader, each.name, text, self._so_far)
-        return iter(())
+        return ()
+
+
+class Quick:
+    """Reads the commonest lines of several formats, which stand alone."""
+
+    def __init__(self, formats: Iterable[LogFormat], origin: LogOrigin) -> None:
+        self._formats = [(each.name, each.quick) for each in formats if each.quick is not None]
+        self._origin = origin
+
+    def read(self, line: LogLine) -> tuple[str, Rejection] | None:
+        """What the line says, and by which format; None: it is none of those."""
+        for name, quick in self._formats:
+            if (found := quick(line, self._origin)) is not None:
+                return name, found
+        return None
 
 
 def shortest(needles: set[bytes]) -> list[bytes]:

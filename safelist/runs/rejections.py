@@ -11,7 +11,9 @@ from safelist.rejections import log_files
 from safelist.rejections.collected import CollectedMails
 from safelist.rejections.format import LogFormat
 from safelist.rejections.judging import Judge, JudgedAsOf
+from safelist.rejections.large_file import LargeFile, is_large, processes
 from safelist.rejections.log_files import LogFile
+from safelist.rejections.mail_row import MailRow
 from safelist.rejections.reading import ReadSoFar, UnreadLine, read
 from safelist.rejections.rejection import Rejection
 from safelist.rejections.summary import RejectionSummary, summary
@@ -68,7 +70,7 @@ def rejections(
         with each as log:
             so_far = ReadSoFar(log.name)
             read_.append(so_far)
-            mails.add(_wanted(unread.of(read(log, options.formats, options.zone, so_far)), options))
+            mails.add_rows(unread.of(_rows(log, options, so_far, mails.row_of)))
     mails.forget_doubles()
     first = None
     if asked is not None:
@@ -85,6 +87,30 @@ def why_command(found: RejectionSummary, options: LogOptions, asked: AskedPolicy
     return WhyCommand(options.zone, first, asked.now, asked.recipient_delimiter)
 
 
+def _rows(
+    log: LogFile, options: LogOptions, so_far: ReadSoFar, row_of: Callable[[Rejection], MailRow]
+) -> Iterator[MailRow | UnreadLine]:
+    """What stands in the log, as far as it is wanted."""
+
+    def wanted(found: Rejection) -> MailRow | None:
+        return row_of(found) if _is_wanted(found, options) else None
+
+    if is_large(log, options.formats):
+        yield from LargeFile(log, options.formats, options.zone, so_far, wanted).read(processes())
+        return
+    for each in read(log, options.formats, options.zone, so_far):
+        if (row := each if isinstance(each, UnreadLine) else wanted(each)) is not None:
+            yield row
+
+
+def _is_wanted(found: Rejection, options: LogOptions) -> bool:
+    if options.since is not None and found.at < options.since:
+        return False
+    return (
+        options.until is None or found.at.replace(microsecond=0) <= options.until
+    )  # the last second of a day is all of it
+
+
 class _Unread:
     """Hands on the lines that cannot be read, and counts them."""
 
@@ -92,18 +118,10 @@ class _Unread:
         self._unread = unread
         self.count = 0
 
-    def of(self, found: Iterable[Rejection | UnreadLine]) -> Iterator[Rejection]:
+    def of(self, found: Iterable[MailRow | UnreadLine]) -> Iterator[MailRow]:
         for each in found:
-            if isinstance(each, Rejection):
-                yield each
-            else:
+            if isinstance(each, UnreadLine):
                 self.count += 1
                 self._unread(each)
-
-
-def _wanted(found: Iterable[Rejection], options: LogOptions) -> Iterator[Rejection]:
-    for each in found:
-        second = each.at.replace(microsecond=0)  # the last second of a day is all of it
-        is_early = options.since is not None and each.at < options.since
-        if not is_early and (options.until is None or second <= options.until):
-            yield each
+            else:
+                yield each

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from safelist.errors import PermissionDeniedError, UsageError
-from safelist.rejections import grep, log_files, reading
+from safelist.rejections import log_files, reading
 from safelist.rejections.collected import CollectedMails
 from safelist.rejections.format import LineReader, LogFormat, LogLine, UnreadLineError
-from safelist.rejections.log_files import BrokenLogError, LogFile
+from safelist.rejections.log_files import LogFile
 from safelist.rejections.reading import ReadSoFar, UnreadLine, lines_with, read, shortest
 from safelist.rejections.rejection import Rejection, RejectionKind
 from safelist.runs.rejections import LogOptions, open_logs, rejections
@@ -84,7 +84,7 @@ def test_what_is_no_utf_8_is_seen_as_its_bytes() -> None:
 
 @pytest.mark.parametrize("formats", [MIXED, ALONE])
 def test_a_line_without_end_is_reported(formats: dict[str, LogFormat], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_LONGEST_ALONE", 1 << 16)
+    monkeypatch.setattr(reading, "LONGEST_ALONE", 1 << 16)
     name = next(iter(formats)).encode()
     long_ = name + b": refused " + b"x" * (3 << 20)
     found, unread, _ = found_in(name + b": refused a\n" + long_ + b"\n" + name + b": refused b\n", formats)
@@ -109,57 +109,6 @@ def test_where_the_pieces_are_cut_changes_nothing(lines: list[bytes]) -> None:
         content.count(b"\n") + (content != b"" and content[-1:] != b"\n"),
         len(content),
     )
-
-
-@given(
-    st.lists(
-        st.sampled_from(
-            [b"one: refused", b"two: refused twice", b"x", b"", b"refused", b"one: refuse", b"\xff",
-             b"two: refused \xe9\x00\r", b"one: refused " + b"x" * 70_000],
-        ),
-        max_size=8,
-    ),
-    st.sampled_from([b"", b"\n", b"\n\n"]),
-)  # fmt: skip
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_grep_finds_what_is_found_without(tmp_path: Path, lines: list[bytes], end: bytes) -> None:
-    path = tmp_path / "log"
-    path.write_bytes(b"\n".join(lines) + end)
-
-    def every(grep_from: int) -> tuple[list[Rejection | UnreadLine], ReadSoFar]:
-        so_far = ReadSoFar("log")
-        with log_files.opened(str(path), NOW) as log:
-            return list(read(log, MIXED, UTC, so_far, grep_from)), so_far
-
-    with_grep, so_far = every(0)
-    without, so_far_without = every(1 << 40)
-    assert [_bounded(each) for each in with_grep] == [_bounded(each) for each in without]
-    assert so_far == so_far_without
-
-
-def _bounded(found: Rejection | UnreadLine) -> Rejection | UnreadLine:
-    return found._replace(text=found.text[:1000]) if isinstance(found, UnreadLine) else found
-
-
-def test_needles_mean_to_grep_what_they_say(tmp_path: Path) -> None:
-    """What an extended regular expression would take for something else."""
-    needles = [b", status=bounced (", b"DISCONNECT [", b"a.b*c+d?", b"{x}|y^$", b"\\back", b" -e"]
-    lines = [b"<" + needle + b">" for needle in needles]
-    others = [b"aXbbc", b"x y", b", statusXbounced", b"DISCONNECT", b"e"]
-    (tmp_path / "log").write_bytes(b"\n".join([*lines, *others]))
-    with (tmp_path / "log").open("rb") as file:
-        found = list(grep.lines_with_one_of(file.fileno(), needles, 100))
-        assert grep.count_lines(file.fileno()) == len(lines) + len(others)
-    assert found == list(enumerate(lines, 1))
-
-
-def test_a_file_that_grep_cannot_read_is_told(tmp_path: Path) -> None:
-    descriptor = os.open(tmp_path, os.O_RDONLY)
-    try:
-        with pytest.raises(BrokenLogError, match="Is a directory"):
-            list(grep.lines_with_one_of(descriptor, [b"x"], 100))
-    finally:
-        os.close(descriptor)
 
 
 @given(st.lists(st.sampled_from([b"a needle b", b"needles", b"pin", b"", b"needle pin", b"\n"])))

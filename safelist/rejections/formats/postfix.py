@@ -6,7 +6,6 @@ cleanup_message.c, cleanup_milter.c, log_adhoc.c), 2.8 to 3.10.
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple, TypeVar
@@ -169,8 +168,6 @@ class _PostfixReader:
 
     def read(self, line: LogLine) -> Iterable[Rejection]:
         """What the line completes. Raises UnreadLineError."""
-        if (common := _common(line.text)) is not None and (at := time_of(common["time"], self._origin)) is not None:
-            return (_of_common(common, at, line.place),)
         if (said := record(line.text, self._origin)) is None:
             raise UnreadLineError("expected the time, the host and the program in front of what Postfix says")
         service = said.program.rpartition("/")[2]
@@ -215,22 +212,22 @@ class _PostfixReader:
         return (_of_command(said, place, refused, command),)
 
 
-@lru_cache(maxsize=4)  # whether a line is Postfix's is asked before it is read
-def _common(line: str) -> re.Match[str] | None:
-    return _COMMON.fullmatch(line)
-
-
-def _of_common(found: re.Match[str], at: datetime, place: LogPlace) -> Rejection:
+def _quick(line: LogLine, origin: LogOrigin) -> Rejection | None:
     """What smtpd refused by a DNS blocklist that has the client, in Postfix's own words."""
-    _, name, address, said, digit, zone, sender, recipient = found.groups()
+    if (found := _COMMON.fullmatch(line.text)) is None:
+        return None
+    time, name, address, said, digit, zone, sender, recipient = found.groups()
+    if (at := time_of(time, origin)) is None:
+        return None
     return Rejection(
-        at, RejectionKind.DEFERRED if digit == "4" else RejectionKind.REJECTED, place, said, _address(address),
-        None if name in ("unknown", address) else name, sender, recipient, Stage.RCPT, _shown(zone.lower()),
-        Listed.CLIENT,
+        at, RejectionKind.DEFERRED if digit == "4" else RejectionKind.REJECTED, line.place, said, _address(address),
+        None if name in ("unknown", address) else name, sender, recipient, Stage.RCPT, _shown(zone), Listed.CLIENT,
     )  # fmt: skip
 
 
-_shown = lru_cache(maxsize=1024)(shown)
+@lru_cache(maxsize=1024)
+def _shown(zone: str) -> str:
+    return shown(zone.lower())
 
 
 def _of_command(said: SyslogRecord, place: LogPlace, refused: re.Match[str], command: re.Match[str]) -> Rejection:
@@ -362,8 +359,6 @@ _SERVICES = {"smtpd", "postscreen", "dnsblog", "cleanup", "smtp", "lmtp"}
 
 def _recognises(line: str) -> bool:
     """Whether a service of an instance of Postfix wrote it: ``postfix/smtpd``, ``postfix-in/submission/smtpd``."""
-    if _common(line) is not None:
-        return True
     instance, _, service = program_of(line).rpartition("/")
     return bool(instance) and service in _SERVICES
 
@@ -371,10 +366,11 @@ def _recognises(line: str) -> bool:
 POSTFIX = LogFormat(
     name="postfix",
     title="Postfix",
-    needles=(b"reject", b", status=bounced (", b"DNSBL rank "),
-    beside={b"DNSBL rank ": (b"DISCONNECT [", b" listed by domain ")},
+    needles=(b"reject", b"bounced", b"DNSBL r"),  # as long as each other: grep skips no more than the shortest has
+    beside={b"DNSBL r": (b"DISCONNECT [", b" listed by domain ")},
     recognises=_recognises,
     reader=_PostfixReader,
+    quick=_quick,
     cannot_tell=(
         "Who sent a mail that another server refused (only the queue manager's line tells), and what other servers "
         "refused for now; more than one recipient of a mail that was refused after its data, and the client where a "
