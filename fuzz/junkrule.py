@@ -9,6 +9,8 @@ import struct
 import time
 from collections.abc import Callable
 
+from mutation import damage
+
 from safelist.errors import RuleError
 from safelist.junkrule import JunkRule, decode, encode
 from safelist.junkrule import restriction as r
@@ -47,26 +49,6 @@ def another_shape(chance: random.Random) -> bytes:
     return b"\0\0" + r.encode_and(*parts, r.encode_exist(0x40760003))
 
 
-def damage(data: bytes, chance: random.Random) -> bytes:
-    """One to eight cuts, copies, insertions and overwritten bytes."""
-    raw = bytearray(data)
-    for _ in range(chance.randint(1, 8)):
-        at, other = chance.randrange(len(raw) + 1), chance.randrange(len(raw) + 1)
-        piece = chance.choice(INTERESTING)
-        match chance.randrange(5):
-            case 0:
-                raw[at : at + len(piece)] = piece
-            case 1:
-                raw[at:at] = piece
-            case 2:
-                del raw[at : at + chance.randrange(1, 20)]
-            case 3:
-                raw[at:at] = raw[other : other + chance.randrange(1, 60)]
-            case 4 if at < len(raw):
-                raw[at] = chance.randrange(256)
-    return bytes(raw)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
@@ -75,7 +57,7 @@ def main() -> None:
     chance, end, tried, read = random.Random(options.seed), time.monotonic() + options.seconds, 0, 0
     print(f"seed {options.seed}")
     while time.monotonic() < end:
-        data = damage(chance.choice([some_rule, another_shape])(chance), chance)
+        data = damage(chance.choice([some_rule, another_shape])(chance), INTERESTING, chance)
         tried += 1
         try:
             rule = decode(data)

@@ -23,6 +23,8 @@ from types import FrameType
 from typing import NoReturn
 from zoneinfo import ZoneInfo
 
+from mutation import damage
+
 from safelist.errors import UsageError
 from safelist.rejections import explanation, json_form, words
 from safelist.rejections.collected import CollectedMails
@@ -107,34 +109,16 @@ def other_time(data: bytes, chance: random.Random) -> bytes:
     return data[:begin] + chance.choice(TIMES) + data[end:]
 
 
-def damage(data: bytes, chance: random.Random) -> bytes:
-    """One to eight cuts, copies, insertions and overwritten bytes; now and then something is repeated very often."""
-    raw = bytearray(other_time(data, chance) if chance.random() < 0.2 else data)
-    for _ in range(chance.randint(1, 8)):
-        at, other = chance.randrange(len(raw) + 1), chance.randrange(len(raw) + 1)
-        piece = chance.choice(INTERESTING)
-        match chance.randrange(6):
-            case 0:
-                raw[at : at + len(piece)] = piece
-            case 1:
-                raw[at:at] = piece
-            case 2:
-                del raw[at : at + chance.randrange(1, 20)]
-            case 3:
-                raw[at:at] = raw[other : other + chance.randrange(1, 200)]
-            case 4 if at < len(raw):
-                raw[at] = chance.randrange(256)
-            case 5 if chance.random() < 0.05:
-                piece = bytes(raw[at : at + chance.randrange(1, 12)]) if chance.random() < 0.5 else piece
-                raw[at:at] = piece * (50_000 // max(len(piece), 1))
-    return bytes(raw)
+def damaged(data: bytes, chance: random.Random) -> bytes:
+    """What :func:`mutation.damage` makes of it; of every fifth log or bounce, first of one with another time in it."""
+    return damage(other_time(data, chance) if chance.random() < 0.2 else data, INTERESTING, chance, may_repeat=True)
 
 
 def packed(data: bytes, chance: random.Random) -> bytes:
     """The log as rotation leaves it, which is mostly whole."""
     pack: list[Callable[[bytes], bytes]] = [gzip.compress, lzma.compress, bz2.compress]
     done = chance.choice(pack)(data)
-    return damage(done, chance) if chance.random() < 0.5 else done
+    return damaged(done, chance) if chance.random() < 0.5 else done
 
 
 class Shots:
@@ -149,8 +133,8 @@ class Shots:
         """The next input, and which reader it is for."""
         self.tried += 1
         if self._chance.random() < 0.4:
-            return b"B" + damage(some_bounce(self._chance), self._chance)
-        data = damage(some_log(self._chance), self._chance)
+            return b"B" + damaged(some_bounce(self._chance), self._chance)
+        data = damaged(some_log(self._chance), self._chance)
         return b"L" + (packed(data, self._chance) if self._chance.random() < 0.1 else data)
 
     def at(self, data: bytes) -> None:
