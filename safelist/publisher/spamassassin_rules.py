@@ -10,6 +10,7 @@ very address that the envelope has proven; and nothing else may name a sender.
 Named captures could compare the domains instead, but 4.0.1 compiles a header rule's template once for all mails.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ UNPROVEN = f"{SYMBOL}_UNPROVEN"
 """The one for a mail that names a sender of the lists, and proves too little."""
 PROBE = f"{SYMBOL}_PROBE"
 """A rule for nobody's mail, by which a running spamd shows which lists and rules it has read."""
+
+_MOST = 40
+"""Characters of a rule's name: at a longer one `spamassassin --lint` finds fault (Conf/Parser.pm)."""
 
 _KINDS = {Authentication.DKIM_OR_SPF: "DKIM_OR_SPF", Authentication.SPF: "SPF", Authentication.NONE: "NONE"}
 _PLAIN = r"/\A(?!.*\.\.)[\x21-\x3f\x41-\x7e]+\@[\x21-\x3f\x41-\x7e]+\n?\z/"
@@ -115,9 +119,16 @@ def _proven(scope: str, of: str) -> str:
     return " || ".join(parts)
 
 
+def lifting_name(rule: str) -> str:
+    """The name of the rule that takes back what ``rule`` adds; a long one ends in its digest."""
+    whole = f"{SYMBOL}_{rule}"
+    digest = hashlib.sha256(rule.encode()).hexdigest()[:8].upper()
+    return whole if len(whole) <= _MOST else f"{whole[: _MOST - 9]}_{digest}"
+
+
 def _lifted(rule: DnsblRule) -> Iterator[str]:
     """What takes back exactly what one DNSBL rule adds."""
-    name = f"{SYMBOL}_{rule.name}"
+    name = lifting_name(rule.name)
     yield f"meta {name} ({SYMBOL} && {rule.name})"
     yield f"describe {name} Lifts {rule.name} for a safe sender"
     yield f"tflags {name} net nice"

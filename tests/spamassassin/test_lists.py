@@ -16,7 +16,7 @@ from safelist.override import Authentication, Terms
 from safelist.policy import decide
 from safelist.publisher.publish import publish
 from safelist.publisher.spamassassin_lists import why_not
-from safelist.publisher.spamassassin_rules import names
+from safelist.publisher.spamassassin_rules import DnsblRule, lifting_name, names, text
 from safelist.publisher.target import Published
 from safelist.publisher.targets.spamassassin import HEADER, TARGET, SpamAssassinSettings, recipients
 from safelist.store import Store
@@ -100,6 +100,18 @@ def _above(text: str) -> list[sender.Pattern]:
 def test_every_list_has_a_name_of_its_own() -> None:
     all_ = [*names("EVERYBODY"), *names("RECIPIENT")]
     assert len(set(all_)) == len(all_) == 16
+
+
+def test_no_rule_has_a_longer_name_than_spamassassin_takes_without_a_word() -> None:
+    """40 characters; rules that begin alike are told apart."""
+    long = "RCVD_IN_VALIDITY_CERTIFIED_BLOCKED"
+    assert lifting_name("RCVD_IN_XBL") == "SAFELIST_RCVD_IN_XBL"
+    assert lifting_name(long) == "SAFELIST_RCVD_IN_VALIDITY_CERTI_FC142245"
+    assert lifting_name(f"{long}_2") == "SAFELIST_RCVD_IN_VALIDITY_CERTI_F23658F7"
+    written = text([DnsblRule(long, (1.0, 1.0, 1.0, 1.0)), DnsblRule("R" * 100, (1.0, 1.0, 1.0, 1.0))])
+    assert f"meta {lifting_name(long)} (SAFELIST && {long})\n" in written
+    rules = [line.split()[1] for line in written.splitlines() if line.startswith(("meta ", "header ", "score "))]
+    assert [each for each in rules if len(each) > 40 and not each.startswith("__")] == []
 
 
 def test_a_stronger_demand_below_a_domain_takes_the_domain_out(tmp_path: Path) -> None:
