@@ -134,13 +134,14 @@ def postfix(
     """
     with _directory() as root:
         ports = {name: _free_port() for name in (*services, *screens)}
-        _configure(root, main, services, ports, nameserver)
+        _configure(root, main, services, ports)
         with (root / "etc/master.cf").open("a") as master:
             master.writelines(
                 f"127.0.0.1:{ports[name]} inet n - y - 1 postscreen{_options(own)}\n" for name, own in screens.items()
             )
         check = subprocess.run([_sbin("postfix"), "-c", str(root / "etc"), "check"], capture_output=True, check=False)
         assert check.returncode == 0, check
+        _resolve_by(nameserver, root)
         daemons = _parameter(root, "daemon_directory")
         log = root / "log"
         with _running([f"{daemons}/master", "-c", str(root / "etc"), "-s"], log):
@@ -148,17 +149,22 @@ def postfix(
             yield Postfix(root / "etc", log, ports)
 
 
-def _configure(
-    root: Path, main: str, services: Mapping[str, Mapping[str, str]], ports: Mapping[str, int], nameserver: str
-) -> None:
-    for name in ("etc", "data", "queue/etc"):
+def _configure(root: Path, main: str, services: Mapping[str, Mapping[str, str]], ports: Mapping[str, int]) -> None:
+    for name in ("etc", "data", "queue"):
         (root / name).mkdir(parents=True)
     shutil.chown(root / "data", "postfix")
-    # smtpd is chrooted into the queue directory: its resolver reads this file and not the system's.
-    (root / "queue/etc/resolv.conf").write_text(f"nameserver {nameserver}\noptions timeout:5 attempts:3\n")
     (root / "etc/main.cf").write_text(_MAIN.format(root=root) + main)
     rows = [f"127.0.0.1:{ports[name]} inet n - y - - smtpd" + _options(own) for name, own in services.items()]
     (root / "etc/master.cf").write_text("\n".join([*rows, _MASTER]))
+
+
+def _resolve_by(nameserver: str, root: Path) -> None:
+    """smtpd is chrooted into the queue directory, where its resolver reads this file and not the system's.
+
+    Since Debian 13 the check puts the system's there, which hence comes first.
+    """
+    (root / "queue/etc").mkdir(exist_ok=True)
+    (root / "queue/etc/resolv.conf").write_text(f"nameserver {nameserver}\noptions timeout:5 attempts:3\n")
 
 
 def _options(own: Mapping[str, str]) -> str:
