@@ -284,7 +284,7 @@ def test_a_list_takes_no_more_memory_however_long_it_is(chosen: RspamdRedisSetti
 
 
 REFUSALS: dict[str, tuple[list[str], type[SafelistError], str]] = {
-    "full": (["--maxmemory", "1mb", "--maxmemory-policy", "noeviction"], UnavailableError, "OOM|maxmemory"),
+    "full": (["--maxmemory", "100kb", "--maxmemory-policy", "noeviction"], UnavailableError, "OOM|maxmemory"),
     "password": (["--requirepass", "hunter2"], PermissionDeniedError, "refuses the log-in .*redis_password_file"),
     "replica": (["--replicaof", "127.0.0.1 1"], ConfigError, "is a replica, .*name the server that it follows"),
 }
