@@ -1,6 +1,7 @@
 """The schema's revisions: bringing a database to this version's, and refusing what does not fit."""
 
 import os
+import re
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
@@ -124,5 +125,11 @@ def _refuse_foreign(connection: Connection, shown: str) -> None:
 def _newer(shown: str, found: str) -> str:
     return (
         f"{shown}: its schema {found[:50]} is newer than {REVISIONS[-1]}, the newest that safelist "
-        f"{safelist.__version__} knows; install the newer safelist again"
+        f"{safelist.__version__} knows; install {_release(found)} again"
     )
+
+
+def _release(revision: str) -> str:
+    """The version that has this schema, as its second number says."""
+    major = safelist.__version__.partition(".")[0]
+    return f"safelist {major}.{int(revision)} or newer" if re.fullmatch("[0-9]{4}", revision) else "the newer safelist"

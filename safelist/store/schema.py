@@ -26,7 +26,10 @@ from sqlalchemy import (
 )
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
-"""Every revision of the schema, oldest first; the last one is what this version reads and writes."""
+"""Every revision of the schema, oldest first; the last one is what this version reads and writes.
+
+Its number is the second one of the package's version: 0.5.x has 0005, whatever x is.
+"""
 
 VERSION_TABLE = "safelist_revision"
 

@@ -82,6 +82,15 @@ def test_newer_schema_is_refused(url: str) -> None:
         store.upgrade(url)
 
 
+@pytest.mark.parametrize(
+    ("found", "install"), [("0917", r"safelist 0[.]917 or newer"), ("tomorrow", "the newer safelist")]
+)
+def test_of_a_newer_schema_the_version_is_named(url: str, found: str, install: str) -> None:
+    execute(url, f"UPDATE {VERSION_TABLE} SET version_num = '{found}'")
+    with pytest.raises(ConfigError, match=f"; install {install} again$"):
+        store.open_store(url)
+
+
 def test_another_programs_tables_are_left_alone(empty_url: str, tmp_path: Path) -> None:
     if empty_url.startswith("sqlite"):
         migration.make_file(tmp_path / "state" / "safelist.db")
