@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help demo test check format lock bench fuzz wheel clean
+.PHONY: help demo test check format lock bench fuzz wheel release release-trial clean
 
 help:
 	@echo "make demo    the main job on a sample organisation"
@@ -11,6 +11,7 @@ help:
 	@echo "make check   lint, types, migrations"
 	@echo "make bench   the benchmarks (minutes)"
 	@echo "make fuzz    what reads rules, logs and bounces under fire (SECONDS=60 each)"
+	@echo "make release a tag, an sdist and a wheel that was tried; make release-trial keeps nothing"
 
 demo: $(VENV)/.ready
 	$(RUN)/safelist demo
@@ -48,6 +49,12 @@ fuzz: $(VENV)/.ready
 
 wheel: $(VENV)/.ready
 	$(RUN)/uv build --quiet --wheel --out-dir dist
+
+release: $(VENV)/.ready
+	packaging/release
+
+release-trial: $(VENV)/.ready
+	packaging/release --dry-run
 
 clean:
 	rm -rf $(VENV) dist build
