@@ -79,10 +79,29 @@ def _curl(words: Sequence[str]) -> None:
     assert re.match("http://(127[.]0[.]0[.]1:10046|localhost)/lookup[?]", words[-1])
 
 
+def _pytest(words: Sequence[str]) -> None:
+    """Whose paths are there."""
+    assert all((ROOT / word).exists() for word in words if "/" in word), words
+
+
+def _module(words: Sequence[str]) -> None:
+    """``python -m`` one of the checkout's."""
+    assert words[0] == "-m", words
+    assert (ROOT / f"{words[1].replace('.', '/')}.py").exists(), words
+
+
+def _uv(words: Sequence[str]) -> None:
+    """Of the virtual environment, with an extra that there is."""
+    assert words[0] in ("sync", "lock"), words
+    if "--extra" in words:
+        _pip(["install", f"safelist[{words[words.index('--extra') + 1]}]"])
+
+
 PROGRAMS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "safelist": parse, "make": _make, "pip": _pip, "postmap": _known, "useradd": _known, "install": _known,
     "curl": _curl, "/usr/bin/python3": _known, "update-exim4.conf": _known, "systemctl": _known, "touch": _known,
-    "sed": _known, "journalctl": _known,
+    "sed": _known, "journalctl": _known, "apt-get": _known, ".ci/unpack": _known, "tests/on-debian": _known, "uv": _uv,
+    "pytest": _pytest, "python": _module,
 }  # fmt: skip
 """How the lines of each program are read."""
 

@@ -91,4 +91,6 @@ def anchor(heading: str) -> str:
 
 
 README = Page("README.md")
+PROJECT = {name: Page(name) for name in ("CONTRIBUTING.md", "SECURITY.md")}
+"""For whoever works on it; they lie beside the README, and are not installed."""
 PAGES = {page.name: page for page in [README, *(Page(str(p.relative_to(ROOT))) for p in (ROOT / "docs").rglob("*.md"))]}

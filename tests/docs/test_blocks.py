@@ -16,9 +16,9 @@ from safelist import config, override_file
 from safelist.cli.configuration import load_config
 from safelist.filter import settings
 from tests.docs import command_lines
-from tests.docs.documents import PAGES, ROOT, Block
+from tests.docs.documents import PAGES, PROJECT, ROOT, Block
 
-BLOCKS = [block for page in PAGES.values() for block in page.blocks()]
+BLOCKS = [block for page in (PAGES | PROJECT).values() for block in page.blocks()]
 
 RUN_BY = {
     "docs/filters/amavis.md": "tests/amavis/test_set_up.py::test_the_steps_in_their_order",

@@ -4,7 +4,7 @@ import tarfile
 
 import pytest
 
-from tests.docs.documents import PAGES, README, ROOT
+from tests.docs.documents import PAGES, PROJECT, README, ROOT
 from tests.test_packaging import build
 
 
@@ -19,7 +19,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_it_brings_every_document(sdist: set[str]) -> None:
-    assert set(PAGES) <= sdist
+    assert set(PAGES | PROJECT) <= sdist
 
 
 def test_it_brings_what_the_readme_links_to(sdist: set[str]) -> None:
@@ -29,5 +29,5 @@ def test_it_brings_what_the_readme_links_to(sdist: set[str]) -> None:
     assert linked <= sdist
 
 
-def test_it_brings_what_a_skipped_test_names(sdist: set[str]) -> None:
-    assert ".ci/unpack" in sdist
+def test_it_brings_what_a_skipped_test_or_a_page_names(sdist: set[str]) -> None:
+    assert {".ci/unpack", "tests/on-debian", "tests/debian-packages", "packaging/release"} <= sdist

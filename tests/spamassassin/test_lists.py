@@ -14,9 +14,10 @@ import pytest
 from safelist import sender, store
 from safelist.override import Authentication, Terms
 from safelist.policy import decide
+from safelist.publisher import spamassassin_rules
 from safelist.publisher.publish import publish
 from safelist.publisher.spamassassin_lists import why_not
-from safelist.publisher.spamassassin_rules import DnsblRule, lifting_name, names, text
+from safelist.publisher.spamassassin_rules import DnsblRule, lifting_name, names
 from safelist.publisher.target import Published
 from safelist.publisher.targets.spamassassin import HEADER, TARGET, SpamAssassinSettings, recipients
 from safelist.store import Store
@@ -108,7 +109,9 @@ def test_no_rule_has_a_longer_name_than_spamassassin_takes_without_a_word() -> N
     assert lifting_name("RCVD_IN_XBL") == "SAFELIST_RCVD_IN_XBL"
     assert lifting_name(long) == "SAFELIST_RCVD_IN_VALIDITY_CERTI_FC142245"
     assert lifting_name(f"{long}_2") == "SAFELIST_RCVD_IN_VALIDITY_CERTI_F23658F7"
-    written = text([DnsblRule(long, (1.0, 1.0, 1.0, 1.0)), DnsblRule("R" * 100, (1.0, 1.0, 1.0, 1.0))])
+    written = spamassassin_rules.text(
+        [DnsblRule(long, (1.0, 1.0, 1.0, 1.0)), DnsblRule("R" * 100, (1.0, 1.0, 1.0, 1.0))]
+    )
     assert f"meta {lifting_name(long)} (SAFELIST && {long})\n" in written
     rules = [line.split()[1] for line in written.splitlines() if line.startswith(("meta ", "header ", "score "))]
     assert [each for each in rules if len(each) > 40 and not each.startswith("__")] == []
