@@ -136,6 +136,6 @@ COMMANDS: dict[str, Place | Group] = {
     ),
     "demo": Place(
         "demo:demo",
-        "Collect a sample organisation, show who trusts whom, publish a Postfix map and look two senders up.",
+        "Collect a sample organisation, publish it, and ask the map and the DNSBL filter about some senders.",
     ),
 }

@@ -1,9 +1,12 @@
-"""``safelist demo``: the main job on a sample organisation, with an Exchange-like endpoint on loopback."""
+"""``safelist demo``: the main job and the filter on a sample organisation, with nothing but this machine's loopback."""
 
+import os
+import shlex
 import shutil
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,86 +19,88 @@ from safelist.cli.configuration import load_config
 from safelist.cli.init import write_new
 from safelist.cli.publish import end, publish_all
 from safelist.cli.sync import SyncReport
-from safelist.cli.terminal import JsonOption, actor, complain, now, print_json
-from safelist.config import Config, toml
+from safelist.cli.terminal import JsonOption, actor, complain, now, print_json, shown
+from safelist.config import Config
 from safelist.errors import UnavailableError, UsageError
+from safelist.filter import settings
 from safelist.publisher import program
 from safelist.runs import json_form
 
 if TYPE_CHECKING:
-    from safelist.demo import Organisation
+    from safelist.demo import DemoServer
+    from safelist.demo.configuration import DemoPlace
+    from safelist.demo.filtering import AnsweredQuestion
 
 SENDERS = ("accounts.desk@aol.com", "orders.north@yahoo.com")
-_FILES = ("safelist.toml", "safelist.db", "safelist_map")
+_STANDS_IN = (
+    "A nameserver on loopback stands in: zen.spamhaus.org lists each of these clients, and aol.com's SPF record names\n"
+    "192.0.2.25 alone. Postfix asks, at RCPT TO:"
+)
 
 
 def demo(
     directory: Annotated[Path | None, typer.Option(help="Where to leave the files. Default: a new one.")] = None,
-    serve: Annotated[bool, typer.Option("--serve", help="Keep the endpoint running until Ctrl-C.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Keep Exchange and the filter running until Ctrl-C.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Collect a sample organisation, show who trusts whom, publish a Postfix map and look two senders up."""
-    from safelist.demo import DemoServer  # these take longer to import than most commands to run
-    from safelist.demo.sample import sample
+    """Collect a sample organisation, publish it, and ask the map and the DNSBL filter about some senders."""
+    from safelist.demo import DemoServer, sample  # these take longer to import than most commands to run
+    from safelist.demo.filtering import QUESTIONS, RunningFilter
+    from safelist.demo.nameserver import DemoNameserver
 
-    place, organisation = _place(directory), sample()
-    with DemoServer(organisation) as server:
-        config = _write_config(place, organisation, server.url)
-        store.upgrade(config.database.url)
+    place = _place(directory)
+    _leave_proxies_out()
+    with DemoServer(sample()) as server, DemoNameserver() as nameserver:
+        config = _write_files(place, server, nameserver.address)
         with store.open_store(config.database.url) as opened:
-            if json:
-                print_json(_run(opened, config) | {"directory": str(place), "endpoint": server.url})
-            else:
-                _show(opened, config, place, f"{len(organisation.mailboxes)} mailboxes answers at {server.url}")
-        if serve:
-            _wait(place)
+            done = _run(opened, config) if json else _show(opened, config, place, server)
+        with RunningFilter(settings.load(place.filter_config), now) as running:
+            _end(place, server, done, [running.ask(question) for question in QUESTIONS], json=json)
+            if serve:
+                _wait(place)
 
 
-def _wait(place: Path) -> None:
-    complain(f"the endpoint keeps running: safelist sync -c {place / _FILES[0]} (Ctrl-C ends it)")
+def _leave_proxies_out() -> None:
+    """Let no proxy of the environment be asked for this machine's loopback, which it cannot reach."""
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{given},127.0.0.1".lstrip(",")
+
+
+def _wait(place: "DemoPlace") -> None:
+    complain(f"Exchange and the filter keep running: safelist sync -c {place.config} (Ctrl-C ends it)")
     threading.Event().wait()
 
 
-def _place(directory: Path | None) -> Path:
-    place = (directory or Path(tempfile.mkdtemp(prefix="safelist-demo-"))).absolute()
+def _place(directory: Path | None) -> "DemoPlace":
+    from safelist.demo.configuration import DemoPlace
+
+    place = DemoPlace((directory or Path(tempfile.mkdtemp(prefix="safelist-demo-"))).absolute())
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        place.directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{place} cannot be a directory: {error.strerror}; choose another with --directory") from None
-    there = [name for name in _FILES if (place / name).exists()]
-    if there:
-        raise UsageError(f"{place} holds {', '.join(there)} already; choose an empty directory, nothing was changed")
+        raise UsageError(
+            f"{place.directory} cannot be a directory: {error.strerror}; choose another with --directory"
+        ) from None
+    if there := place.there():
+        raise UsageError(
+            f"{place.directory} holds {', '.join(there)} already; choose an empty directory, nothing was changed"
+        )
     return place
 
 
-def _write_config(place: Path, organisation: "Organisation", url: str) -> Config:
-    path, account = place / _FILES[0], organisation.account
-    groups = [group for group in organisation.groups if group.startswith("everyone@")]
-    text = f"""\
-# Written by `safelist demo`. `safelist init` writes one in which every key is explained.
-[exchange]
-endpoint = {toml(url)}
-authentication = "basic"
-username = {toml(account.principal)}
-secret = {toml(account.password)}
+def _write_files(place: "DemoPlace", server: "DemoServer", nameserver: str) -> Config:
+    """Write what the demo needs, and make its database."""
+    from safelist.demo.configuration import filter_text, main_text
+    from safelist.demo.filtering import free_port
+    from safelist.demo.mail_log import mail_log
 
-[mailboxes]
-groups = {toml(groups)}
-
-[database]
-url = {toml(f"sqlite:///{place / _FILES[1]}")}
-
-[policy]
-quorum = 2
-
-[publish.postfix]
-path = {toml(str(place / _FILES[2]))}
-# A plain text map, and no question to this machine's Postfix, which may not be there or not be set up.
-map_type = "texthash"
-parent_domain_matches_subdomains = true
-"""
-    write_new(path, text)
-    return load_config(path)
+    place.filter.mkdir(mode=0o700)
+    write_new(place.config, main_text(place, server.organisation, server.url))
+    write_new(place.filter_config, filter_text(place, free_port(), nameserver))
+    write_new(place.log, "".join(f"{line}\n" for line in mail_log(now())))
+    config = load_config(place.config)
+    store.upgrade(config.database.url)
+    return config
 
 
 def _run(opened: store.Store, config: Config) -> dict[str, Any]:
@@ -105,26 +110,27 @@ def _run(opened: store.Store, config: Config) -> dict[str, Any]:
 
     options = SyncOptions(config.collect.lists, workers=4)
     (collected,) = collect(opened, config, options, SyncReport(opened, options, json=False), now, actor())
-    (published,) = done = publish_all(opened, config, [])
+    done = publish_all(opened, config, [])
     end(done)
     found = {sender: _look_up(sender, config.publish["postfix"].path) for sender in (*SENDERS, "stranger@aol.com")}
+    (published,) = (each for each in done if each.done.target == "postfix")
     return {"summary": collected.summary.figures(), "published": json_form.publishing(published), "found": found}
 
 
-def _show(opened: store.Store, config: Config, place: Path, endpoint: str) -> None:
-    print(f"An Exchange-like endpoint with {endpoint}\n")
+def _show(opened: store.Store, config: Config, place: "DemoPlace", server: "DemoServer") -> dict[str, Any]:
+    print(f"An Exchange-like endpoint with {len(server.organisation.mailboxes)} mailboxes answers at {server.url}\n")
     print("$ safelist sync --publish")
     done = _run(opened, config)
-    path, entries = done["published"]["path"], done["published"]["entries"]
     print(", ".join(f"{count} {name}" for name, count in done["summary"].items() if count))
-    print(f"{path}: {entries} entries")
+    print(f"{place.map}: {done['published']['entries']} entries")
+    print("(The one that failed denies access on purpose: so you see what a run says of it.)")
     for sender in SENDERS:
         print(f"\n$ safelist audit who {sender}")
         print_sender(audit.who(opened, sender, config.policy.settings(opened.own_domains()), now()))
-    print(f"\nWhat Postfix finds in {path}:")
+    print(f"\nWhat Postfix finds in {place.map}:")
     for sender, result in done["found"].items():
         print(f"  {sender:<28} {result or '(nothing: the DNSBLs decide)'}")
-    _say_what_to_try(place)
+    return done
 
 
 def _look_up(sender: str, path: Path) -> str:
@@ -138,12 +144,43 @@ def _look_up(sender: str, path: Path) -> str:
     return next((result for key, _, result in lines if key == sender), "")
 
 
-def _say_what_to_try(place: Path) -> None:
+def _end(
+    place: "DemoPlace", server: "DemoServer", done: dict[str, Any], answers: Sequence["AnsweredQuestion"], *, json: bool
+) -> None:
+    """Say what the filter answered; for a person also what to try."""
+    if json:
+        asked = [
+            each.question._asdict() | {"says": each.action, "reason": each.reason, "why": each.why} for each in answers
+        ]
+        print_json(done | {"filter": asked, "directory": str(place.directory), "endpoint": server.url})
+        return
+    print(f"\n$ safelist filter run\n{_STANDS_IN}")
+    for number, each in enumerate(answers, 1):
+        mail = each.question
+        print(f"  {number}. from {mail.client} ({mail.remark}): {mail.sender} to {mail.recipient}")
+        print(f"     Postfix is told: {shown(each.action)}")
+        print(f"     {each.reason}: {shown(each.why)}")
+    _say_what_to_try(place)
+
+
+def _say_what_to_try(place: "DemoPlace") -> None:
     # In a checkout the command lies in .venv/bin, which is in nobody's PATH.
     command = "safelist" if shutil.which("safelist") else sys.argv[0]
-    config = place / _FILES[0]
+    config, log = shlex.quote(str(place.config)), shlex.quote(str(place.log))
     print(f"""
-The files are in {place}. Try, on them:
+The files are in {place.directory}. Try, on them:
   {command} audit who aol.com -c {config}
   {command} audit mailbox reception@corp.example -c {config}
-  {command} publish --dry-run -c {config}""")
+  {command} audit used -c {config}
+  {command} publish --dry-run -c {config}
+  {command} rejections {log} --saved -c {config}
+
+Go on with the log of your own mail server. It needs nothing else, stores nothing and sends nothing:
+  {command} rejections /var/log/mail.log
+Then collect your own lists: {_guide()}""")
+
+
+def _guide() -> Path:
+    """The page that says how: in the checkout, or where a wheel puts it."""
+    checkout = Path(__file__).parents[2] / "docs" / "install.md"
+    return checkout if checkout.exists() else Path(sys.prefix, "share", "doc", "safelist", "install.md")

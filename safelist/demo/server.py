@@ -5,6 +5,7 @@ import hmac
 import threading
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Self
 
 from safelist.demo.operations import answer
@@ -101,6 +102,11 @@ class DemoServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), self.handler)
         self.organisation = organisation
         self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), name="demo", daemon=True)
+
+    def server_bind(self) -> None:
+        """Bind the socket without asking a nameserver what the machine is called, as HTTPServer does."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment] # of AF_INET
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -450,24 +450,37 @@ def test_tables_and_help_use_the_width_that_is_there(safelist: Command) -> None:
 
 
 def test_demo_runs_the_main_job(tmp_path: Path) -> None:
-    command = Command(tmp_path)
-    done = command("demo", "--directory", str(tmp_path / "demo"))
+    command, place = Command(tmp_path), tmp_path / "demo"
+    done = command("demo", "--directory", str(place), http_proxy="http://127.0.0.1:9")  # as a proxy that knows us not
     assert done.code == 0, done.err
     assert "accounts.desk@aol.com" in done.out
     assert "permit_auth_destination" in done.out
-    config = str(tmp_path / "demo" / "safelist.toml")
-    suggested = [line.split()[1:] for line in done.out.splitlines() if f" -c {config}" in line]
-    assert len(suggested) == 3
-    for arguments in suggested:
-        tried = command(*arguments)
-        assert (tried.code, tried.err) == (0, ""), arguments
-    assert json.loads(command("audit", "who", AOL, "-c", config, "--json").out)["entries"]
-    elsewhere = command("demo", "--json", "--directory", str(tmp_path / "other")).json
-    assert elsewhere["found"][AOL] == "permit_auth_destination"
-    assert elsewhere["found"]["stranger@aol.com"] == ""
-    again = command("demo", "--directory", str(tmp_path / "demo"))
+    suggested = [line.split()[1:] for line in done.out.splitlines() if f" -c {place}/safelist.toml" in line]
+    assert len(suggested) == 5
+    said = {" ".join(words[:2]): command(*words) for words in suggested}
+    assert [(name, each.code, each.err) for name, each in said.items() if (each.code, each.err) != (0, "")] == []
+    assert "safelist would have let 7 mails through" in said[f"rejections {place}/mail.log"].out
+    assert json.loads(command("audit", "used", "-c", f"{place}/safelist.toml", "--json").out)[0]["sender"] == AOL
+    again = command("demo", "--directory", str(place))
     assert again.code == 64
     assert "nothing was changed" in again.err
+
+
+def test_demo_lifts_a_listed_sender_and_no_forged_one(tmp_path: Path) -> None:
+    """Over Postfix's policy protocol, by the filter itself; as JSON."""
+    done = Command(tmp_path)("demo", "--json", "--directory", str(tmp_path / "other")).json
+    assert (done["found"][AOL], done["found"]["stranger@aol.com"]) == ("permit_auth_destination", "")
+    assert done["published"]["target"] == "postfix"
+    answers = [(each["sender"], each["says"].split(";")[0], each["reason"]) for each in done["filter"]]
+    lifted = "PREPEND X-Safelist: lifted the listing by Spamhaus ZEN ({}, authentication holds)"
+    refused = "550 5.7.1 Recipient not authorized, your IP has been found on a block list (Spamhaus ZEN)"
+    assert answers == [
+        (AOL, lifted.format("quorum"), "lifted"),
+        (AOL, refused, "not-authenticated"),
+        ("quotes.small@aol.com", lifted.format("trusted-address"), "lifted"),
+        ("stranger@aol.com", refused, "listed"),
+    ]
+    assert "SPF of aol.com: fail" in done["filter"][1]["why"]
 
 
 def test_a_target_that_fails_does_not_keep_the_next_one_from_its_turn(safelist: Command, server: DemoServer) -> None:

@@ -115,6 +115,7 @@ def test_another_path_is_not_found_on_the_same_connection(client: Client) -> Non
 
 def test_it_listens_on_loopback_until_it_ends() -> None:
     with DemoServer(Organisation()) as server:
+        assert server.server_name == "127.0.0.1", "its name would be a question to a nameserver"
         assert server.url == f"http://127.0.0.1:{server.port}/EWS/Exchange.asmx"
         socket.create_connection(("127.0.0.1", server.port), timeout=10).close()
     with pytest.raises(ConnectionRefusedError):
