@@ -107,3 +107,15 @@ def test_what_an_installed_unit_names_is_there(installed: Path) -> None:
     assert len(named) == 2
     for path in map("".join, named):
         assert (installed / Path(path).relative_to("/opt/safelist")).is_file()
+
+
+def test_the_demo_runs_from_an_installed_wheel(installed: Path, tmp_path: Path) -> None:
+    """It needs no file of a checkout, and the guide that it names last is there."""
+    home = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}
+    command = [str(installed / "bin" / "safelist"), "demo"]
+    done = subprocess.run(command, cwd=tmp_path, env=home, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "lifted: Spamhaus ZEN answers 127.0.0.4" in done.stdout
+    guide = Path(done.stdout.splitlines()[-1].rpartition(" ")[2])
+    assert guide.is_relative_to(installed)
+    assert guide.is_file()
