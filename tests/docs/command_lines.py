@@ -102,6 +102,7 @@ PROGRAMS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "curl": _curl, "/usr/bin/python3": _known, "update-exim4.conf": _known, "systemctl": _known, "touch": _known,
     "sed": _known, "journalctl": _known, "apt-get": _known, ".ci/unpack": _known, "tests/on-debian": _known, "uv": _uv,
     "pytest": _pytest, "python": _module,
+    "ln": _known, "postfix": _known,
 }  # fmt: skip
 """How the lines of each program are read."""
 

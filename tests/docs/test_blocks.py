@@ -21,6 +21,7 @@ from tests.docs.documents import PAGES, PROJECT, ROOT, Block
 BLOCKS = [block for page in (PAGES | PROJECT).values() for block in page.blocks()]
 
 RUN_BY = {
+    "README.md": "tests/docs/test_readme.py::test_the_ten_minutes_in_their_order",
     "docs/filters/amavis.md": "tests/amavis/test_set_up.py::test_the_steps_in_their_order",
     "docs/filters/postfix.md": "tests/postfix/test_set_up.py::test_the_steps_in_their_order",
     "docs/filters/spamassassin.md": "tests/spamassassin/test_set_up.py::test_the_steps_in_their_order",
