@@ -16,13 +16,12 @@ _MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block without its indentation. ``heading`` is the nearest above it, ``above`` are those around that."""
+    """A fenced block without its indentation. ``heading`` is the nearest one above it."""
 
     page: str
     heading: str
     language: str
     text: str
-    above: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.page}#{anchor(self.heading)} ({self.language}: {self.text.strip().splitlines()[0]})"
@@ -50,16 +49,14 @@ class Page:
         return found
 
     def blocks(self, language: str = "", heading: str = "") -> list[Block]:
-        """The fenced blocks of one language below one heading, and below those under it; of all where none is named."""
+        """The fenced blocks of one language, below one heading, in their order; of all where none is named."""
         found = []
-        path: list[str] = [""]
+        below = ""
         for number, token in enumerate(self._tokens):
-            if number in self._headings:
-                path = [*path[: int(token.tag[1:])], self._headings[number]]
+            below = self._headings.get(number, below)
             if token.type in ("fence", "code_block"):
-                found.append(Block(self.name, path[-1], token.info, token.content, tuple(path[:-1])))
-        wanted = [each for each in found if language in ("", each.language)]
-        return [each for each in wanted if heading in ("", each.heading, *each.above)]
+                found.append(Block(self.name, below, token.info, token.content))
+        return [each for each in found if language in ("", each.language) and heading in ("", each.heading)]
 
     def links(self) -> Iterator[str]:
         """Where each link leads."""
