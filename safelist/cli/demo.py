@@ -67,7 +67,12 @@ def _leave_proxies_out() -> None:
 
 
 def _wait(place: "DemoPlace") -> None:
-    complain(f"Exchange and the filter keep running: safelist sync -c {place.config} (Ctrl-C ends it)")
+    sys.stdout.flush()
+    complain(f"Exchange and the filter keep running until Ctrl-C: safelist sync -c {place.config}")
+    complain(
+        f"and safelist filter ask -c {place.filter_config} --client 192.0.2.25 --sender accounts.desk@aol.com "
+        "--recipient support1@corp.example"
+    )
     threading.Event().wait()
 
 

@@ -467,8 +467,21 @@ def test_demo_runs_the_main_job(tmp_path: Path) -> None:
 
 
 def test_demo_lifts_a_listed_sender_and_no_forged_one(tmp_path: Path) -> None:
-    """Over Postfix's policy protocol, by the filter itself; as JSON."""
-    done = Command(tmp_path)("demo", "--json", "--directory", str(tmp_path / "other")).json
+    """Over Postfix's policy protocol, by the filter itself; which then goes on until Ctrl-C."""
+    command, place, errors = Command(tmp_path), tmp_path / "demo", tmp_path / "errors"
+    line = command.line("demo", "--json", "--serve", "--directory", str(place))
+    with (
+        errors.open("wb") as said,
+        subprocess.Popen(
+            ["env", "--default-signal=INT", *line], env=command.environment, stdout=subprocess.PIPE, stderr=said
+        ) as serving,
+    ):
+        assert until(lambda: "--recipient" in errors.read_text(), 120)
+        asked = command(*errors.read_text().splitlines()[-1].partition("and safelist ")[2].split(), "--json").json
+        serving.send_signal(signal.SIGINT)
+        printed, _ = serving.communicate(timeout=60)
+        assert (serving.returncode, "Traceback" in errors.read_text()) == (130, False)
+    done = json.loads(printed)
     assert (done["found"][AOL], done["found"]["stranger@aol.com"]) == ("permit_auth_destination", "")
     assert done["published"]["target"] == "postfix"
     answers = [(each["sender"], each["says"].split(";")[0], each["reason"]) for each in done["filter"]]
@@ -481,6 +494,7 @@ def test_demo_lifts_a_listed_sender_and_no_forged_one(tmp_path: Path) -> None:
         ("stranger@aol.com", refused, "listed"),
     ]
     assert "SPF of aol.com: fail" in done["filter"][1]["why"]
+    assert asked["says"] == lifted.format("quorum")
 
 
 def test_a_target_that_fails_does_not_keep_the_next_one_from_its_turn(safelist: Command, server: DemoServer) -> None:
