@@ -39,7 +39,9 @@ _STANDS_IN = (
 
 
 def demo(
-    directory: Annotated[Path | None, typer.Option(help="Where to leave the files. Default: a new one.")] = None,
+    directory: Annotated[
+        Path | None, typer.Option(metavar="DIRECTORY", help="Where to leave the files. Default: a new one.")
+    ] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Keep Exchange and the filter running until Ctrl-C.")] = False,
     json: JsonOption = False,
 ) -> None:
