@@ -13,9 +13,9 @@ from safelist.audit.answers import Explanation, MailboxAnswer, SenderAnswer
 from safelist.audit.changes import Changes
 from safelist.audit.usage import NeverUsed
 from safelist.entry import Holding
-from safelist.override import Effect, Override, sentence
+from safelist.override import Effect, Override, sentence, until_sentence
 from safelist.policy import Decision, Reason
-from safelist.store import Event, EventKind, Made, MailboxState, Verified
+from safelist.store import Acknowledgement, Event, EventKind, Made, MailboxState, Verified
 from safelist.used import Use
 
 Object = dict[str, Any]
@@ -192,6 +192,8 @@ def _details(happened: Event, now: datetime) -> Iterator[str]:
         yield AT_FIRST
     if happened.override is not None:
         yield _said_of(happened.override, happened.kind)
+    if happened.acknowledgement is not None:
+        yield _said_of_failure(happened.acknowledgement, happened.kind)
     if happened.publication is not None:
         published = happened.publication
         yield (
@@ -209,6 +211,14 @@ def _said_of(given: Override, kind: EventKind) -> str:
         return str(given.revoked_why)
     ticket = f", ticket {given.terms.ticket}" if given.terms.ticket else ""
     return f"{sentence(given.terms)}: {given.terms.reason}{ticket}"
+
+
+def _said_of_failure(given: Acknowledgement, kind: EventKind) -> str:
+    if kind is EventKind.ACKNOWLEDGEMENT_REVOKED:
+        return str(given.revoked_why)
+    known = given.known
+    ticket = f", ticket {known.ticket}" if known.ticket else ""
+    return f"{known.failure} {until_sentence(known.expires)}: {known.reason}{ticket}"
 
 
 def changes(found: Changes) -> Object:

@@ -7,6 +7,7 @@ change set recorded and no other keys:
 
 - ``mailbox``: its address; ``added``, ``removed``: entries as [list, form, text], sorted;
 - ``made``: overrides as in :data:`MADE`; ``revoked``: overrides as [number, why];
+- ``acknowledged``: known failures as in :data:`ACKNOWLEDGED`; ``unacknowledged``: those as [number, why];
 - ``published``: as in :data:`PUBLISHED`;
 - ``ended``: the end of the run as [second, figures, problem].
 
@@ -41,11 +42,22 @@ from sqlalchemy import (
 from safelist.entry import FIRST_SOURCE
 from safelist.errors import TamperedError
 from safelist.store.reading import stream
-from safelist.store.schema import chain, change_set, entry, mailbox, override, pattern, publication, run
+from safelist.store.schema import (
+    acknowledgement,
+    chain,
+    change_set,
+    entry,
+    mailbox,
+    override,
+    pattern,
+    publication,
+    run,
+)
 from safelist.store.values import Verified
 
 START = bytes(32)
 MADE = ("id", "effect", "level", "text", "form", "scope", "authentication", "reason", "ticket", "expires")
+ACKNOWLEDGED = ("id", "mailbox", "failure", "reason", "ticket", "expires")
 PUBLISHED = ("target", "path", "entries", "added", "removed", "file_digest", "settings")
 
 
@@ -55,6 +67,7 @@ class ChangeKind(StrEnum):
     MAILBOX = "mailbox"
     ENTRIES = "entries"
     OVERRIDES = "overrides"
+    ACKNOWLEDGEMENTS = "acknowledgements"
     PUBLICATION = "publication"
     RUN = "run"
 
@@ -95,7 +108,24 @@ def _everything(source: ColumnElement[Any]) -> Select[Any]:
 _EVERYTHING = _everything(run.c.source)
 _BEFORE_SOURCES = _everything(null())
 """The same of a database whose runs have no source yet."""
-_REVOKED = select(override.c.revoked, override.c.id, override.c.revoked_why).where(override.c.revoked.is_not(None))
+
+
+def _recorded(by: Any, *columns: Any) -> Select[Any]:
+    """Rows of a table of few beside the change set that ``by`` names, in the order of their numbers."""
+    return select(by, *columns).where(by.is_not(None)).order_by(*by.table.primary_key)
+
+
+_BEFORE_ACKNOWLEDGEMENTS = {
+    "made": _recorded(override.c.made, *(override.c[name] for name in MADE)),
+    "revoked": _recorded(override.c.revoked, override.c.id, override.c.revoked_why),
+    "published": _recorded(publication.c.change_set_id, *(publication.c[name] for name in PUBLISHED)),
+}
+"""The same of a database that has no table of them yet."""
+_ATTACHED = _BEFORE_ACKNOWLEDGEMENTS | {
+    "acknowledged": _recorded(acknowledgement.c.made, *(acknowledgement.c[name] for name in ACKNOWLEDGED)),
+    "unacknowledged": _recorded(acknowledgement.c.revoked, acknowledgement.c.id, acknowledgement.c.revoked_why),
+}
+"""What stands in other tables than the entries', by the key under which the content has it."""
 
 
 def digest(before: bytes, kind: str, at: int, of_run: Sequence[Any], content: Mapping[str, Any]) -> bytes:
@@ -156,7 +186,7 @@ def verify(connection: Connection, contains: bytes | None = None) -> Verified:
 def seal(connection: Connection) -> None:
     """Give every change set its digest: once, when a database from before the chain is upgraded."""
     before, last, rows = START, None, []
-    for row, content in _contents(connection, _BEFORE_SOURCES):
+    for row, content in _contents(connection, _BEFORE_SOURCES, _BEFORE_ACKNOWLEDGEMENTS):
         before, last = _digest_of(before, row, content), row.id
         rows.append({"of": row.id, "new": before})
     if rows:
@@ -192,9 +222,11 @@ def _problem(connection: Connection, last: bytes, *, found: bool) -> str | None:
     return None if found else "the digest that was asked for is not in the chain: change sets are missing"
 
 
-def _contents(connection: Connection, everything: Select[Any] = _EVERYTHING) -> Iterator[tuple[Any, dict[str, Any]]]:
+def _contents(
+    connection: Connection, everything: Select[Any] = _EVERYTHING, others: Mapping[str, Select[Any]] = _ATTACHED
+) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Every change set, oldest first, with its content as the rows have it now."""
-    attached = _attached(connection)
+    attached = _attached(connection, others)
     with stream(connection, everything) as rows:
         for id_, group in groupby(rows, key=lambda row: row.id):
             first = next(group)
@@ -225,12 +257,10 @@ def _in_order(row: Sequence[Any]) -> tuple[int, int, str]:
     return list_, form or 0, text or ""
 
 
-def _attached(connection: Connection) -> dict[int, dict[str, list[Any]]]:
-    """The overrides and publications of each change set: few, beside the entries."""
+def _attached(connection: Connection, others: Mapping[str, Select[Any]]) -> dict[int, dict[str, list[Any]]]:
+    """What each change set recorded beside entries: little, beside those."""
     found: defaultdict[int, defaultdict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-    made = select(override.c.made, *(override.c[name] for name in MADE)).order_by(override.c.id)
-    published = select(publication.c.change_set_id, *(publication.c[name] for name in PUBLISHED))
-    for name, statement in (("made", made), ("revoked", _REVOKED.order_by(override.c.id)), ("published", published)):
+    for name, statement in others.items():
         for id_, *columns in connection.execute(statement):
             found[id_][name].append(columns)
     return {id_: dict(content) for id_, content in found.items()}
@@ -257,6 +287,11 @@ _STRAYS: Mapping[str, Select[Any]] = {
     "overrides that no change set revoked": _unrecorded(override.c.revoked),
     "overrides that say why they were revoked and were not": _count(
         override, override.c.revoked.is_(None), override.c.revoked_why.is_not(None)
+    ),
+    "acknowledgements that no change set made": _unrecorded(acknowledgement.c.made),
+    "acknowledgements that no change set revoked": _unrecorded(acknowledgement.c.revoked),
+    "acknowledgements that say why they were revoked and were not": _count(
+        acknowledgement, acknowledgement.c.revoked.is_(None), acknowledgement.c.revoked_why.is_not(None)
     ),
     "publications that no change set recorded": _unrecorded(publication.c.change_set_id),
     "mailboxes that no change set recorded": _count(mailbox, ~exists().where(change_set.c.mailbox_id == mailbox.c.id)),

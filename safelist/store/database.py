@@ -118,6 +118,11 @@ def _busy_seconds(url: URL) -> float:
     return float(url.query.get("timeout", BUSY_SECONDS))  # type: ignore[arg-type] # a tuple is a TypeError
 
 
+def with_patience(url: URL, seconds: float) -> URL:
+    """The same, for whom a file that another program holds locked is soon no answer."""
+    return url.set(query={"timeout": f"{seconds:g}"}) if url.get_backend_name() == "sqlite" else url
+
+
 def shown_url(url: str) -> str:
     """The URL for people: without its password and without its parameters, among which may be secrets."""
     try:

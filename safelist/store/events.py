@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, bindparam, or_, select
 
 from safelist.entry import FIRST_SOURCE, Entry, UserList
 from safelist.override import State
-from safelist.store import overrides
+from safelist.store import acknowledgements, overrides
 from safelist.store.reading import is_first, pattern_of, seconds, stream
 from safelist.store.schema import change_set, entry, mailbox, pattern, publication, run
 from safelist.store.values import Event, EventKind, Outcome, Publication
@@ -62,6 +62,8 @@ _FAILURES = (Outcome.FAILED, Outcome.VANISHED, Outcome.HELD_BACK)
 def events(connection: Connection, window: Window) -> Iterator[Event]:
     """Every event of the window, oldest first; those of one second in the order in which they were recorded."""
     streams = [entries(connection, window)]
+    if not window.senders:
+        streams.append(iter(sorted(_acknowledgements(connection, window), key=lambda event: event.at)))
     if window.mailbox is None:
         streams.append(iter(sorted(_overrides(connection, window), key=lambda event: event.at)))
         if not window.senders:
@@ -121,6 +123,20 @@ def _overrides(connection: Connection, window: Window) -> Iterator[Event]:
         for at, kind, actor in happened:
             if _is_in(window, at) and window.actor in (None, actor):
                 yield Event(at, kind, actor, None, override=override)
+
+
+def _acknowledgements(connection: Connection, window: Window) -> Iterator[Event]:
+    for each in acknowledgements.load(connection):
+        if window.mailbox not in (None, each.known.mailbox):
+            continue
+        happened = [(each.made, EventKind.FAILURE_ACKNOWLEDGED, each.actor)]
+        if each.revoked is not None:
+            happened.append((each.revoked, EventKind.ACKNOWLEDGEMENT_REVOKED, each.revoked_by or ""))
+        elif window.now is None or not each.in_force(window.now):
+            happened.append((each.known.expires, EventKind.ACKNOWLEDGEMENT_EXPIRED, ""))
+        for at, kind, actor in happened:
+            if _is_in(window, at) and window.actor in (None, actor):
+                yield Event(at, kind, actor, None, each.known.mailbox, acknowledgement=each)
 
 
 def _is_in(window: Window, at: datetime) -> bool:

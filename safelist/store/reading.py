@@ -51,7 +51,8 @@ def seconds(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
-def _moment(value: int | None) -> datetime | None:
+def time_of(value: int | None) -> datetime | None:
+    """A moment that the database keeps."""
     return None if value is None else datetime.fromtimestamp(value, UTC)
 
 
@@ -67,8 +68,8 @@ def _state(row: Sequence[Any]) -> MailboxState:
     return raw._replace(  # type: ignore[no-any-return]
         lists=_lists_of(raw.lists),
         checked=datetime.fromtimestamp(raw.checked, UTC),
-        answered=_moment(raw.answered),
-        changed=_moment(raw.changed),
+        answered=time_of(raw.answered),
+        changed=time_of(raw.changed),
     )
 
 
@@ -188,7 +189,7 @@ _TRUSTING = sorted(map(int, TRUSTING_LISTS | {UserList.TRUSTED_CONTACTS}))
 def _holding(row: Sequence[Any]) -> Holding:
     address, list_, text, form, refusal, since, until, at_first = row
     began = datetime.fromtimestamp(since, UTC)
-    return Holding(address, UserList(list_), pattern_of(text, form, refusal), began, _moment(until), bool(at_first))
+    return Holding(address, UserList(list_), pattern_of(text, form, refusal), began, time_of(until), bool(at_first))
 
 
 def moment_at(connection: Connection, at: datetime) -> Moment:
@@ -204,7 +205,7 @@ def newest(connection: Connection, now: datetime) -> Moment:
 def dated_ahead(connection: Connection, now: datetime) -> datetime | None:
     """When the newest change set says that it was recorded, if that lies ahead of ``now``."""
     at = connection.execute(_NEWEST_AT).scalar()
-    return _moment(at) if at is not None and at > seconds(now) else None
+    return time_of(at) if at is not None and at > seconds(now) else None
 
 
 def moment_after(connection: Connection, run_id: int) -> Moment | None:
@@ -233,13 +234,13 @@ def last_run(connection: Connection, what: str, source: str | None = None) -> Ru
     """The newest run of that command, on that source."""
     statement = _RUN_OF if source is None else _RUN_OF_SOURCE
     row = connection.execute(statement, {"what": what, "source": source}).one_or_none()
-    return None if row is None else _run(row)
+    return None if row is None else run_of(row)
 
 
 def first_good_run(connection: Connection, what: str) -> Run | None:
     """The oldest run of that command that came to its end without a problem."""
     row = connection.execute(_FIRST_GOOD_RUN, {"what": what}).one_or_none()
-    return None if row is None else _run(row)
+    return None if row is None else run_of(row)
 
 
 def mentioned(connection: Connection, among: Among, texts: Iterable[str]) -> set[str]:
@@ -254,11 +255,12 @@ def mentioned(connection: Connection, among: Among, texts: Iterable[str]) -> set
 
 def last_runs(connection: Connection, count: int) -> list[Run]:
     """The newest runs, newest first."""
-    return list(map(_run, connection.execute(_RUNS, {"count": count})))
+    return list(map(run_of, connection.execute(_RUNS, {"count": count})))
 
 
-def _run(row: Any) -> Run:
-    started, finished = datetime.fromtimestamp(row.started, UTC), _moment(row.finished)
+def run_of(row: Any) -> Run:
+    """A run as its row has it."""
+    started, finished = datetime.fromtimestamp(row.started, UTC), time_of(row.finished)
     return Run(row.id, started, finished, row.what, row.actor, json.loads(row.counts or "{}"), row.problem, row.source)
 
 

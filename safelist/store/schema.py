@@ -6,7 +6,8 @@ transaction that changes the entries, so that publishing does not depend on the 
 
 Every change set carries the digest of what it recorded and of the change set before it (:mod:`safelist.store.chain`);
 ``chain`` has one row, the newest of them, which also makes those who append wait for each other. Outside the chain are
-the counts of rejections: they are replaced when a log is read again.
+the counts of rejections, which are replaced when a log is read again, and what each target was last known to be, which
+is replaced at every publication.
 """
 
 from sqlalchemy import (
@@ -25,10 +26,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision of the schema, oldest first; the last one is what this version reads and writes.
 
-Its number is the second one of the package's version: 0.5.x has 0005, whatever x is.
+Its number is the second one of the package's version: 0.6.x has 0006, whatever x is.
 """
 
 VERSION_TABLE = "safelist_revision"
@@ -146,6 +147,31 @@ publication = Table(
     Column("removed", Integer, nullable=False),
     Column("file_digest", String(64), nullable=False),
     Column("settings", Text, nullable=False),
+)
+
+# When what the path holds was last known to be right, also where nothing had to be written; ``files`` is JSON.
+target_state = Table(
+    "target_state",
+    metadata,
+    Column("target", String(50), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("confirmed", BigInteger, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("files", Text, nullable=False),
+)
+
+acknowledgement = Table(
+    "acknowledgement",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("made", ForeignKey("change_set.id"), nullable=False, index=True),
+    Column("mailbox", String(320), nullable=False, index=True),
+    Column("failure", String(50), nullable=False),
+    Column("reason", String(500), nullable=False),
+    Column("ticket", String(500)),
+    Column("expires", BigInteger, nullable=False),
+    Column("revoked", ForeignKey("change_set.id"), index=True),
+    Column("revoked_why", String(500)),
 )
 
 # What logs told of rejections, as counts; an empty text stands for what there is none of.

@@ -14,20 +14,35 @@ from safelist.entry import FIRST_SOURCE, Entry, Holding, UserList
 from safelist.override import Override, Terms
 from safelist.policy import Candidate, Settings
 from safelist.sender import Pattern, Refusal
-from safelist.store import candidates, chain, events, migration, overrides, reading, recording, rejection_counts
+from safelist.store import (
+    acknowledgements,
+    candidates,
+    chain,
+    events,
+    health,
+    migration,
+    overrides,
+    reading,
+    recording,
+    rejection_counts,
+    target_states,
+)
 from safelist.store.among import among_for
-from safelist.store.database import failures, make_engine, parse_url
+from safelist.store.database import failures, make_engine, parse_url, with_patience
 from safelist.store.events import Window
 from safelist.store.reading import list_mask, seconds
 from safelist.store.recording import Difference, Recording, storable
 from safelist.store.schema import mailbox, publication, run
 from safelist.store.values import (
     NO_RULE,
+    Acknowledgement,
     Change,
     Event,
     KeptDay,
+    KnownFailure,
     Made,
     MailboxState,
+    MailboxTrouble,
     Miscount,
     Moment,
     Outcome,
@@ -35,6 +50,7 @@ from safelist.store.values import (
     RejectionCount,
     RuleVersion,
     Run,
+    TargetState,
     Totals,
     Verified,
 )
@@ -50,12 +66,14 @@ _NEW_PUBLICATION = insert(publication)
 _UNSEEN: dict[str, Any] = NO_RULE._asdict() | {"lists": 0, "entries": 0, "refused": 0, "source": FIRST_SOURCE}
 
 
-def open_store(url: str) -> "Store":
+def open_store(url: str, patience: float | None = None) -> "Store":
     """Open the aggregate in the database of ``url``, whose schema must be this version's; use it in a ``with``.
+
+    ``patience`` are the seconds for which a locked SQLite file is waited for, instead of the URL's.
 
     Raises ConfigError (no database, an older or a newer schema, a bad URL), PermissionDeniedError, UnavailableError.
     """
-    parsed = parse_url(url)
+    parsed = parse_url(url) if patience is None else with_patience(parse_url(url), patience)
     engine = make_engine(parsed)
     try:
         migration.check(engine, url)
@@ -320,6 +338,29 @@ class Store:
             overrides.revoke(connection, number, now, ids, why)
             _end(connection, number, now, {"revoked": len(ids)}, None)
 
+    def acknowledgements(self) -> list[Acknowledgement]:
+        """Every acknowledgement of a failure ever made, oldest first."""
+        with self._reading() as connection:
+            return acknowledgements.load(connection)
+
+    def acknowledge(self, given: Sequence[KnownFailure], now: datetime, actor: str) -> list[Acknowledgement]:
+        """Record known failures, all or none, as one run; each replaces what is in force about its mailbox."""
+        now = now.replace(microsecond=0)
+        with self._writing() as connection:
+            number = _begin(connection, now, "failure", actor)
+            made = acknowledgements.make(connection, number, now, given)
+            _end(connection, number, now, {"acknowledged": len(made)}, None)
+        return made
+
+    def revoke_acknowledgements(self, mailboxes: Sequence[str], why: str, now: datetime, actor: str) -> list[int]:
+        """Take back what is acknowledged of these mailboxes, all or none; the numbers. Raises UsageError."""
+        now = now.replace(microsecond=0)
+        with self._writing() as connection:
+            number = _begin(connection, now, "failure", actor)
+            ids = acknowledgements.revoke(connection, number, now, mailboxes, why)
+            _end(connection, number, now, {"revoked": len(ids)}, None)
+        return ids
+
     def last_publication(self, target: str, path: str) -> Publication | None:
         """What was last published to that target's file."""
         with self._reading() as connection:
@@ -332,6 +373,46 @@ class Store:
             content = {"published": [[row[name] for name in chain.PUBLISHED]]}
             change = chain.append(connection, chain.ChangeKind.PUBLICATION, seconds(now), run, content)
             connection.execute(_NEW_PUBLICATION, row | {"change_set_id": change})
+
+    def confirm_target(self, state: TargetState) -> None:
+        """Note what a target is known to be now, whether or not anything was written for that."""
+        with self._writing() as connection:
+            target_states.confirm(connection, state)
+
+    def target_state(self, target: str, path: str) -> TargetState | None:
+        """What a target was last known to be; None where nobody noted it."""
+        with self._reading() as connection:
+            return target_states.load(connection, target, path)
+
+    def last_published(self, target: str, path: str) -> datetime | None:
+        """When something else than before was last published to that target's file; None: never."""
+        with self._reading() as connection:
+            return health.last_published(connection, target, path)
+
+    def runs_of(self, what: str, source: str) -> Iterator[Run]:
+        """The runs of that command on that source, newest first."""
+        with self._reading() as connection:
+            yield from health.runs_of(connection, what, source)
+
+    def outcomes(self) -> dict[str, dict[str, int]]:
+        """How many mailboxes of each source ended with which outcome; those that were forgotten are in none."""
+        with self._reading() as connection:
+            return health.outcomes(connection)
+
+    def troubled(self) -> list[MailboxTrouble]:
+        """The mailboxes that failed, have vanished or were held back when they were asked last, by address."""
+        with self._reading() as connection:
+            return health.troubled(connection)
+
+    def stale(self, before: datetime) -> list[MailboxTrouble]:
+        """The mailboxes whose entries count, and that gave no answer since then, by address."""
+        with self._reading() as connection:
+            return health.stale(connection, before)
+
+    def not_asked_since(self, source: str, since: datetime) -> list[MailboxTrouble]:
+        """The mailboxes of the source whose entries count, and that nobody asked since then, by address."""
+        with self._reading() as connection:
+            return health.not_asked_since(connection, source, since)
 
     def keep_rejections(self, counts: Iterable[RejectionCount]) -> list[KeptDay]:
         """Keep the counts of each day, all of them or none, unless more mails of that day are kept already."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from safelist.entry import Entry, UserList
-from safelist.override import Override
+from safelist.override import Override, State
 
 
 class Outcome(StrEnum):
@@ -122,6 +122,73 @@ class Publication(NamedTuple):
     settings: str
 
 
+class MailboxTrouble(NamedTuple):
+    """A mailbox that needs somebody: how it ended when it was asked last, and its last answer that was believed."""
+
+    address: str
+    source: str
+    outcome: str
+    reason: str | None
+    problem: str | None
+    answered: datetime | None
+
+
+class PublishedFile(NamedTuple):
+    """A file of a target: its SHA-256 as that target tells it, and the files that the filter opens for it.
+
+    ``opened`` are the file itself and, where there is one, the index that a program made of it.
+    """
+
+    path: str
+    digest: str
+    opened: tuple[str, ...]
+
+
+class TargetState(NamedTuple):
+    """What a target was when it was last known to be right, also where nothing had to be written for that.
+
+    ``files`` are those of a target that writes some.
+    """
+
+    target: str
+    path: str
+    confirmed: datetime
+    entries: int
+    files: tuple[PublishedFile, ...]
+
+
+class KnownFailure(NamedTuple):
+    """What is to be acknowledged: that a mailbox fails for that reason, why nobody mends it yet, and until when."""
+
+    mailbox: str
+    failure: str
+    reason: str
+    ticket: str | None
+    expires: datetime
+
+
+class Acknowledgement(NamedTuple):
+    """A recorded :class:`KnownFailure`: while it is in force, that mailbox fails no run for that reason."""
+
+    id: int
+    known: KnownFailure
+    made: datetime
+    actor: str
+    revoked: datetime | None = None
+    revoked_by: str | None = None
+    revoked_why: str | None = None
+
+    def state(self, now: datetime) -> State:
+        """What has become of it by ``now``."""
+        if self.revoked is not None:
+            return State.REVOKED
+        return State.IN_FORCE if now < self.known.expires else State.EXPIRED
+
+    def in_force(self, now: datetime) -> bool:
+        """Whether it counts at ``now``."""
+        return self.state(now) is State.IN_FORCE
+
+
 class Verified(NamedTuple):
     """How far the chain of change sets holds: how many do, the last digest, and the first problem, if any."""
 
@@ -153,12 +220,16 @@ class EventKind(StrEnum):
     OVERRIDE_MADE = "override-made"
     OVERRIDE_EXPIRED = "override-expired"
     OVERRIDE_REVOKED = "override-revoked"
+    FAILURE_ACKNOWLEDGED = "failure-acknowledged"
+    ACKNOWLEDGEMENT_EXPIRED = "acknowledgement-expired"
+    ACKNOWLEDGEMENT_REVOKED = "acknowledgement-revoked"
     PUBLISHED = "published"
     RUN_FAILED = "run-failed"
 
 
 class Event(NamedTuple):
-    """One thing that happened, by whom; of ``entry``, ``override``, ``publication`` and ``run`` one says what.
+    """One thing that happened, by whom; of ``entry``, ``override``, ``acknowledgement``, ``publication`` and
+    ``run`` one says what.
 
     ``at_first`` is the one of :class:`~safelist.entry.Holding`.
     """
@@ -173,6 +244,7 @@ class Event(NamedTuple):
     publication: Publication | None = None
     problem: str | None = None
     at_first: bool = False
+    acknowledgement: Acknowledgement | None = None
 
 
 class RejectionCount(NamedTuple):
