@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from safelist import config, store
 from safelist.collector import sources
-from safelist.collector.collect import MailboxResult
+from safelist.collector.collect import PARTIAL, MailboxResult
 from safelist.collector.source import Selection
 from safelist.errors import ConfigError, PermissionDeniedError, TemporaryError, UsageError
 from safelist.junkrule import JunkRule
@@ -66,8 +67,8 @@ def opened(configured: config.Config) -> Iterator[Store]:
         yield made
 
 
-def options(configured: config.Config, *, goes_on: bool = False, source: str | None = None) -> SyncOptions:
-    return SyncOptions(configured.collect.lists, goes_on=goes_on, source=source)
+def options(configured: config.Config, *, goes_on: bool = False, source: str | None = None, **more: Any) -> SyncOptions:
+    return SyncOptions(configured.collect.lists, goes_on=goes_on, source=source, **more)
 
 
 def test_a_sync_is_recorded_with_who_and_when_and_tells_its_onlooker(
@@ -100,6 +101,23 @@ def test_an_only_source_that_cannot_begin_is_raised_unless_the_run_goes_on(
     (done,) = sync(opened, without, options(without, goes_on=True), looking, lambda: NOW, "t")
     assert isinstance(done.summary.problem, ConfigError)
     assert looking.runs == [done]
+
+
+def test_a_source_that_cannot_begin_is_recorded_as_a_failed_run(opened: Store, configured: config.Config) -> None:
+    nowhere = configured.mailboxes.model_copy(update={"addresses": ()})
+    without = configured.model_copy(update={"mailboxes": nowhere})
+    for dry_run in (True, False):
+        sync(opened, without, options(without, goes_on=True, dry_run=dry_run), Onlooker(), lambda: NOW, "t")
+        assert len(opened.last_runs(5)) == (0 if dry_run else 1)
+    (run,) = opened.runs_of("sync", "exchange")
+    assert (run.started, run.finished, "no mailbox is named" in str(run.problem)) == (NOW, NOW, True)
+
+
+def test_a_run_over_some_mailboxes_is_told_from_one_over_all(opened: Store, configured: config.Config) -> None:
+    for mailboxes in ((), (DESK,)):
+        sync(opened, configured, options(configured, mailboxes=mailboxes), Onlooker(), lambda: NOW, "t")
+    partial, whole = opened.runs_of("sync", "exchange")
+    assert (partial.counts.get(PARTIAL), whole.counts.get(PARTIAL)) == (1, None)
 
 
 @pytest.mark.parametrize("goes_on", [False, True])

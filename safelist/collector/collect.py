@@ -28,6 +28,9 @@ UNREACHABLE_FAILURES = 20
 STALLED_FAILURES = 48
 """This many equal failures in a row of a server that is silent, busy or broken end the run."""
 
+PARTIAL, LEFT_OUT = "partial", "left_out"
+"""Figures of a run that did not ask every mailbox, or that could not tell of some parts of the source which it has."""
+
 _NOTHING = Change(added=(), removed=())
 
 
@@ -36,6 +39,8 @@ class Options:
     """How a run differs from the plain one.
 
     ``read_anew``: what is known of a mailbox saves no reading; every rule is fetched, decoded and compared.
+    ``is_partial``: not every mailbox of the source is asked; ``left_out`` parts of the source could not say which it
+    has. Both are noted with the run's figures.
     """
 
     lists: frozenset[UserList]
@@ -46,6 +51,12 @@ class Options:
     read_anew: bool = False
     until: float | None = None
     """When to stop asking, by the monotonic clock."""
+    is_partial: bool = False
+    left_out: int = 0
+
+    def figures(self) -> dict[str, int]:
+        """What the figures of the run say of its extent."""
+        return {name: int(value) for name, value in ((PARTIAL, self.is_partial), (LEFT_OUT, self.left_out)) if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +163,8 @@ def collect(
         report(summary.count(ended.result))
         summary.problem = ended.problem
     if not options.dry_run:
-        store.end_run(run, now(), summary.figures(), str(summary.problem) if summary.problem else None)
+        figures = summary.figures() | options.figures()
+        store.end_run(run, now(), figures, str(summary.problem) if summary.problem else None)
     return summary
 
 

@@ -257,6 +257,12 @@ def digest_of(digests: Sequence[str]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of the file, in hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A line of the registry.
@@ -286,6 +292,9 @@ class Target:
     ``if_missing`` is what the filter does where its configuration names a file that is not there, such as ``Postfix
     defers all mail for a map that it cannot open``.
 
+    ``digest`` tells of a file of the target, as it is now, what :attr:`FileChange.digest` told when it was written.
+    Raises OSError, UnavailableError where the file cannot be read, or is damaged.
+
     ``check`` asks the running filter itself what it makes of the published files, with the question that matters; its
     settings are None where the configuration has no such section.
 
@@ -303,6 +312,7 @@ class Target:
     left_out: Callable[[Sequence[Ruling], Any], Iterable[LeftOut]] | None = None
     scope: Scope = Scope.ORGANISATION
     refuse: Callable[[Any], None] | None = None
+    digest: Callable[[Path], str] = sha256_of
     if_missing: str = "a filter may stop all mail for a file that it cannot open"
     check: "Callable[[Any], Iterator[Remark]] | None" = None
     form: "Callable[[Any], Target] | None" = None

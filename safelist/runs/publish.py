@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from safelist.config import Config
@@ -12,7 +14,7 @@ from safelist.publisher.publish import publish as publish_to
 from safelist.publisher.target import Place, Published
 from safelist.publisher.targets import TARGETS, configured
 from safelist.runs import Clock
-from safelist.store import Publication, Store
+from safelist.store import Publication, PublishedFile, Store, TargetState
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,11 @@ class _Publisher:
         return Publishing(done, self._record_failure(name, published.error))
 
     def _record(self, published: Published) -> None:
+        """Record what the files hold now, and since when that is known to be right."""
+        self._record_change(published)
+        self.store.confirm_target(_state(published, self.now()))
+
+    def _record_change(self, published: Published) -> None:
         """Record what the files hold now, unless that is known: also when an earlier run could not say it any more."""
         last = self.store.last_publication(published.target, str(published.path))
         if last is not None and last.file_digest == published.file_digest:
@@ -103,3 +110,12 @@ class _Publisher:
         except SafelistError as another:
             return another
         return None
+
+
+def _state(published: Published, now: datetime) -> TargetState:
+    files = tuple(
+        PublishedFile(str(file.path), file.digest, tuple(map(str, file.opened)))
+        for file in published.files
+        if isinstance(file.path, Path)
+    )
+    return TargetState(published.target, str(published.path), now, published.entries, files)

@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from safelist import store
@@ -156,15 +156,29 @@ def _collect_into(
 ) -> None:  # fmt: skip
     """Collect one source, and note in ``run`` what came of it."""
     chosen = options.of_collector(named)
-    with sources.KINDS[named.kind].open_source(named.name, named.settings) as source:
-        selection = Selection(mailboxes, is_whole=False) if mailboxes else source.mailboxes(chosen.until)
+    with ExitStack() as stack:
+        with _recorded_failure(opened, named.name, options, now, actor):
+            source = stack.enter_context(sources.KINDS[named.kind].open_source(named.name, named.settings))
+            selection = Selection(mailboxes, is_whole=False) if mailboxes else source.mailboxes(chosen.until)
         run.selection = selection
+        chosen = replace(chosen, is_partial=bool(mailboxes), left_out=len(selection.problems))
         with watcher.collecting(named.name, selection) as report:
             run.summary = collect(opened, source, selection.addresses, chosen, now, report, actor)
         if selection.is_whole:
             run.not_named += _not_named(opened, run)
         if options.asks_rooms and not mailboxes and run.summary.problem is None:
             run.rooms += _voting_rooms(opened, config, source, chosen.until)
+
+
+@contextmanager
+def _recorded_failure(opened: Store, source: str, options: SyncOptions, now: Clock, actor: str) -> Iterator[None]:
+    """Record that a run failed before it could ask any mailbox: nobody else would say so."""
+    try:
+        yield
+    except SafelistError as error:
+        if not options.dry_run:
+            opened.end_run(opened.begin_run(now(), "sync", actor, source), now(), {}, str(error))
+        raise
 
 
 def _not_named(opened: Store, run: SourceRun) -> Iterator[str]:

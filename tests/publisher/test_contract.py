@@ -254,6 +254,13 @@ def test_what_has_not_changed_is_not_written_again(site: Site) -> None:
 
 
 @every_target
+def test_a_file_is_known_again_by_its_digest(site: Site) -> None:
+    site.trust(*SENDERS[:3])
+    files = [each for each in site.publish().files if isinstance(each.path, Path)]
+    assert [site.case.target.digest(Path(each.path)) for each in files] == [each.digest for each in files]
+
+
+@every_target
 def test_a_file_that_somebody_else_wrote_is_left_alone(site: Site) -> None:
     site.case.spoil(site.files)
     before = site.state()

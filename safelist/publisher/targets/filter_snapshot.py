@@ -182,8 +182,14 @@ def use(_: FilterSettings) -> str:
     return ""
 
 
+def digest(path: Path) -> str:
+    """That of what the snapshot holds, which is checked whole. Raises SnapshotError."""
+    with Snapshot(path) as found:
+        return found.digest
+
+
 TARGET = Target(
     name=NAME, settings=FilterSettings, demands=demands, use=use, refuse=refuse,
-    plan=plan, scope=Scope.RECIPIENT,
+    plan=plan, scope=Scope.RECIPIENT, digest=digest,
     if_missing="until then safelist's own filter finds nobody safe",
 )  # fmt: skip
