@@ -106,6 +106,19 @@ COMMANDS: dict[str, Place | Group] = {
             ),
         },
     ),
+    "failure": Group(
+        "Mailboxes that cannot be read, and which of them are known to fail.",
+        {
+            "list": Place(
+                "failure:list_", "Every mailbox that failed when it was asked last, and what was said of it."
+            ),
+            "acknowledge": Place(
+                "failure:acknowledge",
+                "Let these mailboxes fail no run for what they fail with now, until a day; another failure does.",
+            ),
+            "revoke": Place("failure:revoke", "Take acknowledgements back; the past stays in the audit."),
+        },
+    ),
     "forget": Place(
         "forget:forget", "End every entry of these mailboxes, so that they count no more; the past stays in the audit."
     ),

@@ -1,7 +1,7 @@
 """``safelist sync``: collect every mailbox's lists; with ``--publish`` the one line that cron needs."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
@@ -136,6 +136,7 @@ class SyncReport:
         self._opened = opened
         self._options = options
         self._is_json = json
+        self._known = opened.known_failures(now()).keys()
         self._rows: list[dict[str, Any]] = []
         self.of_sources: list[dict[str, Any]] = []
         """What came of each, as it is said in JSON."""
@@ -145,7 +146,7 @@ class SyncReport:
     @contextmanager
     def collecting(self, source: str, selection: "Selection") -> "Iterator[Callable[[MailboxResult], None]]":
         """Show one source's mailboxes as they come."""
-        shown_ = _MailboxProgress(len(selection.addresses), self._options, self._rows, json=self._is_json)
+        shown_ = _MailboxProgress(len(selection.addresses), self._options, self._known, self._rows, json=self._is_json)
         shown_.complain_of(selection.problems, selection.part)
         try:
             with shown_:
@@ -178,13 +179,18 @@ def _rooms_sentence(addresses: Sequence[str]) -> str:
 class _MailboxProgress:
     """A bar on a terminal, at the end a line for each cause of a problem on stderr, nothing else."""
 
-    def __init__(self, mailboxes: int, options: "SyncOptions", rows: list[dict[str, Any]], *, json: bool) -> None:
+    def __init__(
+        self, mailboxes: int, options: "SyncOptions", known: Collection[tuple[str, str]], rows: list[dict[str, Any]],
+        *, json: bool,
+    ) -> None:  # fmt: skip
         from safelist.collector.collect import Summary
 
         self._summary = Summary()
         self._is_json = json
         self._options = options
         self._problems: list[tuple[str, str]] = []
+        self._known = known
+        self._acknowledged = 0
         self._rows = rows
         self.has_problems = False
         self._bar = Progress(
@@ -210,6 +216,8 @@ class _MailboxProgress:
             told = f"{asked_text}: {', '.join(parts)}; {figures['added']} entries new, {figures['removed']} gone"
             dry_run = self._options.dry_run
             say(f"{told}; nothing was written" if dry_run else told, is_answer=dry_run)
+            if count := self._acknowledged:
+                say(f"{count} of the failures {'is' if count == 1 else 'are'} acknowledged: safelist failure list")
 
     def complain_of(self, problems: Sequence[tuple[str, str]], part: str | None = None) -> None:
         """Say in a line for each cause what is wrong with those mailboxes, or those parts of the source."""
@@ -228,13 +236,15 @@ class _MailboxProgress:
         """Take one mailbox's result."""
         self._summary.count(result)
         self._bar.advance(self._task)
-        if result.message is not None:
+        is_known = result.outcome is Outcome.FAILED and (result.address, result.reason) in self._known
+        self._acknowledged += is_known
+        if result.message is not None and not is_known:
             self._problems.append((result.address, result.message))
             self._bar.update(self._task, problems=f"{len(self._problems)} with a problem")
         for note in result.notes if result.outcome is Outcome.COLLECTED else ():
             self._complain(f"{result.address}: {note}")
         if self._is_json:
-            self._rows.append(json_form.mailbox_result(result, dry_run=self._options.dry_run))
+            self._rows.append(json_form.mailbox_result(result, dry_run=self._options.dry_run, acknowledged=is_known))
         elif self._options.dry_run:
             _print_change(result)
 

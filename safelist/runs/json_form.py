@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from safelist.entry import Entry
 from safelist.publisher.target import FileChange
+from safelist.runs.failures import Failing
 from safelist.runs.publish import NotPublished, Publishing
+from safelist.store import Acknowledgement
 
 if TYPE_CHECKING:  # who publishes need not import what collects
     from safelist.collector.collect import MailboxResult
@@ -66,14 +68,37 @@ def sync(sources: Sequence[Object], *, is_only: bool) -> Object:
     return {"sources": list(sources)}
 
 
-def mailbox_result(result: "MailboxResult", *, dry_run: bool) -> Object:
+def mailbox_result(result: "MailboxResult", *, dry_run: bool, acknowledged: bool = False) -> Object:
     """What came of a mailbox: how many entries changed, and of a dry run which."""
     changes: Object = {"added": result.change.added, "removed": result.change.removed}
     for name, entries in changes.items():
         changes[name] = list(map(_entry, entries)) if dry_run else len(entries)
     return {
         "mailbox": result.address, "outcome": result.outcome, "reason": result.reason, "message": result.message,
-        **changes, "refused": dict(result.refused), "notes": list(result.notes),
+        "acknowledged": acknowledged, **changes, "refused": dict(result.refused), "notes": list(result.notes),
+    }  # fmt: skip
+
+
+FAILURE = ("mailbox", "source", "failure", "answered", "acknowledged", "until", "by", "reason", "ticket", "problem")
+"""The columns of a :func:`failure`."""
+
+
+def failure(failing: Failing) -> Object:
+    """A mailbox that fails, and what was said of that; ``acknowledged`` is when, if it was."""
+    trouble, given = failing
+    row: Object = dict.fromkeys(FAILURE) | {
+        "mailbox": trouble.address, "source": trouble.source, "failure": trouble.reason, "problem": trouble.problem,
+        "answered": trouble.answered.isoformat() if trouble.answered else None,
+    }  # fmt: skip
+    return row if given is None else row | acknowledgement(given)
+
+
+def acknowledgement(given: Acknowledgement) -> Object:
+    """What an administrator said of a failure."""
+    known = given.known
+    return {
+        "mailbox": known.mailbox, "failure": known.failure, "acknowledged": given.made.isoformat(),
+        "until": known.expires.isoformat(), "by": given.actor, "reason": known.reason, "ticket": known.ticket,
     }  # fmt: skip
 
 

@@ -343,6 +343,12 @@ class Store:
         with self._reading() as connection:
             return acknowledgements.load(connection)
 
+    def known_failures(self, now: datetime) -> dict[tuple[str, str], Acknowledgement]:
+        """What is acknowledged at ``now``, by mailbox and failure."""
+        return {
+            (each.known.mailbox, each.known.failure): each for each in self.acknowledgements() if each.in_force(now)
+        }
+
     def acknowledge(self, given: Sequence[KnownFailure], now: datetime, actor: str) -> list[Acknowledgement]:
         """Record known failures, all or none, as one run; each replaces what is in force about its mailbox."""
         now = now.replace(microsecond=0)
