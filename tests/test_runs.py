@@ -10,7 +10,8 @@ import pytest
 
 from safelist import config, store
 from safelist.collector import sources
-from safelist.collector.collect import PARTIAL, MailboxResult
+from safelist.collector.collect import MailboxResult
+from safelist.collector.figures import PARTIAL
 from safelist.collector.source import Selection
 from safelist.errors import ConfigError, PermissionDeniedError, TemporaryError, UsageError
 from safelist.junkrule import JunkRule

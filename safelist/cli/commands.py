@@ -33,6 +33,10 @@ COMMANDS: dict[str, Place | Group] = {
     "publish": Place(
         "publish:publish", "Write the safelist to every configured target; unchanged files are not touched."
     ),
+    "status": Place(
+        "status:status",
+        "Whether everything runs: OK, WARNING, CRITICAL or UNKNOWN, which is the exit code too (0 to 3).",
+    ),
     "check": Place("check:check", "Ask the mail filter itself what it makes of a published target; changes nothing."),
     "audit": Group(
         "Who trusts whom, first seen when, who overrode it, and why a sender is safe.",

@@ -15,6 +15,7 @@ from safelist import store
 from safelist.cli import leavers
 from safelist.cli import publish as publishing
 from safelist.cli.configuration import addresses_in, load_config
+from safelist.cli.ping import PingOption, pinged
 from safelist.cli.problems import one_line_a_cause
 from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, now, print_json, say, shown
 from safelist.collector.sources import configured
@@ -68,21 +69,23 @@ def sync(
         int | None,
         typer.Option(min=0, metavar="MINUTES", help="Stop asking after so long, instead of the set time; 0: never."),
     ] = None,
+    ping: PingOption = None,
     config_file: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Collect the lists of every mailbox into the aggregate. Silent on success where nobody looks."""
-    from safelist.runs.sync import SyncOptions
+    with pinged(ping):
+        from safelist.runs.sync import SyncOptions
 
-    config = load_config(config_file)
-    options = SyncOptions(
-        lists=_collect(config, type, include_domains).lists, source=source,
-        mailboxes=tuple(addresses_in(mailbox or [], "--mailbox")), dry_run=dry_run,
-        accept_vanished=frozenset(addresses_in(accept_vanished or [], "--accept-vanished")),
-        accept_mass_change=accept_mass_change, read_anew=read_anew, workers=workers, budget=budget,
-        asks_rooms=has_readers(json=json), goes_on=publish,
-    )  # fmt: skip
-    _sync(config, options, publish=publish, json=json)
+        config = load_config(config_file)
+        options = SyncOptions(
+            lists=_collect(config, type, include_domains).lists, source=source,
+            mailboxes=tuple(addresses_in(mailbox or [], "--mailbox")), dry_run=dry_run,
+            accept_vanished=frozenset(addresses_in(accept_vanished or [], "--accept-vanished")),
+            accept_mass_change=accept_mass_change, read_anew=read_anew, workers=workers, budget=budget,
+            asks_rooms=has_readers(json=json), goes_on=publish,
+        )  # fmt: skip
+        _sync(config, options, publish=publish, json=json)
 
 
 def _sync(config: Config, options: "SyncOptions", *, publish: bool, json: bool) -> None:

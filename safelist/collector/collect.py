@@ -15,6 +15,7 @@ from typing import NamedTuple
 from safelist import sender
 from safelist.collector import plausibility
 from safelist.collector.failure import HOPELESS, STALLED, Extent, FailureReason, FetchError
+from safelist.collector.figures import LEFT_OUT, PARTIAL
 from safelist.collector.plausibility import Doubt
 from safelist.collector.source import Lists, Source, SourceTerms, Unchanged, name_mailboxes
 from safelist.collector.workers import answers
@@ -27,9 +28,6 @@ CREDENTIAL_FAILURES = 3
 UNREACHABLE_FAILURES = 20
 STALLED_FAILURES = 48
 """This many equal failures in a row of a server that is silent, busy or broken end the run."""
-
-PARTIAL, LEFT_OUT = "partial", "left_out"
-"""Figures of a run that did not ask every mailbox, or that could not tell of some parts of the source which it has."""
 
 _NOTHING = Change(added=(), removed=())
 

@@ -14,9 +14,11 @@ from safelist.config.model import (
     Overrides,
     Policy,
     Section,
+    StatusSettings,
     Texts,
 )
 from safelist.config.sample_file import sample, sample_of, toml
+from safelist.config.spans import span
 
 __all__ = [
     "MAX_BYTES",
@@ -32,6 +34,7 @@ __all__ = [
     "Overrides",
     "Policy",
     "Section",
+    "StatusSettings",
     "Texts",
     "default_database",
     "default_path",
@@ -40,5 +43,6 @@ __all__ = [
     "read_text",
     "sample",
     "sample_of",
+    "span",
     "toml",
 ]

@@ -3,15 +3,17 @@
 The sections ``[publish.NAME]`` belong to the targets, which pass their own models in; so this module knows no target.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from safelist import policy
+from safelist.config.spans import span
 from safelist.entry import ALL_LISTS, UserList
 from safelist.override import Authentication, days, parse_expiry
 from safelist.sender import Form, typed
@@ -281,6 +283,58 @@ class Overrides(Section):
         return text
 
 
+class StatusSettings(Section):
+    """What counts as well."""
+
+    TITLE = "What `safelist status` takes for well. Spans of time are 90min, 1h, 3d or 2w."
+
+    interval: str = Field(
+        "1h",
+        description="How often `safelist sync --publish` is to run. What has not happened for two intervals is "
+        "CRITICAL: a sync of\neach source, a publication of each target.",
+    )
+    publish_interval: str | None = Field(
+        None, description="The same of publishing, where something else than the sync publishes.", examples=["15min"]
+    )
+    failing: str = Field(
+        "1d", description="A source whose runs fail is a WARNING at once, and CRITICAL when none went well for so long."
+    )
+    failed_warning: int = Field(
+        1, ge=0, description="So many failed mailboxes of a source, beside those acknowledged, are a WARNING. 0: never."
+    )
+    failed_critical: int = Field(0, ge=0, description="So many are CRITICAL. 0: never.")
+    stale: str = Field(
+        "7d", description="A mailbox whose entries count and that gave no answer for longer is a WARNING."
+    )
+    ending: str = Field(
+        "3d", description="An override, or an acknowledged failure, that ends within that time is a WARNING; or never."
+    )
+    filters: Texts = Field(
+        (),
+        description="Where safelist's own filter answers: inet:HOST:PORT or unix:PATH as in its `listen`, "
+        "lookup:inet:HOST:PORT or\nlookup:unix:PATH as in its `lookup`, metrics:HOST:PORT. Without it, what "
+        "/etc/safelist/filter.toml says, where [publish.filter]\nis there.",
+        examples=[["inet:127.0.0.1:10045", "metrics:127.0.0.1:9945"]],
+    )
+
+    @field_validator("interval", "publish_interval", "failing", "stale", "ending")
+    @classmethod
+    def _is_a_span(cls, text: str | None, given: ValidationInfo) -> str | None:
+        if text is not None and not (text == "never" and given.field_name == "ending"):
+            span(text)
+        return text
+
+    @field_validator("filters")
+    @classmethod
+    def _are_addresses(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [text for text in texts if not _FILTER_ADDRESS.fullmatch(text)]:
+            raise ValueError(f"write inet:HOST:PORT, unix:PATH, lookup:... or metrics:HOST:PORT, not {wrong[0]!r}")
+        return texts
+
+
+_FILTER_ADDRESS = re.compile(r"(?:(?:lookup:)?inet:|metrics:)[^\s\0/]+:[0-9]{1,5}|(?:lookup:)?unix:/[^\0]+")
+
+
 class NamedSource(NamedTuple):
     """A source as the configuration has it: ``kind`` is one of the registry, ``settings`` are of that kind's model."""
 
@@ -302,6 +356,7 @@ class Config(Section):
     database: Database
     policy: Policy = Policy()
     overrides: Overrides = Overrides()
+    status: StatusSettings = StatusSettings()
     publish: Annotated[dict[str, Any], Field(strict=False)] = {}
     sources: tuple[NamedSource, ...] = ()
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from safelist.config.model import Collect, Database, Exchange, Mailboxes, Overrides, Policy
+from safelist.config.model import Collect, Database, Exchange, Mailboxes, Overrides, Policy, StatusSettings
 
 
 def sample(
@@ -14,7 +14,7 @@ def sample(
     """The commented configuration that ``safelist init`` writes; every key of every section stands in it."""
     sections: dict[str, type[BaseModel]] = {
         "exchange": Exchange, "mailboxes": Mailboxes, "collect": Collect, "database": Database, "policy": Policy,
-        "overrides": Overrides,
+        "overrides": Overrides, "status": StatusSettings,
     }  # fmt: skip
     sections |= {f"publish.{name}": model for name, model in targets.items()}
     lines = ["# The configuration of safelist. `safelist config check` reports every fault in it.", ""]

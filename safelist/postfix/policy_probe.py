@@ -80,10 +80,10 @@ def _left(until: float) -> float:
     return left
 
 
-def receive(peer: socket.socket, until: float, end: bytes = b"") -> bytes:
+def receive(peer: socket.socket, until: float, end: bytes = b"", most: int = _MAX_ANSWER) -> bytes:
     """Read up to ``end``, to the end of the connection, or 8 KiB. Raises OSError; TimeoutError when it is ``until``."""
     said = b""
-    while not (end and said.endswith(end)) and len(said) < _MAX_ANSWER:
+    while not (end and said.endswith(end)) and len(said) < most:
         peer.settimeout(_left(until))
         if not (more := peer.recv(4096)):
             break

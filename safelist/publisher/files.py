@@ -193,6 +193,17 @@ def _journal(path: Path) -> Path:
     return path.with_name(f".{path.name}.swap")
 
 
+def _lock(text: Path) -> Path:
+    return text.with_name(f".{text.name}.lock")
+
+
+def is_being_published(named: Path) -> bool:
+    """Whether a publication is at it just now, as far as this user may see that."""
+    with suppress(ConfigError):
+        return bool(lockfile.held_by(_lock(real(named))))
+    return False
+
+
 @contextmanager
 def alone(named: Path, seconds: float = WAIT) -> Iterator[None]:
     """Hold the lock beside the file, one publication at a time; an earlier swap is brought to its end.
@@ -200,7 +211,7 @@ def alone(named: Path, seconds: float = WAIT) -> Iterator[None]:
     Raises TemporaryError, which says who holds the lock, when that takes longer than ``seconds``.
     """
     text = real(named)
-    path = text.with_name(f".{text.name}.lock")
+    path = _lock(text)
     try:
         handle = lockfile.take(path, seconds)
     except lockfile.HeldError as held:

@@ -1,6 +1,7 @@
 """Everything around a configuration that a command would stumble over: files, the database, the targets."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from safelist.policy import Settings
 from safelist.publisher.publish import publish
 from safelist.publisher.target import FileChange, Nothing, Place, Published
 from safelist.publisher.targets import configured
-from safelist.runs import Clock
+from safelist.runs import Clock, published_files
+from safelist.runs.published_files import FileState
 
 
 def look_over(path: Path, loaded: Config, now: Clock) -> tuple[list[str], list[str]]:
@@ -24,7 +26,7 @@ def look_over(path: Path, loaded: Config, now: Clock) -> tuple[list[str], list[s
     """
     faults = [f"{path}: {fault}" for fault in _faults_around(loaded, now)]
     notes = [f"{path}: publish.{name}: {note}" for name in loaded.publish for note in _notes(loaded, name, now)]
-    return faults, notes
+    return faults, [*notes, *(f"{path}: publish.{name}: {note}" for name, note in _no_more_as_published(loaded))]
 
 
 def _faults_around(loaded: Config, now: Clock) -> Iterator[str]:
@@ -56,6 +58,17 @@ def _notes(loaded: Config, name: str, now: Clock) -> Iterator[str]:
             f"{missing} is not there: run `safelist publish` before a filter's configuration names it "
             f"({configured(name, loaded.publish[name]).if_missing})"
         )
+
+
+def _no_more_as_published(loaded: Config) -> Iterator[tuple[str, str]]:
+    """Each target whose files are not what was published, with what they are; as `safelist status` says it."""
+    with suppress(SafelistError), store.open_store(loaded.database.url) as opened:
+        for name, settings in loaded.publish.items():
+            target = configured(name, settings)
+            state = opened.target_state(name, str(target.place(settings)))
+            found = published_files.look_at(target, target.beside(settings), state)
+            if found.state in (FileState.DIFFERENT, FileState.UNREADABLE):
+                yield name, found.text
 
 
 def _missing(file: FileChange) -> Iterator[Place]:

@@ -132,14 +132,20 @@ def picture(block: Block) -> None:
 
 
 def output(block: Block) -> None:
-    """``test_explain`` and ``test_rejections`` compare it with what the program prints."""
-    assert block.page in ("docs/explain.md", "docs/rejections.md")
+    """``test_explain``, ``test_monitoring`` and ``test_rejections`` compare it with what the program prints."""
+    assert block.page in ("docs/explain.md", "docs/monitoring.md", "docs/rejections.md")
+
+
+def monitoring(block: Block) -> None:
+    """Lines of a monitoring system: ``test_monitoring`` runs the commands in them, and looks the metrics up."""
+    assert block.page == "docs/monitoring.md"
 
 
 READERS: Mapping[str, Callable[[Block], None]] = {
     "sh": shell, "toml": toml, "csv": csv, "ini": unit, "cf": restrictions, "smtpd": restrictions,
     "exim": restrictions, "powershell": exchange_shell, "text": picture, "ucl": rspamd_files,
     "sql": restrictions, "perl": restrictions, "output": output,
+    "cfg": monitoring, "yaml": monitoring,
 }  # fmt: skip
 """Who reads the blocks of each language."""
 

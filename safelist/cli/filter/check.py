@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -10,9 +9,7 @@ from pathlib import Path
 from safelist.cli.filter.configured import FilterConfigOption, be_quiet, load_filter
 from safelist.cli.remarks import report
 from safelist.cli.terminal import JsonOption, now
-from safelist.errors import SafelistError
-from safelist.filter import lookup_probe, postfix_check
-from safelist.filter.current_snapshot import CLOCKS_DIFFER
+from safelist.filter import answer_check, postfix_check, snapshot_check
 from safelist.filter.dnsbl import Lookup
 from safelist.filter.postfix_configuration import BlockList, PostfixConfiguration
 from safelist.filter.providers import Providers
@@ -26,7 +23,6 @@ from safelist.publisher import program
 from safelist.publisher.postconf import main_settings, services, unopened
 from safelist.publisher.targets import postfix
 from safelist.remark import Remark
-from safelist.snapshot import Snapshot
 
 
 def check(config_file: FilterConfigOption = None, json: JsonOption = False) -> None:
@@ -41,21 +37,8 @@ def check(config_file: FilterConfigOption = None, json: JsonOption = False) -> N
 
 
 def _about_the_snapshot(chosen: Filter) -> Iterator[Remark]:
-    try:
-        with Snapshot(chosen.snapshot) as snapshot:
-            made = snapshot.made
-    except SafelistError as error:
-        yield Remark(True, f"{error}; `safelist publish` writes it")
-        return
-    age: timedelta = now() - made
-    if -age > CLOCKS_DIFFER:
-        yield Remark(
-            True, f"{chosen.snapshot}: was published in the future, so it makes nobody safe; correct the clock"
-        )
-    if age > days(chosen.max_age):
-        yield Remark(
-            True, f"{chosen.snapshot}: was published {age.days} days ago, so it makes nobody safe; see max_age"
-        )
+    for fault in snapshot_check.faults(chosen.snapshot, days(chosen.max_age), now()):
+        yield Remark(True, fault)
 
 
 async def _about_the_lists(chosen: Filter) -> list[Remark]:
@@ -104,8 +87,8 @@ def _as_smtpd(address: str, answer: PolicyAnswer, user: str) -> PolicyAnswer:
 def _unreachable(addresses: Sequence[str]) -> Iterator[Remark]:
     """Where the filter is to listen and nobody answers; of an address whose port it chooses itself nothing is known."""
     for address, answer in policy_probe.ask_all(it for it in addresses if not it.endswith(":0")).items():
-        if answer.fault:
-            yield Remark(True, f"nobody answers on {address} ({answer.fault}): is safelist-filter.service running?")
+        if fault := answer_check.policy_fault(address, answer):
+            yield Remark(True, fault)
 
 
 def _providers(chosen: Filter) -> list[BlockList]:
@@ -140,12 +123,8 @@ def _about_lookups(chosen: Filter) -> Iterator[Remark]:
     for address in chosen.lookup:
         if not is_local(address):
             yield Remark(False, f"lookup: whoever reaches {address} may ask who trusts whom; keep a firewall before it")
-        if not address.endswith(":0") and (fault := lookup_probe.fault_at(address)):
-            yield Remark(
-                True,
-                f"lookup: no answers on {address} ({fault}): is safelist-filter.service running, and was it restarted "
-                "since `lookup` was written?",
-            )
+        if not address.endswith(":0") and (fault := answer_check.lookup_fault(address)):
+            yield Remark(True, fault)
 
 
 def _about_the_service(chosen: Filter) -> Iterator[Remark]:
