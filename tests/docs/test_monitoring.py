@@ -16,7 +16,7 @@ from tests.status.site import Watched, watched
 from tests.status.states import STATES, as_on_the_page
 
 PAGE = PAGES["docs/monitoring.md"]
-DIRECTORY = "/var/lib/prometheus/node-exporter"
+CONFIG, DIRECTORY = "/etc/safelist/safelist.toml", "/var/lib/prometheus/node-exporter"
 PING_FILE, PING = "/etc/safelist/ping", "https://hc-ping.com/00000000-0000-0000-0000-000000000000"
 
 
@@ -56,7 +56,7 @@ def commands() -> Iterator[list[str]]:
     for block in PAGE.blocks():
         if block.language not in ("sh", "cfg"):
             continue
-        text = re.sub(r"command = \[(.+)\]", lambda found: found[1].replace(",", " "), block.text)
+        text = re.sub(r"command = \[([^]]+)\]", lambda found: " ".join(re.split(r"[,\s]+", found[1])), block.text)
         for line in text.splitlines():
             words = shlex.split(re.sub(r"^[a-zA-Z_.\[\]]+=", "", line), comments=True)
             for at, (program, name) in enumerate(pairwise(words), start=1):
@@ -69,7 +69,12 @@ def test_every_command_runs(site: Watched, tmp_path: Path) -> None:
     with monitor() as pinged:
         ping_file = tmp_path / "ping"
         ping_file.write_text(f"{pinged.url}\n")
-        places = {DIRECTORY: str(tmp_path), PING_FILE: str(ping_file), PING: pinged.url}
+        places = {
+            CONFIG: str(site.safelist.config),
+            DIRECTORY: str(tmp_path),
+            PING_FILE: str(ping_file),
+            PING: pinged.url,
+        }
         ran = []
         for words in commands():
             for there, here in places.items():
