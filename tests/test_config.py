@@ -124,7 +124,7 @@ def test_exchange_keys_belong_together(tmp_path: Path, section: str, fault: str)
     assert any(fault in line for line in found), found
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+@pytest.mark.parametrize("mode", [0o644, 0o660, 0o604])
 @pytest.mark.parametrize(
     "text",
     [
@@ -423,3 +423,28 @@ def test_a_targets_url_with_a_password_is_a_secret(tmp_path: Path) -> None:
         config.load(path, {"x": WithUrl})
     assert "publish.x.url: the file holds a secret and others may read it (mode 644)" in str(raised.value)
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_secret_that_its_group_may_read_was_given_to_that_group(tmp_path: Path) -> None:
+    """Who collects and who publishes are two users, and share the configuration by a group."""
+    text = GOOD.replace("sqlite:///state/safelist.db", "postgresql+psycopg://u:hunter2@db/x")
+    assert config.load(write(tmp_path, text, 0o640), TARGETS).database.url.endswith("@db/x")
+
+
+def test_a_credential_of_systemd_stands_in_for_the_file_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one configuration serves the unit, whose user may not read the file, and root at the command line."""
+    passed, file = tmp_path / "passed", tmp_path / "secret"
+    passed.mkdir()
+    file.write_text("by-hand\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(passed))
+    assert read_secret(exchange(secret_file=file)) == "by-hand"
+    (passed / "secret").write_text("\n")  # SetCredential=, where there is no file
+    assert read_secret(exchange(secret_file=file)) == "by-hand"
+    (passed / "secret").write_text("from-systemd\n")
+    (passed / "secret").chmod(0o400)
+    assert read_secret(exchange(secret_file=file)) == "from-systemd"
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    assert read_secret(exchange(secret_file=file)) == "by-hand"

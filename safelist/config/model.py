@@ -78,7 +78,7 @@ class Exchange(Section):
     secret_file: LenientPath | None = Field(
         None,
         description="The password (for oauth the client secret): name exactly one of the five places it can be in.\n"
-        "The first line of a file that others cannot read:",
+        "The first line of a file that others cannot read (in a systemd unit: of the credential of that file's name):",
         examples=["/etc/safelist/secret"],
     )
     secret_command: str | None = Field(

@@ -45,7 +45,7 @@ class PostfixSettings(Section):
     TITLE = "A map for Postfix: check_sender_access TYPE:PATH, directly before the reject_rbl_client it is to lift."
 
     path: FilePath = Field(
-        description="The map's text; its index stands beside it.", examples=["/etc/postfix/safelist"]
+        description="The map's text; its index stands beside it.", examples=["/var/lib/safelist-map/postfix"]
     )
     map_type: MapType = Field(
         "",

@@ -37,7 +37,24 @@ def read_secret(exchange: Exchange) -> str | None:
                 "run it as a unit with LoadCredential=, or use secret_file"
             )
         return _secret_in_file(Path(directory) / Path(exchange.secret_credential).name, "exchange.secret_credential")
-    return _secret_in_file(exchange.secret_file, "exchange.secret_file") if exchange.secret_file else None
+    if exchange.secret_file is None:
+        return None
+    return _secret_in_file(_passed(exchange.secret_file) or exchange.secret_file, "exchange.secret_file")
+
+
+def _passed(path: Path) -> Path | None:
+    """The credential of the file's name, where systemd has passed one: the file itself may be root's alone.
+
+    An empty one stands for none (``SetCredential=`` keeps a unit going that needs no secret).
+    """
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        return None
+    passed = Path(directory) / path.name
+    try:
+        return passed if passed.read_bytes().strip() else None
+    except OSError:  # none of that name; a secret in the place of a name is too long for one
+        return None
 
 
 class SecretMask:
