@@ -1,6 +1,7 @@
 """``safelist init``: a commented configuration and an empty database."""
 
 import os
+import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -38,10 +39,15 @@ def init(
 
 
 def write_new(path: Path, text: str) -> bool:
-    """Write ``text`` to ``path``, readable by its owner only; False when the file was there already."""
+    """Write ``text`` to ``path``, readable by its owner only; False when the file was there already.
+
+    In a directory that is kept for a group (setgid), that group may read it.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            if path.parent.stat().st_mode & stat.S_ISGID:
+                os.fchmod(file.fileno(), 0o640)
             file.write(text)
     except FileExistsError:
         return False

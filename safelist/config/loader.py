@@ -310,7 +310,7 @@ def _open_secret(path: Path, table: Mapping[str, Any]) -> list[str]:
     secrets = [*_secrets_in({"exchange": table.get("exchange")}), *_secrets_in({"sources": table.get("sources")})]
     secrets += [key for key, url in _urls(table) if _has_password(url)]
     mode = path.stat().st_mode & 0o777
-    if not mode & 0o077 or not secrets:
+    if not mode & 0o027 or not secrets:  # as of a file with a secret alone: its group is whom it was given to
         return []
     fault = f"the file holds a secret and others may read it (mode {mode:o}): chmod 600 {shlex.quote(str(path))}"
     return [f"{secrets[0]}: {fault}"]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
@@ -93,14 +94,30 @@ def location() -> Path:
 
 
 def make_file(path: Path) -> None:
-    """Create an empty file and its directory for its owner only, unless it is there."""
+    """Create an empty file and its directory for its owner only, unless it is there.
+
+    In another's directory root makes it for him, and in one that a group shares (setgid) for that group.
+    """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        is_new = not path.exists()
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if is_new:
+                _fit_into(path.parent.stat(), handle)
+        finally:
+            os.close(handle)
     except PermissionError as error:
         raise PermissionDeniedError(f"{error.filename}: may not be written by this user") from None
     except OSError as error:
         raise disk_failure(Path(error.filename or path), error, "cannot be created") from None
+
+
+def _fit_into(directory: os.stat_result, handle: int) -> None:
+    if os.geteuid() == 0 and directory.st_uid != 0:  # else whoever works there could not open it
+        os.fchown(handle, directory.st_uid, -1)
+    if directory.st_mode & stat.S_ISGID and directory.st_mode & stat.S_IWGRP:
+        os.fchmod(handle, 0o660)
 
 
 def _is_there(path: Path) -> bool:

@@ -258,3 +258,18 @@ def test_what_an_earlier_version_refused_is_read_anew_after_the_upgrade(empty_ur
         after = opened.verify_chain(bytes.fromhex(before.head))
         assert (after.problem, after.change_sets) == (None, before.change_sets + 1)
         assert opened.recount() == []
+
+
+def test_a_file_in_a_directory_that_a_group_shares_is_the_group_s_too(tmp_path: Path) -> None:
+    """As /var/lib/safelist is once its users are made: those who collect and who publish both write there."""
+    tmp_path.chmod(0o2770)
+    store.upgrade(f"sqlite:///{tmp_path / 'safelist.db'}")
+    assert (tmp_path / "safelist.db").stat().st_mode & 0o777 == 0o660
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file for somebody else: sudo make test")
+def test_root_makes_the_file_for_the_directory_s_owner(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65534, 65534)
+    store.upgrade(f"sqlite:///{tmp_path / 'safelist.db'}")
+    found = (tmp_path / "safelist.db").stat()
+    assert (found.st_uid, found.st_mode & 0o777) == (65534, 0o600)
