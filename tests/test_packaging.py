@@ -16,7 +16,6 @@ import safelist
 
 ROOT = Path(__file__).parents[1]
 DOCS = {str(path.relative_to(ROOT / "docs")): path.read_bytes() for path in (ROOT / "docs").rglob("*.md")}
-UNITS = {path.name: path.read_bytes() for path in (ROOT / "systemd").iterdir()}
 
 
 def build(source: Path, target: Path, *kinds: str) -> None:
@@ -49,14 +48,14 @@ def test_the_wheel_holds_the_package_the_migrations_and_the_units(wheel: Path) -
     migrations = {path.name for path in (ROOT / "migrations").rglob("*.py")}
     files = [path for path in (ROOT / "safelist").rglob("*") if path.is_file() and path.suffix != ".pyc"]
     package = {str(path.relative_to(ROOT)) for path in files}
-    assert {"safelist/publisher/targets/rspamd.lua", "safelist/py.typed"} <= package  # PEP 561
+    units = {"safelist/systemd/system/safelist.timer", "safelist/systemd/sysusers.d/safelist.conf"}
+    assert {"safelist/publisher/targets/rspamd.lua", "safelist/py.typed", *units} <= package  # PEP 561
     assert {name.rpartition("/")[2] for name in found if name.startswith("safelist/migrations/")} >= migrations
     assert found.keys() >= package
     tops = {name.partition("/")[0] for name in found}
     assert tops == {"safelist"} | {f"safelist-{safelist.__version__}.{kind}" for kind in ("data", "dist-info")}
     shared = {name.partition(".data/data/share/")[2]: text for name, text in found.items() if "/share/" in name}
-    units = {f"safelist/systemd/{name}": text for name, text in UNITS.items()}
-    assert shared == units | {f"doc/safelist/{name}": text for name, text in DOCS.items()}
+    assert shared == {f"doc/safelist/{name}": text for name, text in DOCS.items()}
 
 
 def test_the_sdist_builds_the_same_wheel(built: Path, wheel: Path, tmp_path: Path) -> None:
@@ -101,12 +100,19 @@ def test_an_installed_wheel_makes_a_database_and_publishes(installed: Path, tmp_
     assert "bob@partner.example" in (tmp_path / "senders").read_text()
 
 
-def test_what_an_installed_unit_names_is_there(installed: Path) -> None:
-    unit = (installed / "share/safelist/systemd/safelist-filter.service").read_text()
-    named = re.findall(r"file://(/opt/safelist\S+)|^ExecStart=(\S+)", unit, re.MULTILINE)
-    assert len(named) == 2
-    for path in map("".join, named):
-        assert (installed / Path(path).relative_to("/opt/safelist")).is_file()
+def test_what_the_units_of_an_installed_wheel_name_is_there(installed: Path, tmp_path: Path) -> None:
+    """But a unit could not run it where it lies here, which the command would say."""
+    program = str(installed / "bin" / "safelist")
+    refused = subprocess.run([program, "install", "units", "--show"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, "no unit can run this" in refused.stderr) == (64, True)
+    command = [program, "install", "units", "--directory", str(tmp_path), "--program", "/opt/safelist/bin/safelist"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    units = list(tmp_path.rglob("*.service"))
+    assert len(units) >= 6
+    for unit in units:
+        named = re.findall(r"file://(\S+)", unit.read_text())
+        assert named
+        assert all(Path(path).is_relative_to(installed) and Path(path).is_file() for path in named)
 
 
 def test_the_demo_runs_from_an_installed_wheel(installed: Path, tmp_path: Path) -> None:

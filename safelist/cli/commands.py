@@ -151,6 +151,19 @@ COMMANDS: dict[str, Place | Group] = {
         "explain:explain",
         "Say who rejected a mail, and what to do: of a text, a bounce, or a mail's headers; asks no server.",
     ),
+    "install": Group(
+        "What else belongs to safelist on a host.",
+        {
+            "units": Place(
+                "install:units",
+                "Write out the units for systemd, its users and directories; starts nothing, and says what comes next.",
+            ),
+        },
+    ),
+    "notify": Place(
+        "notify:notify",
+        "Mail that a unit of systemd has failed, and the last lines of its journal; safelist-notify@.service runs it.",
+    ),
     "demo": Place(
         "demo:demo",
         "Collect a sample organisation, publish it, and ask the map and the DNSBL filter about some senders.",
