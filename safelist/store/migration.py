@@ -96,7 +96,7 @@ def location() -> Path:
 def make_file(path: Path) -> None:
     """Create an empty file and its directory for its owner only, unless it is there.
 
-    In another's directory root makes it for him, and in one that a group shares (setgid) for that group.
+    In another's directory root makes it for that owner, and in one that a group may write for that group, too.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def make_file(path: Path) -> None:
 def _fit_into(directory: os.stat_result, handle: int) -> None:
     if os.geteuid() == 0 and directory.st_uid != 0:  # else whoever works there could not open it
         os.fchown(handle, directory.st_uid, -1)
-    if directory.st_mode & stat.S_ISGID and directory.st_mode & stat.S_IWGRP:
+    if directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH) == stat.S_IWGRP:
         os.fchmod(handle, 0o660)
 
 

@@ -262,9 +262,12 @@ def test_what_an_earlier_version_refused_is_read_anew_after_the_upgrade(empty_ur
 
 def test_a_file_in_a_directory_that_a_group_shares_is_the_group_s_too(tmp_path: Path) -> None:
     """As /var/lib/safelist is once its users are made: those who collect and who publish both write there."""
-    tmp_path.chmod(0o2770)
-    store.upgrade(f"sqlite:///{tmp_path / 'safelist.db'}")
-    assert (tmp_path / "safelist.db").stat().st_mode & 0o777 == 0o660
+    for mode, expected in ((0o2770, 0o660), (0o770, 0o660), (0o777, 0o600), (0o750, 0o600)):
+        place = tmp_path / f"{mode:o}"
+        place.mkdir()
+        place.chmod(mode)
+        store.upgrade(f"sqlite:///{place / 'safelist.db'}")
+        assert (place / "safelist.db").stat().st_mode & 0o777 == expected
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file for somebody else: sudo make test")
