@@ -75,8 +75,15 @@ def _known(_: Sequence[str]) -> None:
 
 
 def _curl(words: Sequence[str]) -> None:
-    """A question to the filter on this host; a test of the filter asks it."""
-    assert re.match("http://(127[.]0[.]0[.]1:10046|localhost)/lookup[?]", words[-1])
+    """A question to the filter on this host, or a test mail; a test of the filter asks it, or sends it."""
+    assert words[0] == "smtp://localhost" or re.match("http://(127[.]0[.]0[.]1:10046|localhost)/lookup[?]", words[-1])
+
+
+def _podman(words: Sequence[str]) -> None:
+    """Of a container of the image, the command of safelist behind the image's name."""
+    if words[0] == "run":
+        parse(words[words.index("safelist") + 1 :])
+    assert words[0] in ("build", "run", "secret", "healthcheck")
 
 
 def _pytest(words: Sequence[str]) -> None:
@@ -100,9 +107,9 @@ def _uv(words: Sequence[str]) -> None:
 PROGRAMS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "safelist": parse, "make": _make, "pip": _pip, "postmap": _known, "useradd": _known, "install": _known,
     "curl": _curl, "/usr/bin/python3": _known, "update-exim4.conf": _known, "systemctl": _known, "touch": _known,
-    "sed": _known, "journalctl": _known, "apt-get": _known, ".ci/unpack": _known, "tests/on-debian": _known, "uv": _uv,
-    "pytest": _pytest, "python": _module,
-    "ln": _known, "postfix": _known,
+    "sed": _known, "journalctl": _known, "ln": _known, "postfix": _known, "systemd-sysusers": _known,
+    "systemd-tmpfiles": _known, "systemd-creds": _known, "podman": _podman, "apt-get": _known, ".ci/unpack": _known,
+    "tests/on-debian": _known, "uv": _uv, "pytest": _pytest, "python": _module,
 }  # fmt: skip
 """How the lines of each program are read."""
 

@@ -22,6 +22,7 @@ BLOCKS = [block for page in (PAGES | PROJECT).values() for block in page.blocks(
 
 RUN_BY = {
     "README.md": "tests/docs/test_readme.py::test_the_ten_minutes_in_their_order",
+    "docs/install.md": "tests/systemd/test_units.py::machine",
     "docs/filters/amavis.md": "tests/amavis/test_set_up.py::test_the_steps_in_their_order",
     "docs/filters/postfix.md": "tests/postfix/test_set_up.py::test_the_steps_in_their_order",
     "docs/filters/spamassassin.md": "tests/spamassassin/test_set_up.py::test_the_steps_in_their_order",
@@ -75,15 +76,15 @@ def csv(block: Block) -> None:
 
 
 def unit(block: Block) -> None:
-    """A part of a systemd unit."""
+    """A drop-in for a unit that is shipped, which its first line names; a test starts the unit with it."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(block.text)
-    service = parser["Service"]
-    assert set(service) == {"Type", "ExecStart", "StateDirectory", "LoadCredential"}
-    command_lines.check(service["ExecStart"])
-    credential = service["LoadCredential"].partition(":")[0]
-    assert f'`secret_credential = "{credential}"`' in PAGES[block.page].text
+    edit, name = block.text.splitlines()[0].rsplit(" ", 1)
+    assert edit == "# systemctl edit"
+    assert (ROOT / "safelist/systemd/system" / f"{name}.service").exists()
+    assert set(parser["Service"]) <= {"ReadWritePaths", "LoadCredential", "LoadCredentialEncrypted"}
+    restrictions(block)
 
 
 def restrictions(block: Block) -> None:

@@ -21,7 +21,7 @@ from tests.waiting import until
 
 RECOMMENDED = (Path(__file__).parent / "main.cf.in").read_text()
 """As the documents quote it."""
-MAP, ZONE = "$default_database_type:/etc/postfix/safelist", "zen.spamhaus.org"
+MAP, ZONE = "$default_database_type:/var/lib/safelist-map/postfix", "zen.spamhaus.org"
 """What stands for the map and for the DNSBL in it."""
 
 LISTED, CLEAN = "127.0.0.2", "127.0.0.3"

@@ -42,7 +42,7 @@ def safelist(tmp_path: Path) -> Iterator[Command]:
 
 
 def test_the_steps_in_their_order(site: Postfix, safelist: Command) -> None:
-    section, commands, main = (block.replace("/etc/postfix/safelist", str(safelist.map)) for block in blocks())
+    section, commands, main = (block.replace("/var/lib/safelist-map/postfix", str(safelist.map)) for block in blocks())
     publish, look_up = commands.splitlines()
     refuses_only_the_listed(site)
     written = safelist.config.read_text().partition("[publish.postfix]")[0]
@@ -64,7 +64,7 @@ def test_the_steps_in_their_order(site: Postfix, safelist: Command) -> None:
 
 def test_in_another_order_all_mail_is_deferred(site: Postfix, safelist: Command) -> None:
     """Why the order is what it is; and the proof that the test above can fail."""
-    main = blocks()[-1].replace("/etc/postfix/safelist", str(safelist.map)).replace(ZONE, DNSBL)
+    main = blocks()[-1].replace("/var/lib/safelist-map/postfix", str(safelist.map)).replace(ZONE, DNSBL)
     kept = (site.configuration / "main.cf").read_text().partition("smtpd_recipient_restrictions")[0]
     (site.configuration / "main.cf").write_text(kept + main)
     shell("postfix reload", site)
