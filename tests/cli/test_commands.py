@@ -267,6 +267,15 @@ def test_init_writes_a_commented_configuration_once(tmp_path: Path) -> None:
     assert command.config.read_text().startswith("# mine")
 
 
+def test_init_lets_the_group_read_what_it_writes_into_the_group_s_directory(tmp_path: Path) -> None:
+    """As /etc/safelist is for those who collect and publish."""
+    (tmp_path / "etc").mkdir(mode=0o755)
+    (tmp_path / "etc").chmod(0o2755)
+    safelist, config = Command(tmp_path), tmp_path / "etc" / "safelist.toml"
+    assert safelist("init", "--config", str(config), "--database", f"sqlite:///{tmp_path}/x.db").code == 0
+    assert config.stat().st_mode & 0o777 == 0o640
+
+
 def test_init_leaves_nothing_behind_when_the_url_is_wrong(tmp_path: Path) -> None:
     command = Command(tmp_path)
     assert command("init", "--database", "bogus").code == 78

@@ -83,7 +83,7 @@ def rbldnsd(zone: str, listed: Sequence[str] = (LISTED,), names: Sequence[str] =
 
 @dataclass(frozen=True)
 class Mailboxes:
-    """Where mail for everybody arrives, over LMTP at ``port``; each is a file in ``directory``."""
+    """Where mail for everybody arrives, over LMTP (or SMTP) at ``port``; each is a file in ``directory``."""
 
     port: int
     directory: Path
@@ -98,13 +98,14 @@ class Mailboxes:
 
 
 @contextmanager
-def mailboxes() -> Iterator[Mailboxes]:
+def mailboxes(*, lmtp: bool = True) -> Iterator[Mailboxes]:
     """Postfix's smtp-sink, which keeps what it gets."""
     with _directory() as root:
         directory, port = root / "mail", _free_port()
         directory.mkdir()
         shutil.chown(directory, "postfix")
-        command = ["smtp-sink", "-L", "-u", "postfix", "-d", f"{directory}/%s.", f"127.0.0.1:{port}", "20"]
+        command = ["smtp-sink", *(["-L"] if lmtp else []), "-u", "postfix", "-d", f"{directory}/%s."]
+        command += [f"127.0.0.1:{port}", "20"]
         with _running(command, root / "log"):
             assert until(lambda: _greets(port)), (root / "log").read_text()
             yield Mailboxes(port, directory)

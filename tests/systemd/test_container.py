@@ -36,6 +36,12 @@ def simulated(line: str) -> str:
     return line
 
 
+def health_check() -> str:
+    """The lines of Python that ask the filter."""
+    (check,) = re.findall(r'CMD \["python", "-c", "(.+)"\]$', LINES[-1])
+    return str(check)
+
+
 @pytest.mark.skipif(bool(unmountable()), reason=unmountable())
 def test_every_line_runs_and_makes_three_users(tmp_path: Path) -> None:
     """In the order of both stages; the users cannot reach what is another's."""
@@ -60,8 +66,8 @@ def test_every_line_runs_and_makes_three_users(tmp_path: Path) -> None:
 
 
 def test_the_health_check_asks_the_filter(tmp_path: Path) -> None:
-    """Nobody answers here; that somebody answers, tests of the filter's own check see."""
-    (check,) = re.findall(r'CMD \["python", "-c", "(.+)"\]$', LINES[-1])
+    """Nobody answers here; ``test_units`` asks where the filter runs."""
+    check = health_check()
     done = subprocess.run(
         [ROOT / ".venv/bin/python", "-c", check], capture_output=True, text=True, cwd=tmp_path, check=False
     )

@@ -11,6 +11,7 @@ import pytest
 from tests.docs.documents import PAGES
 from tests.systemd.exchange import ACCOUNT, FRIEND, SUBSIDIARY
 from tests.systemd.machine import Machine, booted, missing
+from tests.systemd.test_container import health_check
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -146,6 +147,7 @@ def test_the_filter_reads_what_was_published(machine: Machine) -> None:
     machine.ok("systemctl start safelist-filter")
     assert until(lambda: "listening on inet:127.0.0.1:10045" in machine.journal("safelist-filter"))
     assert "snapshot /var/lib/safelist-snapshot/snapshot: 2 entries" in machine.journal("safelist-filter")
+    machine.ok(f'/opt/safelist/bin/python -c "{health_check()}"')
     machine.ok("systemctl stop safelist-filter")
     machine.ok(f"cat >{CONFIG}", keep)
 
