@@ -142,7 +142,9 @@ def test_the_users_and_directories_are_made(written: Path, tmp_path: Path) -> No
     subprocess.run(["systemd-sysusers", f"--root={tmp_path}"], check=True, capture_output=True)
     groups = (line.split(":") for line in (tmp_path / "etc/group").read_text().splitlines())
     members = {name: people for name, _, _, people in groups if name.startswith("safelist")}
-    assert members == {"safelist": "safelist-publish", "safelist-publish": "", "safelist-filter": ""}
+    assert members == {
+        "safelist": "safelist-publish,safelist-web", "safelist-publish": "", "safelist-filter": "", "safelist-web": "",
+    }  # fmt: skip
     users = {line.split(":")[0]: line.split(":")[6] for line in (tmp_path / "etc/passwd").read_text().splitlines()}
     assert set(users) >= set(members)
     assert all(users[name].endswith("/nologin") for name in members)
@@ -159,5 +161,5 @@ def test_identities_stay_apart() -> None:
     assert {name: "".join(found) for name, (found,) in users.items()} == {
         "safelist.service": "safelist", "safelist@.service": "safelist", "safelist-verify.service": "safelist",
         "safelist-publish.service": "safelist-publish", "safelist-filter.service": "safelist-filter",
-        "safelist-notify@.service": "yes",
+        "safelist-notify@.service": "yes", "safelist-web.service": "safelist-web",
     }  # fmt: skip
