@@ -13,9 +13,11 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 
 def test_root_learns_which_unit_failed_how_and_where_to_look(tmp_path: Path) -> None:
-    ended = {"MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_STATUS": "75"}
     with mailboxes(lmtp=False) as inboxes:
-        done = Command(tmp_path)("notify", "safelist@branch.service", "--server", f"127.0.0.1:{inboxes.port}", **ended)
+        done = Command(tmp_path)(
+            "notify", "safelist@branch.service", "--server", f"127.0.0.1:{inboxes.port}",
+            MONITOR_SERVICE_RESULT="exit-code", MONITOR_EXIT_STATUS="75",
+        )  # fmt: skip
         assert (done.code, done.out, done.err) == (0, "", "")
         mail = email.message_from_string(inboxes.mail("safelist@branch.service"), policy=email.policy.default)
     assert str(mail["Subject"]).startswith("safelist@branch.service failed on ")
