@@ -28,15 +28,23 @@ def missing() -> str:
     version = f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
     if not Path(PYTHON).exists() or subprocess.run([PYTHON, "-c", version], check=False).returncode:
         return f"{PYTHON} is not the Python that runs this: units cannot run one in a home directory"
-    return unmountable()
+    return unmountable() or _refused(f"{_OVERLAY}\nexec {_NSPAWN} --directory=$1/root true")
 
 
 def unmountable() -> str:
     """Why this machine's files cannot be copied on write; empty where they can."""
     if os.geteuid():
         return "only root may mount a copy of this machine's files: sudo make test"
-    overlay = subprocess.run(["unshare", "--mount", "sh", "-c", _OVERLAY, "sh", "/mnt"], capture_output=True)
-    return "" if overlay.returncode == 0 else f"no overlay of / can be mounted here: {overlay.stderr.decode()}"
+    return _refused(_OVERLAY)
+
+
+def _refused(script: str) -> str:
+    """Why these lines cannot be run in a name space of their own; empty where they can."""
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", "/mnt"], capture_output=True, text=True)
+    return "" if done.returncode == 0 else f"this machine lets nobody boot a copy of it: {done.stderr.strip()}"
+
+
+_NSPAWN = "systemd-nspawn --quiet --private-network --register=no --keep-unit"
 
 
 _OVERLAY = """
@@ -45,12 +53,12 @@ mount -t tmpfs tmpfs "$1"
 mkdir "$1/changed" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/changed,workdir=$1/work" "$1/root"
 """
-_BOOT = """
+_BOOT = f"""
 cd "$1/root"
 rm -rf opt/safelist etc/safelist var/lib/safelist* etc/systemd/system/safelist* etc/sysusers.d/safelist.conf
 mkdir -p opt/safelist opt/safelist-checkout opt/safelist-libraries
 : >etc/machine-id
-exec systemd-nspawn --quiet --directory="$1/root" --private-network --register=no --keep-unit --console=read-only \
+exec {_NSPAWN} --directory="$1/root" --console=read-only \
   --bind-ro="$1/../opt:/opt/safelist" --overlay="$2::/opt/safelist-checkout" --overlay="$3::/opt/safelist-libraries" \
   --boot systemd.unit=basic.target
 """
