@@ -1,5 +1,6 @@
 """`safelist install units`: what it writes, what it leaves, what it says comes next; systemd judges the files."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -145,9 +146,24 @@ def test_the_users_and_directories_are_made(written: Path, tmp_path: Path) -> No
     assert members == {
         "safelist": "safelist-publish,safelist-web", "safelist-publish": "", "safelist-filter": "", "safelist-web": "",
     }  # fmt: skip
-    users = {line.split(":")[0]: line.split(":")[6] for line in (tmp_path / "etc/passwd").read_text().splitlines()}
+    users = {line.split(":")[0]: line.split(":") for line in (tmp_path / "etc/passwd").read_text().splitlines()}
     assert set(users) >= set(members)
-    assert all(users[name].endswith("/nologin") for name in members)
+    assert all(users[name][6].endswith("/nologin") for name in members)
+    if os.geteuid():
+        return  # nobody else can give directories away
+    (tmp_path / "var/lib").mkdir(parents=True)
+    (tmp_path / "etc/safelist").mkdir()
+    (tmp_path / "etc/safelist/safelist.toml").touch(0o600)
+    subprocess.run(["systemd-tmpfiles", f"--root={tmp_path}", "--create"], check=True, capture_output=True)
+    for path, mode, user, group in (
+        ("etc/safelist", 0o2755, "root", "safelist"), ("etc/safelist/safelist.toml", 0o640, "root", "safelist"),
+        ("var/lib/safelist", 0o2770, "safelist", "safelist"),
+        ("var/lib/safelist-map", 0o755, "safelist-publish", "safelist-publish"),
+        ("var/lib/safelist-snapshot", 0o2750, "safelist-publish", "safelist-filter"),
+    ):  # fmt: skip
+        found = (tmp_path / path).stat()
+        ids = (int(users[user][2]) if user != "root" else 0, int(users[group][3]))
+        assert (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (mode, *ids), path
 
 
 def test_identities_stay_apart() -> None:
