@@ -270,8 +270,8 @@ def test_the_sample_shows_each_kind_of_source(tmp_path: Path) -> None:
     exchange = 'endpoint = "https://mail.sub.example/e"\nusername = "svc"\nsecret_file = "/etc/secret"\n'
     filled[0] = filled[0].replace("[sources.exchange]\n", f"[sources.exchange]\n{exchange}")
     loaded = config.load(write(tmp_path, head + "\n\n".join(filled)), {}, kinds)
-    assert [(source.name, source.kind) for source in loaded.sources] == [("ews-2", "ews"), ("folder-2", "folder")]
-    assert loaded.sources[1].settings == Folder(path=Path("/srv/lists"))
+    assert [(source.name, source.kind) for source in loaded.sources] == [(f"{kind}-2", kind) for kind in kinds]
+    assert (next(iter(kinds)), loaded.sources[-1].settings) == ("ews", Folder(path=Path("/srv/lists")))
     assert '#[sources.rights]\n##owner = "root"' in text
 
 
