@@ -122,6 +122,7 @@ def test_the_demo_runs_from_an_installed_wheel(installed: Path, tmp_path: Path) 
     done = subprocess.run(command, cwd=tmp_path, env=home, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "lifted: Spamhaus ZEN answers 127.0.0.4" in done.stdout
-    guide = Path(done.stdout.splitlines()[-1].rpartition(" ")[2])
+    (told,) = (line for line in done.stdout.splitlines() if line.startswith("Then collect your own lists: "))
+    guide = Path(told.rpartition(" ")[2])
     assert guide.is_relative_to(installed)
     assert guide.is_file()

@@ -465,6 +465,7 @@ def test_demo_runs_the_main_job(tmp_path: Path) -> None:
     assert "accounts.desk@aol.com" in done.out
     assert "permit_auth_destination" in done.out
     suggested = [line.split()[1:] for line in done.out.splitlines() if f" -c {place}/safelist.toml" in line]
+    suggested = [words for words in suggested if words[0] != "web"]  # which serves until it is stopped
     assert len(suggested) == 5
     said = {" ".join(words[:2]): command(*words) for words in suggested}
     assert [(name, each.code, each.err) for name, each in said.items() if (each.code, each.err) != (0, "")] == []
