@@ -1,7 +1,9 @@
 """The aggregate: who trusts whom. Rows in, plain values out; the past is only ever appended to."""
 
 from safelist.entry import Holding
-from safelist.store.database import shown_url
+from safelist.store.backup import backup
+from safelist.store.copying import Copied, copy
+from safelist.store.database import read_only_url, shown_url
 from safelist.store.events import Window
 from safelist.store.lock import hold
 from safelist.store.migration import upgrade
@@ -37,6 +39,7 @@ __all__ = [
     "Change",
     "Contradiction",
     "ContradictionError",
+    "Copied",
     "Event",
     "EventKind",
     "Holding",
@@ -58,8 +61,11 @@ __all__ = [
     "Totals",
     "Verified",
     "Window",
+    "backup",
+    "copy",
     "hold",
     "open_store",
+    "read_only_url",
     "shown_url",
     "upgrade",
 ]

@@ -5,22 +5,23 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
 from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
+from safelist.store import sqlite_file
 
 SETTING = "database.url"
 """The key of the aggregate's URL, which messages name."""
 BUSY_SECONDS = 20
 CONNECT_SECONDS = 10
 # A checkpoint every 32 MB instead of every 4: a first run changes the same pages over and over.
-_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-32768", "wal_autocheckpoint=8000")
+_CACHE = "cache_size=-32768"
+_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", _CACHE, "wal_autocheckpoint=8000")
 
 # SQLite's primary result codes (sqlite.org/rescode.html).
 _SQLITE_FAILURES: dict[int, tuple[type[SafelistError], str]] = {
@@ -109,8 +110,20 @@ def _check_sqlite(url: URL, setting: str) -> None:
         _busy_seconds(url)
     except (TypeError, ValueError):
         raise ConfigError(f"{setting}: timeout must be a number of seconds") from None
-    if unknown := set(url.query) - {"timeout"}:
-        raise ConfigError(f"{setting}: SQLite knows timeout=SECONDS here, not {', '.join(sorted(unknown))}")
+    if unknown := set(url.query) - {"timeout", "mode"}:
+        raise ConfigError(f"{setting}: SQLite knows timeout=SECONDS and mode=ro here, not {', '.join(sorted(unknown))}")
+    if "mode" in url.query and not is_read_only(url):
+        raise ConfigError(f"{setting}: mode may be ro, which reads the file and never writes; leave it out otherwise")
+
+
+def is_read_only(url: URL) -> bool:
+    """Whether the URL says that the file is only to be read."""
+    return url.get_backend_name() == "sqlite" and url.query.get("mode") == "ro"
+
+
+def read_only(url: URL) -> URL:
+    """The URL of the same database, which is only to be read where it is a file."""
+    return url.update_query_dict({"mode": "ro"}) if url.get_backend_name() == "sqlite" else url
 
 
 def _busy_seconds(url: URL) -> float:
@@ -120,7 +133,18 @@ def _busy_seconds(url: URL) -> float:
 
 def with_patience(url: URL, seconds: float) -> URL:
     """The same, for whom a file that another program holds locked is soon no answer."""
-    return url.set(query={"timeout": f"{seconds:g}"}) if url.get_backend_name() == "sqlite" else url
+    return url.update_query_dict({"timeout": f"{seconds:g}"}) if url.get_backend_name() == "sqlite" else url
+
+
+def read_only_url(url: str, setting: str = SETTING) -> str:
+    """The same as a text, of one. Raises ConfigError where it is none."""
+    return read_only(parse_url(url, setting)).render_as_string(hide_password=False)
+
+
+def as_permitted(url: URL) -> URL:
+    """The URL, which is only to be read where this user may not write the file."""
+    path = file_of(url)
+    return url if path is None or sqlite_file.may_be_written(path) else read_only(url)
 
 
 def shown_url(url: str) -> str:
@@ -152,7 +176,8 @@ def make_engine(url: URL, *, is_upgrade: bool = False, is_ours: bool = True, set
     options: dict[str, Any] = {}
     if url.get_backend_name() == "sqlite":
         pragmas = (*(_PRAGMAS if is_ours else ()), f"foreign_keys={'OFF' if is_upgrade else 'ON'}")
-        options = {"creator": lambda: _connect_sqlite(str(url.database), _busy_seconds(url), pragmas)}
+        options = {"creator": _to_sqlite(url, pragmas)}
+        url = url.set(query={})  # what stands there is said to SQLite itself
     elif url.get_backend_name() == "postgresql":
         # Whatever PGCLIENTENCODING or the server's default says: texts are Unicode here.
         options = {"connect_args": {"connect_timeout": CONNECT_SECONDS, "client_encoding": "UTF8"}}
@@ -168,18 +193,12 @@ def make_engine(url: URL, *, is_upgrade: bool = False, is_ours: bool = True, set
     return engine
 
 
-def _connect_sqlite(path: str, busy_seconds: float, pragmas: Sequence[str]) -> sqlite3.Connection:
-    """Open an existing file only; WAL lets readers work while a run writes (sqlite.org/wal.html)."""
-    connection = sqlite3.connect(
-        f"file:{quote(path)}?mode=rw", uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False
-    )
-    try:
-        for pragma in pragmas:
-            connection.execute(f"PRAGMA {pragma}").close()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def _to_sqlite(url: URL, pragmas: Sequence[str]) -> Callable[[], sqlite3.Connection]:
+    """What connects: to read only, where the URL says so."""
+    path, seconds = Path(str(url.database)), _busy_seconds(url)
+    if is_read_only(url):
+        return lambda: sqlite_file.connect_to_read(path, seconds, (_CACHE,))
+    return lambda: sqlite_file.connect(path, seconds, pragmas)
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -248,6 +267,8 @@ def failures(url: URL, setting: str = SETTING) -> Iterator[None]:
         raise ConfigError(f"{setting}: {_missing_driver(url, error.name or '')}") from None
     except exc.DBAPIError as error:
         raise _failure(url, error.orig, setting) from None
+    except sqlite3.Error as error:  # where SQLite is asked without SQLAlchemy
+        raise _failure(url, error, setting) from None
     except exc.SQLAlchemyError as error:
         raise UnavailableError(f"{shown(url)}: {_told(url, error)}") from None
 

@@ -5,11 +5,20 @@ import re
 import stat
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import URL, Connection, Engine, inspect, text
 
 import safelist
 from safelist.errors import ConfigError, PermissionDeniedError, UnavailableError
-from safelist.store.database import check_encoding, disk_failure, failures, file_of, make_engine, parse_url, shown_url
+from safelist.store.database import (
+    check_encoding,
+    disk_failure,
+    failures,
+    file_of,
+    make_engine,
+    parse_url,
+    shown,
+    shown_url,
+)
 from safelist.store.schema import REVISIONS, VERSION_TABLE, metadata
 
 _UPGRADE = "run `safelist db upgrade`"
@@ -27,17 +36,23 @@ def upgrade(url: str) -> tuple[str | None, str]:
     engine = make_engine(parsed, is_upgrade=True)
     try:
         with failures(parsed), engine.execution_options(writes=True).begin() as connection:
-            check_encoding(connection, parsed)
-            before = revision(connection)
-            if before is None:
-                _refuse_foreign(connection, shown_url(url))
-            elif before not in REVISIONS:
-                raise ConfigError(_newer(shown_url(url), before))
-            if before != REVISIONS[-1]:
-                apply(connection)
+            before = bring_up(connection, parsed)
             return before, REVISIONS[-1]
     finally:
         engine.dispose()
+
+
+def bring_up(connection: Connection, url: URL) -> str | None:
+    """The same in the transaction that is open: the revision before."""
+    check_encoding(connection, url)
+    before = revision(connection)
+    if before is None:
+        _refuse_foreign(connection, shown(url))
+    elif before not in REVISIONS:
+        raise ConfigError(_newer(shown(url), before))
+    if before != REVISIONS[-1]:
+        apply(connection)
+    return before
 
 
 def check(engine: Engine, url: str) -> None:

@@ -25,10 +25,11 @@ from safelist.store import (
     reading,
     recording,
     rejection_counts,
+    sqlite_file,
     target_states,
 )
 from safelist.store.among import among_for
-from safelist.store.database import failures, make_engine, parse_url, with_patience
+from safelist.store.database import as_permitted, failures, file_of, is_read_only, make_engine, parse_url, with_patience
 from safelist.store.events import Window
 from safelist.store.reading import list_mask, seconds
 from safelist.store.recording import Difference, Recording, storable
@@ -69,11 +70,12 @@ _UNSEEN: dict[str, Any] = NO_RULE._asdict() | {"lists": 0, "entries": 0, "refuse
 def open_store(url: str, patience: float | None = None) -> "Store":
     """Open the aggregate in the database of ``url``, whose schema must be this version's; use it in a ``with``.
 
-    ``patience`` are the seconds for which a locked SQLite file is waited for, instead of the URL's.
+    ``patience`` are the seconds for which a locked SQLite file is waited for, instead of the URL's. A file that this
+    user may not write is only read.
 
     Raises ConfigError (no database, an older or a newer schema, a bad URL), PermissionDeniedError, UnavailableError.
     """
-    parsed = parse_url(url) if patience is None else with_patience(parse_url(url), patience)
+    parsed = as_permitted(parse_url(url) if patience is None else with_patience(parse_url(url), patience))
     engine = make_engine(parsed)
     try:
         migration.check(engine, url)
@@ -93,6 +95,8 @@ class Store:
         self._among = among_for(engine.dialect.name)
         self._sources: dict[int, str | None] = {}
         self._held: Connection | None = None
+        path = file_of(url) if is_read_only(url) else None
+        self._check_unwritten = sqlite_file.watch(path)
 
     def __enter__(self) -> Self:
         return self
@@ -119,6 +123,7 @@ class Store:
             held = Store(self._engine, self._url)
             held._held = connection
             yield held
+        self._check_unwritten()
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -127,6 +132,7 @@ class Store:
             return
         with failures(self._url), self._engine.connect() as connection:
             yield connection
+        self._check_unwritten()
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
