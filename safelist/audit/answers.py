@@ -13,7 +13,7 @@ from safelist.override import Override
 from safelist.policy import Candidate, Decision, Reason, Settings
 from safelist.publisher.left_out import left_out
 from safelist.sender import Form, Pattern, covering, covers
-from safelist.store import MailboxState, Moment, Store, Verified
+from safelist.store import ALL, AnswerPage, MailboxState, Moment, Position, Store, Verified
 
 MANY_ENTRIES = 1024
 """What Microsoft's documents say of a safelist collection; Exchange Online's limit of safe senders."""
@@ -26,7 +26,8 @@ _DOMAIN_FORMS = (Form.DOMAIN, Form.SUBDOMAINS)
 class SenderAnswer:
     """Every entry that names the sender or a domain it is in, what the policy says of each, and what to do.
 
-    ``overrides`` are about the sender, in force or not, for whomever.
+    ``overrides`` are about the sender, in force or not, for whomever. Where only a page of the entries was asked for,
+    all else is about all of them; ``positions`` has that of each entry.
     """
 
     sender: Pattern
@@ -34,6 +35,7 @@ class SenderAnswer:
     decisions: tuple[tuple[Pattern, Decision], ...]
     overrides: tuple[Override, ...]
     advice: tuple[str, ...]
+    positions: tuple[Position, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +67,31 @@ class Explanation:
     left_out: tuple[tuple[str, str], ...] = ()
 
 
-def who(store: Store, text: str, settings: Settings, now: datetime, at: Moment | None = None) -> SenderAnswer:
-    """Which mailboxes trust or block the sender ``text``, directly or by an entry for its domain.
+def who(
+    store: Store, text: str, settings: Settings, now: datetime, at: Moment | None = None, page: AnswerPage = ALL
+) -> SenderAnswer:  # fmt: skip
+    """Which mailboxes trust or block the sender ``text``, directly or by an entry for its domain; or a page of them.
 
     Without ``at`` ended entries are shown as well; what the policy says is as of ``at`` or ``now``.
     """
     asked = sender.typed(text)
     moment = at or store.newest(now)
     # What an earlier version refused, such as a..b@x.example, is in the database as it stood.
-    holdings = tuple(store.who(tuple({*covering(asked), text.strip()}), at))
-    patterns = dict.fromkeys((asked, *(holding.pattern for holding in holdings)))
-    decisions = tuple(
-        (found, policy.decide(store.candidate(found, None, settings, moment)[0], settings, moment.at))
-        for found in patterns
-    )
-    overrides = store.candidate(asked, None, settings, moment)[0].overrides
-    return SenderAnswer(asked, holdings, decisions, overrides, _advice(patterns, settings))
+    texts = tuple({*covering(asked), text.strip()})
+    found = store.who_page(texts, at, page)
+    patterns = dict.fromkeys((asked, *store.held(texts, at)))
+    questions = {each: _question(store, each, settings, at, moment) for each in patterns}
+    decisions = tuple((each, policy.decide(one, settings, moment.at)) for each, one in questions.items())
+    overrides = questions[asked].overrides
+    holdings, positions = zip(*found, strict=True) if found else ((), ())
+    return SenderAnswer(asked, holdings, decisions, overrides, _advice(patterns, settings), positions)
+
+
+def _question(store: Store, asked: Pattern, settings: Settings, at: Moment | None, moment: Moment) -> Candidate:
+    """What is so now, publishing takes from counts, however many mailboxes trust the sender."""
+    if at is None and not settings.looks_at_each_vote:
+        return store.counted(asked, settings, moment)
+    return store.candidate(asked, None, settings, moment)[0]
 
 
 def why(

@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from safelist import policy
+from safelist.audit import position_text
 from safelist.audit.answers import Explanation, MailboxAnswer, SenderAnswer
 from safelist.audit.changes import Changes
 from safelist.audit.usage import NeverUsed
 from safelist.entry import Holding
 from safelist.override import Effect, Override, sentence, until_sentence
 from safelist.policy import Decision, Reason
-from safelist.store import Acknowledgement, Event, EventKind, Made, MailboxState, Verified
+from safelist.store import Acknowledgement, Event, EventKind, Found, Made, MailboxState, Run, Verified
 from safelist.used import Use
 
 Object = dict[str, Any]
@@ -26,7 +27,10 @@ AHEAD = "dated ahead: the clock was wrong when it was recorded"
 HOLDING = ("mailbox", "list", "entry", "refused", "since", "until", "at_first_collection")
 MAILBOX_HOLDING = (*HOLDING, "uncounted")
 DECISION = ("row", "decides", "safe", "reason", "authentication", "why")
-EVENT = ("at", "what", "mailbox", "list", "sender", "override", "by", "run", "detail")
+HELD = (*HOLDING, "position")
+EVENT = ("at", "what", "mailbox", "list", "sender", "override", "by", "run", "detail", "position")
+RUN = ("run", "started", "finished", "what", "source", "by", "figures", "problem")
+FOUND = ("what", "address", "count", "position")
 CHANGE = ("what", "sender", "mailbox", "list", "override", "detail")
 USE = ("sender", "mailbox", "reason", "first", "last", "times")
 OVERRIDE = (
@@ -106,9 +110,15 @@ def sender_answer(answer: SenderAnswer) -> Object:
         "sender": answer.sender.text,
         "decisions": [{"entry": pattern.text} | decision(decided) for pattern, decided in answer.decisions],
         "advice": list(answer.advice),
-        "entries": list(map(holding, answer.holdings)),
+        "entries": list(holdings_of_sender(answer)),
         "overrides": list(map(override, answer.overrides)),
     }
+
+
+def holdings_of_sender(answer: SenderAnswer) -> Iterator[Object]:
+    """The entries about a sender, each with its position, behind which a page of them may begin."""
+    for held, position in zip(answer.holdings, answer.positions, strict=True):
+        yield holding(held) | {"position": position_text.write(position)}
 
 
 def mailbox_holdings(answer: MailboxAnswer) -> list[Object]:
@@ -184,7 +194,27 @@ def event(happened: Event, now: datetime) -> Object:
     if happened.override is not None:
         row |= {"override": happened.override.id, "sender": happened.override.terms.pattern.text}
     row["detail"] = "; ".join(_details(happened, now)) or None
+    row["position"] = position_text.write(happened.position)
     return row
+
+
+def run(done: Run) -> Object:
+    """A run of a command that writes, with its figures in words; ``problem`` says why it did not end well."""
+    return {
+        "run": done.id, "started": done.started.isoformat(), "finished": _time(done.finished), "what": done.what,
+        "source": done.source, "by": done.actor, "figures": figures(done), "problem": done.trouble,
+    }  # fmt: skip
+
+
+def figures(done: Run) -> str | None:
+    """What a run counted."""
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in done.counts.items() if count) or None
+
+
+def found(each: Found) -> Object:
+    """What a search found."""
+    position = position_text.write(each.position)
+    return {"what": str(each.what), "address": each.text, "count": each.number, "position": position}
 
 
 def _details(happened: Event, now: datetime) -> Iterator[str]:

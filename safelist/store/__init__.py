@@ -8,6 +8,7 @@ from safelist.store.events import Window
 from safelist.store.lock import hold
 from safelist.store.migration import upgrade
 from safelist.store.overrides import Contradiction, ContradictionError
+from safelist.store.position import ALL, AnswerPage, Position
 from safelist.store.store import Store, open_store
 from safelist.store.values import (
     NO_RULE,
@@ -15,6 +16,8 @@ from safelist.store.values import (
     Change,
     Event,
     EventKind,
+    Found,
+    FoundKind,
     KeptDay,
     KnownFailure,
     Made,
@@ -34,14 +37,18 @@ from safelist.store.values import (
 )
 
 __all__ = [
+    "ALL",
     "NO_RULE",
     "Acknowledgement",
+    "AnswerPage",
     "Change",
     "Contradiction",
     "ContradictionError",
     "Copied",
     "Event",
     "EventKind",
+    "Found",
+    "FoundKind",
     "Holding",
     "KeptDay",
     "KnownFailure",
@@ -51,6 +58,7 @@ __all__ = [
     "Miscount",
     "Moment",
     "Outcome",
+    "Position",
     "Publication",
     "PublishedFile",
     "RejectionCount",

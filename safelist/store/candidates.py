@@ -157,17 +157,36 @@ def _tallies(
 
 
 def _trusted(connection: Connection, settings: Settings, at_least: int) -> Iterator[_Trusted]:
-    contacts = settings.include_contacts
-    values = {"at_least": at_least, "contacts": int(contacts)}
+    values = {"at_least": at_least, "contacts": int(settings.include_contacts)}
     with reading.stream(connection, _TRUSTED, values) as rows:
-        for id_, text, form, trusted_by, contact_of in rows:
-            found = reading.pattern_of(text, form, None)
-            if not contact_of:
-                yield _Trusted(id_, Tally(found, trusted_by))
-            elif contacts:
-                yield _Trusted(id_, Tally(found, trusted_by + contact_of))
-            else:
-                yield _Trusted(id_, Tally(found, trusted_by, {Reason.CONTACT_NOT_INCLUDED: contact_of}))
+        for id_, *row in rows:
+            yield _Trusted(id_, _maintained(settings, *row))
+
+
+def _maintained(settings: Settings, text: str, form: int, trusted_by: int, contact_of: int) -> Tally:
+    """The tally of a pattern as its maintained counts have it."""
+    found = reading.pattern_of(text, form, None)
+    if not contact_of:
+        return Tally(found, trusted_by)
+    if settings.include_contacts:
+        return Tally(found, trusted_by + contact_of)
+    return Tally(found, trusted_by, {Reason.CONTACT_NOT_INCLUDED: contact_of})
+
+
+def counted(
+    connection: Connection, among: Among, sender: Pattern, settings: Settings, moment: Moment
+) -> Candidate:  # fmt: skip
+    """The question about everybody, as of the newest moment, from the maintained counts: no entry is read.
+
+    Only where the settings do not look at each vote.
+    """
+    texts = covering(sender)
+    statement = _TRUSTED.where(among.test(pattern.c.text, "texts"))
+    values = {"at_least": 0, "contacts": 1, "texts": among.pack(texts)}
+    found = [_maintained(settings, *row) for _, *row in connection.execute(statement, values)]
+    found.sort(key=lambda each: (texts.index(each.pattern.text), each.pattern.form))
+    tallies = tuple(each for each in found if each.votes or each.uncounted)
+    return Candidate(sender, tallies, tuple(overrides.about(connection, among, texts, moment.change_set)))
 
 
 def candidate(

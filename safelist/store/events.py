@@ -1,26 +1,29 @@
 """What happened, in order: entries, overrides, publications, failed runs."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from enum import IntEnum
 from heapq import merge
+from itertools import islice
+from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, or_, select
 
 from safelist.entry import FIRST_SOURCE, Entry, UserList
 from safelist.override import State
 from safelist.store import acknowledgements, overrides
-from safelist.store.reading import is_first, pattern_of, seconds, stream
+from safelist.store.position import Position, behind
+from safelist.store.reading import is_first, pattern_of, run_of, seconds, stream
 from safelist.store.schema import change_set, entry, mailbox, pattern, publication, run
-from safelist.store.values import Event, EventKind, Outcome, Publication
+from safelist.store.values import Event, EventKind, Publication
 
 
 class Window(NamedTuple):
     """Which events: from ``since`` on, before ``until``, of those senders (by text), that mailbox, that actor.
 
     Of entries also: recorded after the change set ``after``, and up to ``through``. An override that expires later than
-    ``now`` has not expired yet.
+    ``now`` has not expired yet. Of all that, ``limit`` events at most, ``behind`` the one of that position.
     """
 
     since: datetime | None = None
@@ -31,13 +34,32 @@ class Window(NamedTuple):
     after: int | None = None
     through: int | None = None
     now: datetime | None = None
+    kinds: frozenset[EventKind] = frozenset(EventKind)
+    behind: Position = ()
+    limit: int | None = None
 
 
+class _Rank(IntEnum):
+    """In which order events of one second are told, whose own order is theirs."""
+
+    ENTRY = 0
+    OVERRIDE = 1
+    PUBLICATION = 2
+    FAILURE = 3
+    ACKNOWLEDGEMENT = 4
+
+
+_OF_ENTRIES = frozenset({EventKind.ENTRY_ADDED, EventKind.ENTRY_REMOVED})
+_OF_OVERRIDES = frozenset({EventKind.OVERRIDE_MADE, EventKind.OVERRIDE_EXPIRED, EventKind.OVERRIDE_REVOKED})
+_OF_ACKNOWLEDGEMENTS = frozenset(
+    {EventKind.FAILURE_ACKNOWLEDGED, EventKind.ACKNOWLEDGEMENT_EXPIRED, EventKind.ACKNOWLEDGEMENT_REVOKED}
+)
+_ENTRY_ORDER = (change_set.c.at, change_set.c.id, entry.c.list, pattern.c.text, pattern.c.form)
 _ENTRIES = (
     select(
-        change_set.c.at, change_set.c.id, (entry.c.added == change_set.c.id).label("is_added"), run.c.actor,
-        run.c.id.label("run_id"), mailbox.c.address, entry.c.list, pattern.c.text, pattern.c.form, pattern.c.refusal,
-        is_first(change_set).label("at_first"),
+        change_set.c.at, change_set.c.id, change_set.c.mailbox_id, change_set.c.run_id,
+        (entry.c.added == change_set.c.id).label("is_added"), run.c.actor, mailbox.c.address, entry.c.list,
+        pattern.c.text, pattern.c.form, pattern.c.refusal,
     )
     .join_from(change_set, run, change_set.c.run_id == run.c.id)
     .join(mailbox, change_set.c.mailbox_id == mailbox.c.id)
@@ -47,7 +69,7 @@ _ENTRIES = (
         & or_(entry.c.added == change_set.c.id, entry.c.removed == change_set.c.id),
     )
     .join(pattern, entry.c.pattern_id == pattern.c.id)
-    .order_by(change_set.c.at, change_set.c.id, entry.c.list, pattern.c.text, pattern.c.form)
+    .order_by(*_ENTRY_ORDER)
 )  # fmt: skip
 _PUBLICATIONS = (
     select(change_set.c.at, change_set.c.id, run.c.actor, run.c.id.label("run_id"), publication)
@@ -55,36 +77,66 @@ _PUBLICATIONS = (
     .join(run, change_set.c.run_id == run.c.id)
     .order_by(change_set.c.at, change_set.c.id)
 )
-_RUNS = select(run).order_by(run.c.id)
-_FAILURES = (Outcome.FAILED, Outcome.VANISHED, Outcome.HELD_BACK)
+_BEFORE_ALL = -(2**62)
+_FAILED_AT = func.coalesce(run.c.finished, run.c.started)
+_RUNS = select(run, _FAILED_AT.label("at")).order_by(_FAILED_AT, run.c.id)
 
 
 def events(connection: Connection, window: Window) -> Iterator[Event]:
     """Every event of the window, oldest first; those of one second in the order in which they were recorded."""
-    streams = [entries(connection, window)]
-    if not window.senders:
-        streams.append(iter(sorted(_acknowledgements(connection, window), key=lambda event: event.at)))
+    streams = [entries(connection, window)] if window.kinds & _OF_ENTRIES else []
+    if not window.senders and window.kinds & _OF_ACKNOWLEDGEMENTS:
+        streams.append(iter(sorted(_acknowledgements(connection, window), key=attrgetter("position"))))
     if window.mailbox is None:
-        streams.append(iter(sorted(_overrides(connection, window), key=lambda event: event.at)))
-        if not window.senders:
+        if window.kinds & _OF_OVERRIDES:
+            streams.append(iter(sorted(_overrides(connection, window), key=attrgetter("position"))))
+        if not window.senders and EventKind.PUBLISHED in window.kinds:
             streams.append(_publications(connection, window))
-            streams.append(iter(sorted(_failures(connection, window), key=lambda event: event.at)))
-    yield from merge(*streams, key=lambda event: event.at)
+        if not window.senders and EventKind.RUN_FAILED in window.kinds:
+            streams.append(_failures(connection, window))
+    yield from islice(merge(*streams, key=attrgetter("position")), window.limit)
 
 
-def _within(statement: Select[Any], column: Any, window: Window) -> Select[Any]:
+def _within(statement: Select[Any], at: ColumnElement[int], window: Window) -> Select[Any]:
     if window.since is not None:
-        statement = statement.where(column >= seconds(window.since))
+        statement = statement.where(at >= seconds(window.since))
     if window.until is not None:
-        statement = statement.where(column < seconds(window.until))
+        statement = statement.where(at < seconds(window.until))
     if window.actor is not None:
         statement = statement.where(run.c.actor == window.actor)
     return statement
 
 
+def _behind(
+    statement: Select[Any], rank: _Rank, order: Sequence[ColumnElement[Any]], position: Position
+) -> Select[Any]:  # fmt: skip
+    """Only what comes later than ``position``; ``order`` begins with the second."""
+    if not position:
+        return statement
+    at, of, *rest = position
+    if rank != of:
+        return statement.where(order[0] >= at if rank > int(of) else order[0] > at)
+    # The first condition alone lets an index find the place.
+    return statement.where(order[0] >= at, behind(order, (at, *rest)))
+
+
 def entries(connection: Connection, window: Window) -> Iterator[Event]:
     """The entries that were added and removed, oldest first."""
-    statement = _within(_ENTRIES, change_set.c.at, window)
+    with stream(connection, _entries(window)) as rows:
+        for row in rows:
+            at, number, _, run_id, is_added, actor, address, list_, text, form, refusal, at_first = row
+            kind = EventKind.ENTRY_ADDED if is_added else EventKind.ENTRY_REMOVED
+            position = (at, _Rank.ENTRY, number, list_, text, form)
+            yield Event(
+                datetime.fromtimestamp(at, UTC), kind, actor, run_id, address,
+                Entry(UserList(list_), pattern_of(text, form, refusal)), at_first=bool(is_added and at_first),
+                position=position,
+            )  # fmt: skip
+
+
+def _entries(window: Window) -> Select[Any]:
+    """The statement. Whether it was at first is asked of the rows of the page alone."""
+    statement = _behind(_within(_ENTRIES, change_set.c.at, window), _Rank.ENTRY, _ENTRY_ORDER, window.behind)
     if window.after is not None:
         statement = statement.where(change_set.c.id > window.after)
     if window.through is not None:
@@ -93,20 +145,18 @@ def entries(connection: Connection, window: Window) -> Iterator[Event]:
         statement = statement.where(mailbox.c.address == window.mailbox)
     if window.senders:
         statement = statement.where(pattern.c.text.in_(window.senders))
-    with stream(connection, statement) as rows:
-        for row in rows:
-            at, _, is_added, actor, run_id, address, list_, text, form, refusal, at_first = row
-            kind = EventKind.ENTRY_ADDED if is_added else EventKind.ENTRY_REMOVED
-            found = Entry(UserList(list_), pattern_of(text, form, refusal))
-            yield Event(
-                datetime.fromtimestamp(at, UTC),
-                kind,
-                actor,
-                run_id,
-                address,
-                found,
-                at_first=bool(is_added and at_first),
-            )
+    for kind, column in ((EventKind.ENTRY_ADDED, entry.c.added), (EventKind.ENTRY_REMOVED, entry.c.removed)):
+        if not window.kinds & (_OF_ENTRIES - {kind}):
+            statement = statement.where(column == change_set.c.id)
+    if not window.senders and window.mailbox is None:
+        # A condition that always holds, by which SQLite begins where the order does, and not with every entry.
+        statement = statement.where(change_set.c.at >= _BEFORE_ALL)
+    if window.limit is None:
+        return statement.add_columns(is_first(change_set).label("at_first"))
+    page = statement.limit(window.limit).subquery("page")
+    return select(page, is_first(page).label("at_first")).order_by(
+        page.c.at, page.c.id, page.c.list, page.c.text, page.c.form
+    )
 
 
 def _overrides(connection: Connection, window: Window) -> Iterator[Event]:
@@ -120,9 +170,11 @@ def _overrides(connection: Connection, window: Window) -> Iterator[Event]:
                     happened.append((ended, EventKind.OVERRIDE_REVOKED, override.revoked_by or ""))
                 case State.EXPIRED:
                     happened.append((ended, EventKind.OVERRIDE_EXPIRED, ""))
-        for at, kind, actor in happened:
-            if _is_in(window, at) and window.actor in (None, actor):
-                yield Event(at, kind, actor, None, override=override)
+        for number, (at, kind, actor) in enumerate(happened):
+            position = (seconds(at), _Rank.OVERRIDE, override.id, number)
+            is_meant = kind in window.kinds and window.actor in (None, actor) and _is_in(window, at)
+            if is_meant and position > window.behind:
+                yield Event(at, kind, actor, None, override=override, position=position)
 
 
 def _acknowledgements(connection: Connection, window: Window) -> Iterator[Event]:
@@ -134,9 +186,11 @@ def _acknowledgements(connection: Connection, window: Window) -> Iterator[Event]
             happened.append((each.revoked, EventKind.ACKNOWLEDGEMENT_REVOKED, each.revoked_by or ""))
         elif window.now is None or not each.in_force(window.now):
             happened.append((each.known.expires, EventKind.ACKNOWLEDGEMENT_EXPIRED, ""))
-        for at, kind, actor in happened:
-            if _is_in(window, at) and window.actor in (None, actor):
-                yield Event(at, kind, actor, None, each.known.mailbox, acknowledgement=each)
+        for number, (at, kind, actor) in enumerate(happened):
+            position = (seconds(at), _Rank.ACKNOWLEDGEMENT, each.id, number)
+            is_meant = kind in window.kinds and window.actor in (None, actor) and _is_in(window, at)
+            if is_meant and position > window.behind:
+                yield Event(at, kind, actor, None, each.known.mailbox, acknowledgement=each, position=position)
 
 
 def _is_in(window: Window, at: datetime) -> bool:
@@ -144,30 +198,28 @@ def _is_in(window: Window, at: datetime) -> bool:
 
 
 def _publications(connection: Connection, window: Window) -> Iterator[Event]:
-    for row in connection.execute(_within(_PUBLICATIONS, change_set.c.at, window)):
+    order = (change_set.c.at, change_set.c.id)
+    statement = _behind(_within(_PUBLICATIONS, order[0], window), _Rank.PUBLICATION, order, window.behind)
+    for row in connection.execute(statement.limit(window.limit)):
         found = Publication(*(getattr(row, name) for name in Publication._fields))
-        yield Event(datetime.fromtimestamp(row.at, UTC), EventKind.PUBLISHED, row.actor, row.run_id, publication=found)
+        at, position = datetime.fromtimestamp(row.at, UTC), (row.at, _Rank.PUBLICATION, row.id)
+        yield Event(at, EventKind.PUBLISHED, row.actor, row.run_id, publication=found, position=position)
 
 
 def _failures(connection: Connection, window: Window) -> Iterator[Event]:
-    for row in connection.execute(_within(_RUNS, run.c.started, window)):
-        problem = _problem(row)
-        if problem:
-            at = datetime.fromtimestamp(row.finished or row.started, UTC)
-            yield Event(at, EventKind.RUN_FAILED, row.actor, row.id, problem=f"{_named(row)}: {problem}")
+    order = (_FAILED_AT, run.c.id)
+    statement = _behind(_within(_RUNS, run.c.started, window), _Rank.FAILURE, order, window.behind)
+    with stream(connection, statement) as rows:
+        for row in rows:
+            if trouble := run_of(row).trouble:
+                at, position = datetime.fromtimestamp(row.at, UTC), (row.at, _Rank.FAILURE, row.id)
+                told = f"{_named(row)}: {trouble}"
+                yield Event(at, EventKind.RUN_FAILED, row.actor, row.id, problem=told, position=position)
 
 
 def _named(row: Any) -> str:
     """What the run was, and of which source; the first one's go without, as before there were others."""
     return str(row.what) if row.source in (None, FIRST_SOURCE) else f"{row.what} {row.source}"
-
-
-def _problem(row: Any) -> str | None:
-    if row.finished is None:
-        return "it has not ended: it still runs, or was killed"
-    counts = json.loads(row.counts or "{}")
-    failed = ", ".join(f"{counts[name]} {name}" for name in _FAILURES if counts.get(name))
-    return row.problem or (f"mailboxes: {failed}" if failed else None)
 
 
 def last_publication(connection: Connection, target: str, path: str) -> Publication | None:

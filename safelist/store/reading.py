@@ -1,7 +1,7 @@
 """Questions to the aggregate: rows in, plain values out."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, bindparam,
 from safelist.entry import SENDER_LISTS, TRUSTING_LISTS, Holding, UserList
 from safelist.sender import Form, Pattern, Refusal
 from safelist.store.among import Among, portions
+from safelist.store.position import AnswerPage, Position, behind
 from safelist.store.schema import change_set, entry, mailbox, override, pattern, run
 from safelist.store.values import MailboxState, Miscount, Moment, RuleVersion, Run, Totals
 
@@ -117,10 +118,10 @@ def is_first(began: FromClause) -> ColumnElement[bool]:
 
 _began = change_set.alias("began")
 _ended = change_set.alias("ended")
-_HOLDINGS = (
+_OF_ENTRY = (
     select(
         mailbox.c.address, entry.c.list, pattern.c.text, pattern.c.form, pattern.c.refusal,
-        _began.c.at.label("since"), _ended.c.at.label("until"), is_first(_began).label("at_first"),
+        _began.c.at.label("since"), _ended.c.at.label("until"),
     )
     .select_from(entry)
     .join(pattern, entry.c.pattern_id == pattern.c.id)
@@ -128,6 +129,7 @@ _HOLDINGS = (
     .join(_began, entry.c.added == _began.c.id)
     .outerjoin(_ended, entry.c.removed == _ended.c.id)
 )  # fmt: skip
+_HOLDINGS = _OF_ENTRY.add_columns(is_first(_began).label("at_first"))
 _IN_ORDER = (mailbox.c.address, entry.c.list, pattern.c.text, pattern.c.form, entry.c.added)
 _LISTING = _HOLDINGS.where(mailbox.c.address == bindparam("of")).order_by(*_IN_ORDER)
 _OPEN_AT = (entry.c.added <= bindparam("moment"), or_(entry.c.removed.is_(None), entry.c.removed > bindparam("moment")))
@@ -138,23 +140,52 @@ _LAST_OF_RUN = select(func.max(change_set.c.id)).where(change_set.c.run_id <= bi
 _NEXT_DOMAIN = select(func.min(mailbox.c.domain)).where(mailbox.c.domain > bindparam("last"))
 
 
-def who_statement(among: Among) -> Select[Any]:
-    """Every entry, open or ended, of the patterns with one of the parameter's ``texts``."""
-    return _HOLDINGS.where(among.test(pattern.c.text, "texts")).order_by(*_IN_ORDER)
-
-
 def _as_of(statement: Select[Any], moment: Moment | None) -> tuple[Select[Any], dict[str, Any]]:
     """Only the entries that were open at that moment; without one, all."""
     return (statement, {}) if moment is None else (statement.where(*_OPEN_AT), {"moment": moment.change_set})
 
 
 def who(connection: Connection, among: Among, texts: Sequence[str], at: Moment | None) -> list[Holding]:
-    """The answer to :func:`who_statement`, by mailbox, list and text."""
-    statement, values = _as_of(who_statement(among), at)
+    """Every entry, open or ended, of the patterns with one of the ``texts``, by mailbox, list and text."""
+    statement = _HOLDINGS.where(among.test(pattern.c.text, "texts")).order_by(*_IN_ORDER)
+    statement, values = _as_of(statement, at)
     found: list[Holding] = []
     for portion in portions(dict.fromkeys(texts)):
         found += map(_holding, connection.execute(statement, values | {"texts": among.pack(portion)}))
     return found
+
+
+def who_page(
+    connection: Connection, among: Among, texts: Collection[str], at: Moment | None, page: AnswerPage
+) -> list[tuple[Holding, Position]]:  # fmt: skip
+    """A page of the answer to :func:`who`, each with its position; of no more than a thousand texts.
+
+    Whether an entry was there at first is asked of those of the page alone.
+    """
+    statement, values = _as_of(_OF_ENTRY.where(among.test(pattern.c.text, "texts")), at)
+    statement = statement.add_columns(entry.c.added, _began.c.id, _began.c.mailbox_id, _began.c.run_id)
+    if page.behind:
+        statement = statement.where(behind(_IN_ORDER, page.behind))
+    found = statement.order_by(*_IN_ORDER).limit(page.limit).subquery("page")
+    columns = (found.c[name] for name in ("address", "list", "text", "form", "refusal", "since", "until"))
+    order = (found.c.address, found.c.list, found.c.text, found.c.form, found.c.added)
+    rows = connection.execute(
+        select(*columns, is_first(found), found.c.added).order_by(*order),
+        values | {"texts": among.pack(list(dict.fromkeys(texts)))},
+    )
+    return [(_holding(row[:-1]), (*row[:4], row[-1])) for row in rows]
+
+
+def held(connection: Connection, among: Among, texts: Collection[str], at: Moment | None) -> list[Pattern]:
+    """The patterns with one of the ``texts`` that somebody holds or held; as of a moment only those held then."""
+    entries, values = _as_of(select(entry.c.pattern_id).where(entry.c.pattern_id == pattern.c.id), at)
+    statement = (
+        select(pattern.c.text, pattern.c.form, pattern.c.refusal)
+        .where(among.test(pattern.c.text, "texts"), entries.exists())
+        .order_by(pattern.c.text, pattern.c.form)
+    )
+    rows = connection.execute(statement, values | {"texts": among.pack(list(dict.fromkeys(texts)))})
+    return [pattern_of(*row) for row in rows]
 
 
 def listing(connection: Connection, address: str, at: Moment | None) -> list[Holding]:
@@ -258,8 +289,24 @@ def last_runs(connection: Connection, count: int) -> list[Run]:
     return list(map(run_of, connection.execute(_RUNS, {"count": count})))
 
 
+def runs(
+    connection: Connection, since: datetime | None, until: datetime | None, what: str | None, source: str | None,
+    page: AnswerPage,
+) -> list[Run]:  # fmt: skip
+    """The runs that began from ``since`` on and before ``until``, newest first; a position is a run's number."""
+    statement = select(run).order_by(run.c.id.desc()).limit(page.limit)
+    conditions = [
+        None if since is None else run.c.started >= seconds(since),
+        None if until is None else run.c.started < seconds(until),
+        None if what is None else run.c.what == what,
+        None if source is None else run.c.source == source,
+        run.c.id < page.behind[0] if page.behind else None,
+    ]
+    return list(map(run_of, connection.execute(statement.where(*(c for c in conditions if c is not None)))))
+
+
 def run_of(row: Any) -> Run:
-    """A run as its row has it."""
+    """The run of a row."""
     started, finished = datetime.fromtimestamp(row.started, UTC), time_of(row.finished)
     return Run(row.id, started, finished, row.what, row.actor, json.loads(row.counts or "{}"), row.problem, row.source)
 

@@ -25,12 +25,14 @@ from safelist.store import (
     reading,
     recording,
     rejection_counts,
+    searching,
     sqlite_file,
     target_states,
 )
 from safelist.store.among import among_for
 from safelist.store.database import as_permitted, failures, file_of, is_read_only, make_engine, parse_url, with_patience
 from safelist.store.events import Window
+from safelist.store.position import ALL, AnswerPage, Position
 from safelist.store.reading import list_mask, seconds
 from safelist.store.recording import Difference, Recording, storable
 from safelist.store.schema import mailbox, publication, run
@@ -39,6 +41,7 @@ from safelist.store.values import (
     Acknowledgement,
     Change,
     Event,
+    Found,
     KeptDay,
     KnownFailure,
     Made,
@@ -267,6 +270,15 @@ class Store:
         with self._reading() as connection:
             return candidates.candidate(connection, self._among, sender, recipient, settings, at)
 
+    def counted(self, sender: Pattern, settings: Settings, moment: Moment) -> Candidate:
+        """The question about everybody as of the newest moment, as publishing asks it: no entry is read.
+
+        Only where the settings do not look at each vote.
+        """
+        sender = sender._replace(text=storable(sender.text))
+        with self._reading() as connection:
+            return candidates.counted(connection, self._among, sender, settings, moment)
+
     def own_domains(self) -> frozenset[str]:
         """The domains of the mailboxes that were ever asked."""
         with self._reading() as connection:
@@ -286,6 +298,18 @@ class Store:
         """Every entry, open or ended, whose pattern has one of those texts; as of a moment only the open ones."""
         with self._reading() as connection:
             return reading.who(connection, self._among, [storable(text) for text in texts], at)
+
+    def who_page(
+        self, texts: Sequence[str], at: Moment | None = None, page: AnswerPage = ALL
+    ) -> list[tuple[Holding, Position]]:  # fmt: skip
+        """A page of the same, by mailbox; each with its position, behind which another page may begin."""
+        with self._reading() as connection:
+            return reading.who_page(connection, self._among, [storable(text) for text in texts], at, page)
+
+    def held(self, texts: Sequence[str], at: Moment | None = None) -> list[Pattern]:
+        """The patterns with one of those texts that somebody holds or held; as of a moment only those held then."""
+        with self._reading() as connection:
+            return reading.held(connection, self._among, [storable(text) for text in texts], at)
 
     def listing(self, address: str, at: Moment | None = None) -> list[Holding]:
         """Every entry, open or ended, of one mailbox; as of a moment only the open ones."""
@@ -470,6 +494,22 @@ class Store:
         """The newest runs, newest first."""
         with self._reading() as connection:
             return reading.last_runs(connection, count)
+
+    def runs(
+        self, since: datetime | None = None, until: datetime | None = None, what: str | None = None,
+        source: str | None = None, page: AnswerPage = ALL,
+    ) -> list[Run]:  # fmt: skip
+        """The runs that began from ``since`` on and before ``until``, of that command and source, newest first.
+
+        A position is a run's number.
+        """
+        with self._reading() as connection:
+            return reading.runs(connection, since, until, what, source, page)
+
+    def search(self, parts: Sequence[str], page: AnswerPage = ALL) -> list[Found]:
+        """Mailboxes, overrides and senders whose address or domain contains one of the ``parts``."""
+        with self._reading() as connection:
+            return list(searching.search(connection, [storable(part) for part in parts], page))
 
     def totals(self) -> Totals:
         """The aggregate in figures."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from safelist.entry import Entry, UserList
 from safelist.override import Override, State
+from safelist.store.position import Position
 
 
 class Outcome(StrEnum):
@@ -73,6 +74,14 @@ class MailboxState(NamedTuple):
     source: str
 
 
+class FoundKind(StrEnum):
+    """What a text that was searched for stands in."""
+
+    MAILBOX = "mailbox"
+    OVERRIDE = "override"
+    SENDER = "sender"
+
+
 class Run(NamedTuple):
     """One run of a command that writes; ``finished`` is None while it runs, and for ever if it was killed.
 
@@ -87,6 +96,28 @@ class Run(NamedTuple):
     counts: Mapping[str, int]
     problem: str | None
     source: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it did not end well; None where it did."""
+        if self.finished is None:
+            return "it has not ended: it still runs, or was killed"
+        failed = ", ".join(f"{self.counts[name]} {name}" for name in _FAILURES if self.counts.get(name))
+        return self.problem or (f"mailboxes: {failed}" if failed else None)
+
+
+_FAILURES = (Outcome.FAILED, Outcome.VANISHED, Outcome.HELD_BACK)
+
+
+class Found(NamedTuple):
+    """What a search found: a mailbox with that ``number`` of open entries, or a sender that so many mailboxes trust, or
+    so many overrides, in force or not, are about.
+    """
+
+    what: FoundKind
+    text: str
+    number: int
+    position: Position
 
 
 class Totals(NamedTuple):
@@ -231,7 +262,7 @@ class Event(NamedTuple):
     """One thing that happened, by whom; of ``entry``, ``override``, ``acknowledgement``, ``publication`` and
     ``run`` one says what.
 
-    ``at_first`` is the one of :class:`~safelist.entry.Holding`.
+    ``at_first`` is the one of :class:`~safelist.entry.Holding`; ``position`` is where it stands among all events.
     """
 
     at: datetime
@@ -245,6 +276,7 @@ class Event(NamedTuple):
     problem: str | None = None
     at_first: bool = False
     acknowledgement: Acknowledgement | None = None
+    position: Position = ()
 
 
 class RejectionCount(NamedTuple):
