@@ -43,7 +43,7 @@ def fill(path: Path, mailboxes: int, entries: int) -> int:
     weights = list(itertools.accumulate(1 / rank for rank in range(1, SENDERS + 1)))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA foreign_keys=OFF")
-        connection.execute("INSERT INTO run VALUES (1, 1, 1, 'sync', 'root', '{}', NULL)")
+        connection.execute("INSERT INTO run VALUES (1, 1, 1, 'sync', 'root', '{}', NULL, 'exchange')")
         patterns = ((n + 1, sender(n), 1) for n in range(SENDERS))
         connection.executemany(
             "INSERT INTO pattern (id, text, form, trusted_by, contact_of) VALUES (?, ?, ?, 0, 0)", patterns

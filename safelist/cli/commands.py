@@ -20,10 +20,25 @@ COMMANDS: dict[str, Place | Group] = {
         "The database of the aggregate.",
         {
             "upgrade": Place(
-                "db:upgrade", "Create the database or bring its schema to this version; nothing in it is lost."
+                "db.schema:upgrade", "Create the database or bring its schema to this version; nothing in it is lost."
             ),
             "verify": Place(
-                "db:verify", "Recount how many mailboxes trust each sender and compare with the maintained counts."
+                "db.schema:verify",
+                "Recount how many mailboxes trust each sender and compare with the maintained counts.",
+            ),
+            "backup": Place(
+                "db.copies:backup",
+                "Write the whole aggregate into one SQLite file, also while a run goes on; verified before it gets its "
+                "name.",
+            ),
+            "restore": Place(
+                "db.copies:restore",
+                "Copy a backup into the configured database, which must be empty or not there yet; verified.",
+            ),
+            "copy": Place(
+                "db.copies:copy",
+                "Copy the whole aggregate, with its history and its chain, into an empty database of either kind; "
+                "verified.",
             ),
         },
     ),
@@ -62,6 +77,16 @@ COMMANDS: dict[str, Place | Group] = {
                 "audit.changes:changes",
                 "What is different now: senders that became safe for everybody or ceased to be, overrides, users' "
                 "entries.",
+            ),
+            "runs": Place(
+                "audit.runs:runs",
+                "Every run of a command that writes: when, by whom, its figures and why it did not end well; the "
+                "newest first.",
+            ),
+            "search": Place(
+                "audit.search:search",
+                "Mailboxes, overrides and senders whose address or domain contains PART, for `who`, `why` and "
+                "`mailbox`.",
             ),
             "report": Place(
                 "audit.report:report",

@@ -22,6 +22,13 @@ ConfigOption = Annotated[
         help="The configuration file. Default: /etc/safelist/safelist.toml for root, else in ~/.config/safelist.",
     ),
 ]  # fmt: skip
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database", metavar="FILE|URL", show_default=False,
+        help="Ask this database, such as a backup, and only read it. Default: the configured one.",
+    ),
+]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON value on standard output.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print the answer as CSV on standard output.")]
 ActorOption = Annotated[

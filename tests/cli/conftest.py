@@ -9,6 +9,9 @@ from safelist.junkrule import JunkRule
 from tests import aggregate
 from tests.cli.command import Command
 from tests.exchange import DemoServer, Mailbox, Organisation
+from tests.store.conftest import postgres_home
+
+__all__ = ["postgres_home"]
 
 AOL = "accounts.desk@aol.com"
 

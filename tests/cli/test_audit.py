@@ -187,7 +187,7 @@ def test_as_of_yesterday_there_was_nothing(synced: Command) -> None:
     "arguments",
     [
         ("who", AOL, "--at", TOMORROW),
-        ("who", AOL, "--at", "yesterday"),
+        ("who", AOL, "--at", "tomorrow"),
         ("who", AOL, "--at", "9999-12-31T23:59:59-14:00"),
         ("who", AOL, "--at", "9" * 5000),
         ("who", AOL, "--json", "--csv"),

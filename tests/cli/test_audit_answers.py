@@ -25,6 +25,7 @@ _VALUES = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00"), "TIME"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "DIGEST"),
     (re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d)?( UTC)?"), "DAY"),
+    (re.compile(r"\bW[yz][\w-]{10,}"), "POSITION"),
     (re.compile(r'(?<="change_sets": )\d+'), "COUNT"),
 )
 

@@ -9,9 +9,9 @@ from safelist import audit, store
 from safelist.audit import json_form
 from safelist.cli.audit.options import moment_of, print_answer
 from safelist.cli.configuration import load_config
-from safelist.cli.moments import parse_time
+from safelist.cli.moments import LastOption, parse_time, since_option
 from safelist.cli.table import print_table
-from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, now
+from safelist.cli.terminal import ConfigOption, CsvOption, DatabaseOption, JsonOption, now
 from safelist.errors import UsageError
 from safelist.store import Moment, Store
 
@@ -19,19 +19,23 @@ from safelist.store import Moment, Store
 def changes(
     since: Annotated[
         str | None,
-        typer.Option(metavar="RUN|DATE", help="After this run (a number), or from this day on. Default: 7 days ago."),
+        typer.Option(
+            metavar="RUN|DATE", help="After this run (a number), or from this day on; yesterday, 7d (the default)."
+        ),
     ] = None,
+    last: LastOption = None,
     until: Annotated[str | None, typer.Option(metavar="DATE", help="Up to and with this day. Default: now.")] = None,
     config_file: ConfigOption = None,
+    database: DatabaseOption = None,
     json: JsonOption = False,
     csv: CsvOption = False,
 ) -> None:
     """What is different now: senders that became safe for everybody or ceased to be, overrides, users' entries."""
-    config = load_config(config_file)
+    config = load_config(config_file, database)
     with store.open_store(config.database.url) as opened:
         settings = config.policy.settings(opened.own_domains())
         later = moment_of(opened, until, "--until") or opened.newest(now())
-        found = audit.changes(opened, _start(opened, since), later, settings)
+        found = audit.changes(opened, _start(opened, since_option(since, last)), later, settings)
     print_answer(
         json, csv, lambda: json_form.changes(found), json_form.CHANGE, lambda: json_form.change_rows(found),
         lambda: _print(found),

@@ -10,7 +10,7 @@ from safelist.audit import json_form
 from safelist.cli.audit.options import AtOption, moment_of, never_collected, print_answer, remarks
 from safelist.cli.configuration import load_config
 from safelist.cli.table import print_table
-from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, day, now, print_json
+from safelist.cli.terminal import ConfigOption, CsvOption, DatabaseOption, JsonOption, day, now, print_json
 from safelist.entry import Holding
 from safelist.errors import UsageError
 from safelist.policy import Reason
@@ -20,11 +20,12 @@ def mailbox(
     address: Annotated[str, typer.Argument(metavar="ADDRESS", help="A mailbox that was collected.")],
     at: AtOption = None,
     config_file: ConfigOption = None,
+    database: DatabaseOption = None,
     json: JsonOption = False,
     csv: CsvOption = False,
 ) -> None:
     """One mailbox: when it was asked, every entry it holds or held and why it does not count, and warnings."""
-    config = load_config(config_file)
+    config = load_config(config_file, database)
     with store.open_store(config.database.url) as opened:
         settings = config.policy.settings(opened.own_domains())
         answer = audit.mailbox(opened, address, settings, now(), moment_of(opened, at))

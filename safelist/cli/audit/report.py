@@ -12,7 +12,7 @@ from safelist import store
 from safelist.audit.report import AuditReport, RejectedMails, Setting, build, rejected_mails
 from safelist.cli.configuration import load_config
 from safelist.cli.moments import parse_zone
-from safelist.cli.terminal import ConfigOption, complain, now, say
+from safelist.cli.terminal import ConfigOption, DatabaseOption, complain, now, say
 from safelist.config import Config
 from safelist.errors import PermissionDeniedError, TamperedError, UnavailableError, UsageError
 from safelist.policy import Settings
@@ -36,12 +36,13 @@ def report(
         str, typer.Option(metavar="CHAR", help="Postfix's: with +, x+y@example.com is x@example.com.")
     ] = "",
     config_file: ConfigOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Write one self-contained page: totals, who is safe by whose trust, what was refused, overrides, problems."""
     from safelist.audit.report.page import render  # jinja2 takes its time, and no other command needs it
 
     logs = _logs(log or [], timezone, recipient_delimiter)
-    config = load_config(config_file)
+    config = load_config(config_file, database)
     with store.open_store(config.database.url) as opened:
         verified = opened.verify_chain()
         page = render(_built(opened, config, verified, logs))

@@ -11,7 +11,7 @@ from safelist.audit import json_form
 from safelist.cli.audit.options import print_answer
 from safelist.cli.configuration import load_config
 from safelist.cli.table import print_table
-from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, now
+from safelist.cli.terminal import ConfigOption, CsvOption, DatabaseOption, JsonOption, complain, now
 from safelist.config import Config
 from safelist.errors import ConfigError
 from safelist.publisher.targets import filter_snapshot
@@ -23,11 +23,12 @@ def used_(
         bool, typer.Option("--never", help="Senders that are safe for everybody and that no mail needed.")
     ] = False,
     config_file: ConfigOption = None,
+    database: DatabaseOption = None,
     json: JsonOption = False,
     csv: CsvOption = False,
 ) -> None:
     """Which safe entries the filter let a listed client's mail through by, how often and when last."""
-    config = load_config(config_file)
+    config = load_config(config_file, database)
     uses = used.read(_path(config))
     rows = json_form.uses(_never_used(config, uses) if never else uses)
     print_answer(json, csv, lambda: rows, json_form.USE, lambda: rows, lambda: _print(rows, never=never))

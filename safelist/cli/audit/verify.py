@@ -6,8 +6,8 @@ import typer
 
 from safelist import audit, store
 from safelist.audit import json_form
-from safelist.cli.configuration import load_config
-from safelist.cli.terminal import ConfigOption, JsonOption, print_json
+from safelist.cli.configuration import database_url
+from safelist.cli.terminal import ConfigOption, DatabaseOption, JsonOption, print_json
 from safelist.errors import TamperedError, UsageError
 
 
@@ -17,11 +17,12 @@ def verify(
         typer.Option(metavar="DIGEST", help="A digest that was noted earlier: it must be in the chain still."),
     ] = None,
     config_file: ConfigOption = None,
+    database: DatabaseOption = None,
     json: JsonOption = False,
 ) -> None:
     """Recompute every digest from the rows, walk the chain, recount the votes; name the first thing that is wrong."""
     wanted = None if contains is None else _digest(contains)
-    with store.open_store(load_config(config_file).database.url) as opened:
+    with store.open_store(database_url(config_file, database)) as opened:
         found = audit.verify(opened, wanted)
     if json:
         print_json(json_form.verification(found))

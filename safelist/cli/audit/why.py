@@ -9,7 +9,7 @@ from safelist.audit import json_form
 from safelist.cli.audit.options import AtOption, moment_of, print_answer, refuse_never_collected, remarks, said
 from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.table import print_table
-from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, day, now, shown
+from safelist.cli.terminal import ConfigOption, CsvOption, DatabaseOption, JsonOption, day, now, shown
 from safelist.override import Override, scope_sentence
 
 VOTERS_SHOWN = 20
@@ -22,11 +22,12 @@ def why(
     ] = None,
     at: AtOption = None,
     config_file: ConfigOption = None,
+    database: DatabaseOption = None,
     json: JsonOption = False,
     csv: CsvOption = False,
 ) -> None:
     """Whether mail from SENDER is safe, the row of the policy that decides it, and the facts behind it."""
-    config = load_config(config_file)
+    config = load_config(config_file, database)
     to = next(iter(addresses_in([recipient], "--recipient")), None) if recipient is not None else None
     with store.open_store(config.database.url) as opened:
         settings = config.policy.settings(opened.own_domains())

@@ -9,9 +9,19 @@ import typer
 
 from safelist import override_file, store
 from safelist.audit import json_form
-from safelist.cli.configuration import load_config
+from safelist.cli.configuration import database_url, load_config
 from safelist.cli.override.options import FROM_WHEN, ReplaceOption, UnderstandOption, recorded_actor
-from safelist.cli.terminal import ActorOption, ConfigOption, CsvOption, JsonOption, complain, now, print_json, shown
+from safelist.cli.terminal import (
+    ActorOption,
+    ConfigOption,
+    CsvOption,
+    DatabaseOption,
+    JsonOption,
+    complain,
+    now,
+    print_json,
+    shown,
+)
 from safelist.errors import PermissionDeniedError, UsageError
 from safelist.override import sentence
 from safelist.override_file import Format, place
@@ -74,12 +84,14 @@ def _report(file: OverrideFile, done: Sequence[MadeFrom], *, dry_run: bool) -> N
     print(shown(f"{file.name}: {len(new)} overrides {verb}, {rest} in force already; they count {FROM_WHEN}"))
 
 
-def export(config_file: ConfigOption = None, json: JsonOption = False, csv: CsvOption = False) -> None:
+def export(
+    config_file: ConfigOption = None, database: DatabaseOption = None, json: JsonOption = False, csv: CsvOption = False
+) -> None:
     """Every override that is in force, as `safelist override import` reads it; as CSV unless --json is there."""
     if json and csv:
         raise UsageError("--json and --csv: write one of them")
     at = now()
-    with store.open_store(load_config(config_file).database.url) as opened:
+    with store.open_store(database_url(config_file, database)) as opened:
         found = [override.terms for override in opened.overrides() if override.in_force(at)]
     if json:
         print_json([override_file.as_json(terms) for terms in found])

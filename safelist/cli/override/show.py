@@ -9,10 +9,10 @@ import typer
 from safelist import store
 from safelist.audit import json_form
 from safelist.cli.audit.options import print_answer
-from safelist.cli.configuration import load_config
+from safelist.cli.configuration import database_url
 from safelist.cli.override.options import minute
 from safelist.cli.table import print_table
-from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, complain, now, print_json
+from safelist.cli.terminal import ConfigOption, CsvOption, DatabaseOption, JsonOption, complain, now, print_json
 from safelist.errors import UsageError
 from safelist.override import Effect, Override, Terms, scope_sentence, subject_sentence
 
@@ -20,12 +20,13 @@ from safelist.override import Effect, Override, Terms, scope_sentence, subject_s
 def list_(
     every: Annotated[bool, typer.Option("--all", help="Those that expired or were revoked, too.")] = False,
     config_file: ConfigOption = None,
+    database: DatabaseOption = None,
     json: JsonOption = False,
     csv: CsvOption = False,
 ) -> None:
     """Every override that is in force."""
     at = now()
-    with store.open_store(load_config(config_file).database.url) as opened:
+    with store.open_store(database_url(config_file, database)) as opened:
         found = [override for override in opened.overrides() if every or override.in_force(at)]
     rows = [json_form.override_at(override, at) for override in found]
     print_answer(json, csv, lambda: rows, json_form.OVERRIDE, lambda: rows, lambda: _print(found, at))
@@ -56,11 +57,12 @@ def _authentication(terms: Terms) -> str:
 def show(
     number: Annotated[int, typer.Argument(metavar="NUMBER", help="As `safelist override list` shows it.")],
     config_file: ConfigOption = None,
+    database: DatabaseOption = None,
     json: JsonOption = False,
 ) -> None:
     """Everything about one override: what it says, who made it when and why, and what became of it."""
     at = now()
-    with store.open_store(load_config(config_file).database.url) as opened:
+    with store.open_store(database_url(config_file, database)) as opened:
         found = next((override for override in opened.overrides() if override.id == number), None)
     if found is None:
         raise UsageError(f"show: there is no override {number}; `safelist override list --all` shows every one")

@@ -1,13 +1,13 @@
 """``safelist rejections``: the command."""
 
 import os
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from safelist.cli.moments import parse_time, parse_zone
+from safelist.cli.moments import LastOption, parse_time, parse_zone, since_option
 from safelist.cli.rejections import asked, kept
 from safelist.cli.rejections.output import Output
 from safelist.cli.terminal import ConfigOption, CsvOption, JsonOption, now
@@ -30,13 +30,14 @@ def rejections(
         list[str] | None, typer.Option("--format", metavar="NAME", help=f"Only these forms: {', '.join(FORMATS)}.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Only what was refused from that day (UTC) on.")
+        str | None, typer.Option(metavar="DATE", help="Only what was refused from that day on; yesterday, 24h.")
     ] = None,
+    last: LastOption = None,
     until: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Only what was refused until that day's end (UTC).")
+        str | None, typer.Option(metavar="DATE", help="Only what was refused until that day's end.")
     ] = None,
     timezone: Annotated[
-        str | None, typer.Option(metavar="ZONE", help="Of times that do not say. Default: this machine's.")
+        str | None, typer.Option(metavar="ZONE", help="Of days, and of times that do not say. Default: this machine's.")
     ] = None,
     recipient_delimiter: Annotated[
         str, typer.Option(metavar="CHAR", help="Postfix's: with +, x+y@example.com is x@example.com.")
@@ -67,12 +68,12 @@ def rejections(
 ) -> None:
     """What logs say was rejected, by whom, and what the safelist would have let through."""
     _refuse_nothing(logs, journal=journal)
+    since = since_option(since, last)
     kept.refuse_parts(keep, {"--since": since, "--until": until, "--format": format_, "--logs-only": logs_only})
     zone = parse_zone(timezone, "--timezone")
     output = Output(tables=tables, saved=saved, explain=explain, unread=unread, json=json, csv=csv)
-    options = LogOptions(
-        _formats(format_ or []), zone, _time(since, "--since"), _time(until, "--until", end=True), output.note
-    )
+    begin, end = _time(since, "--since", zone), _time(until, "--until", zone, end=True)
+    options = LogOptions(_formats(format_ or []), zone, begin, end, output.note)
     asking = asked.policy(config_file, recipient_delimiter, asked.spf(spf, nameserver or []), logs_only=logs_only)
     with CollectedMails(zone) as mails, asking as policy:
         keeping = kept.Keeping(keep, policy, config_file)
@@ -100,5 +101,6 @@ def _formats(names: list[str]) -> dict[str, LogFormat]:
     return {name: each for name, each in FORMATS.items() if not names or name in names}
 
 
-def _time(text: str | None, option: str, *, end: bool = False) -> datetime | None:
-    return None if text is None else parse_time(text, option, end=end)
+def _time(text: str | None, option: str, zone: tzinfo, *, end: bool = False) -> datetime | None:
+    """Days are those of the logs, which the answer shows."""
+    return None if text is None else parse_time(text, option, end=end, zone=zone)

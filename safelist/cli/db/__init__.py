@@ -1,0 +1,1 @@
+"""``safelist db``: the database as a whole."""
