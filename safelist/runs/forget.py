@@ -15,6 +15,8 @@ def forget(opened: Store, config: Config, addresses: Sequence[str], now: Clock, 
 
     Raises UsageError for the first that was never collected; those before it are forgotten.
     """
+    if not addresses:
+        raise UsageError("forget: name the mailboxes, or their --domain")
     with store.hold(config.database.url, "forget", now()):
         return {address: _forget_one(opened, address, now, actor) for address in addresses}
 

@@ -109,7 +109,8 @@ PROGRAMS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "curl": _curl, "/usr/bin/python3": _known, "update-exim4.conf": _known, "systemctl": _known, "touch": _known,
     "sed": _known, "journalctl": _known, "ln": _known, "postfix": _known, "systemd-sysusers": _known,
     "systemd-tmpfiles": _known, "systemd-creds": _known, "podman": _podman, "apt-get": _known, ".ci/unpack": _known,
-    "tests/on-debian": _known, "uv": _uv, "pytest": _pytest, "python": _module,
+    "tests/on-debian": _known, "uv": _uv, "pytest": _pytest, "python": _module, "mv": _known,
+    "rm": _known, "createdb": _known,
 }  # fmt: skip
 """How the lines of each program are read."""
 

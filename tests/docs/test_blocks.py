@@ -31,6 +31,7 @@ RUN_BY = {
     ),
     "docs/filters/exim.md": "tests/exim/test_set_up.py::test_the_steps_in_their_order",
     "docs/filters/other-filters.md": "tests/pairs/smtpd.py::configured",
+    "docs/operations.md": "tests/docs/test_operations.py::test_an_auditor_may_ask_everything_and_change_nothing",
 }
 """The test, or what configures the filter of some, that runs a page's lines on the real filter."""
 

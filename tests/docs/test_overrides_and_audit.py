@@ -58,6 +58,8 @@ ANSWERS = {
     "why": "bob@aol.com to ",
     "mailbox": "orders.north@yahoo.com",
     "history": "override-made",
+    "search": "bob@aol.com",
+    "runs": "override",
     "changes": "billing@partner.example",
     "report": "account was taken over",
     "used": "tickets@vendor.example",

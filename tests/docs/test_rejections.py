@@ -105,6 +105,7 @@ ANSWERS = (
     "Today SPF says: none 2, fail 1, pass 1",
     "a Check Point firewall that proxies SMTP",
     "Read /var/log/mail.log, 438 lines (Postfix), 2026-11-25.",
+    "Read /var/log/mail.log, 438 lines (Postfix)",
     "/var/log/mail.log:438: expected a command of SMTP",
     "98 mails were refused in 146 attempts",
     "What the safelist would have saved of them needs the lists",
