@@ -14,6 +14,7 @@ def upgrade() -> None:
         sa.Column("target", sa.String(length=50), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("confirmed", sa.BigInteger(), nullable=False),
+        sa.Column("after_run", sa.Integer(), nullable=False),
         sa.Column("entries", sa.Integer(), nullable=False),
         sa.Column("files", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("target", "path", name=op.f("pk_target_state")),

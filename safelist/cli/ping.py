@@ -31,23 +31,24 @@ _INTERRUPTED = 130
 
 
 @contextmanager
-def pinged(url: str | None) -> Iterator[None]:
+def pinged(url: str | None, seconds: float = SECONDS) -> Iterator[None]:
     """Ping at the beginning and the end of the block, with the exit code that it ends the command with.
 
-    What fails is said on standard error, and changes nothing: neither the run nor its exit code.
+    Neither ping is waited for longer than ``seconds``. What fails is said on standard error, and changes nothing:
+    neither the run nor its exit code.
     """
     if url is None or (address := _address(url)) is None:
         yield
         return
-    begun, code = _sent(address, "/start"), EX_OK
+    begun, code = _Ping(address, "/start", seconds), EX_OK
     try:
         yield
     except BaseException as error:
         code = _code_of(error)
         raise
     finally:
-        _wait(begun)
-        _wait(_sent(address, f"/{code}" if code else ""))
+        begun.end()
+        _Ping(address, f"/{code}" if code else "", seconds).end()
 
 
 def _address(url: str) -> SplitResult | None:
@@ -82,29 +83,31 @@ def _code_of(error: BaseException) -> int:
     return EX_SOFTWARE
 
 
-def _sent(address: SplitResult, suffix: str) -> Thread:
-    """Begin to ping; in a thread, because looking a name up knows no end."""
-    target = address._replace(path=address.path.rstrip("/") + suffix, fragment="").geturl()
-    thread = Thread(target=_send, args=(target,), daemon=True)
-    thread.start()
-    return thread
+class _Ping(Thread):
+    """One ping, in a thread of its own, because looking a name up knows no end; ``fault`` is why it did not arrive."""
+
+    def __init__(self, address: SplitResult, suffix: str, seconds: float) -> None:
+        super().__init__(daemon=True)
+        self._url = address._replace(path=address.path.rstrip("/") + suffix, fragment="").geturl()
+        self._seconds = seconds
+        self.fault = f"no answer in {seconds:g} seconds"
+        self.start()
+
+    def run(self) -> None:
+        """Try it some times."""
+        for _ in range(_TRIES):
+            if not (fault := _fault_of(self._url, self._seconds)):
+                break
+        self.fault = fault
+
+    def end(self) -> None:
+        """Wait for it, and say why it did not arrive."""
+        self.join(self._seconds)
+        if self.fault:
+            complain(f"--ping: {self.fault}")
 
 
-def _wait(thread: Thread) -> None:
-    thread.join(SECONDS)
-    if thread.is_alive():
-        complain(f"--ping: no answer in {SECONDS:g} seconds")
-
-
-def _send(url: str) -> None:
-    fault = ""
-    for _ in range(_TRIES):
-        if not (fault := _fault_of(url)):
-            return
-    complain(f"--ping: {fault}")
-
-
-def _fault_of(url: str) -> str:
+def _fault_of(url: str, seconds: float) -> str:
     """Why the ping did not arrive, in words that hold nothing of the address; empty: it did."""
     from http.client import HTTPException
     from urllib.error import HTTPError
@@ -112,7 +115,7 @@ def _fault_of(url: str) -> str:
 
     try:
         request = Request(url, headers={"User-Agent": f"safelist/{safelist.__version__}"})  # noqa: S310 (http or https)
-        with urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+        with urlopen(request, timeout=seconds) as answer:  # noqa: S310
             answer.read(1)
     except HTTPError as error:
         error.close()

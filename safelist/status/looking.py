@@ -100,19 +100,17 @@ def look_at_target(opened: Store, name: str, chosen: Any) -> TargetFacts:
     if file.state not in _AS_IT_SHOULD_BE and (newer := opened.target_state(name, path)) != state:
         state, file = newer, published_files.look_at(target, target.beside(chosen), newer)
     confirmed = state.confirmed if state else changed
-    return TargetFacts(
-        name, path, state.entries if state else None, confirmed, changed, _failure(opened, name, confirmed), file
-    )
+    failure = _failure(opened, name, state.after_run if state else 0)
+    return TargetFacts(name, path, state.entries if state else None, confirmed, changed, failure, file)
 
 
 _AS_IT_SHOULD_BE: Collection[FileState] = (FileState.AS_PUBLISHED, FileState.NO_FILE)
 
 
-def _failure(opened: Store, name: str, confirmed: datetime | None) -> str | None:
-    """Why the newest publication of the target failed, unless one went well since."""
+def _failure(opened: Store, name: str, well_after: int) -> str | None:
+    """Why the newest publication of the target failed, unless one went well since: after the run of that number."""
     run = opened.last_run(f"publish {name}")
-    is_newest = run is not None and (confirmed is None or run.started >= confirmed)
-    return run.problem if run is not None and is_newest else None
+    return run.problem if run is not None and run.id > well_after else None
 
 
 def _ending(opened: Store, config: Config, now: datetime) -> Iterator[Override]:

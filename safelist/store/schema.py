@@ -156,6 +156,7 @@ target_state = Table(
     Column("target", String(50), primary_key=True),
     Column("path", Text, primary_key=True),
     Column("confirmed", BigInteger, nullable=False),
+    Column("after_run", Integer, nullable=False),
     Column("entries", Integer, nullable=False),
     Column("files", Text, nullable=False),
 )

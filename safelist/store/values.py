@@ -178,7 +178,7 @@ class PublishedFile(NamedTuple):
 class TargetState(NamedTuple):
     """What a target was when it was last known to be right, also where nothing had to be written for that.
 
-    ``files`` are those of a target that writes some.
+    ``files`` are those of a target that writes some; ``after_run`` is the newest run by then, which the store notes.
     """
 
     target: str
@@ -186,6 +186,7 @@ class TargetState(NamedTuple):
     confirmed: datetime
     entries: int
     files: tuple[PublishedFile, ...]
+    after_run: int = 0
 
 
 class KnownFailure(NamedTuple):

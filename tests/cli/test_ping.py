@@ -1,11 +1,13 @@
 """`sync --ping`: a monitor of timers is told of start and end, and nobody of its address, whatever it answers."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import safelist as package
+from safelist.cli.ping import pinged
 from tests.cli.command import Command, Done
 from tests.exchange import Organisation
 from tests.filter.dns_server import unused_address
@@ -83,3 +85,21 @@ def test_a_run_that_is_broken_off_is_told_as_such(safelist: Command, told: Monit
     safelist.database.unlink()
     assert safelist("sync", "--ping", told.url).code == 78
     assert told.paths == ["/start", "/78"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "path"), [(KeyboardInterrupt(), "/130"), (BrokenPipeError(), ""), (ZeroDivisionError(), "/70")]
+)
+def test_whatever_ends_the_run_is_told(told: Monitor, ended: BaseException, path: str) -> None:
+    with pytest.raises(type(ended)), pinged(told.url):
+        raise ended
+    assert told.paths == ["/start", path]
+
+
+def test_a_monitor_that_keeps_silent_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """It takes the connection, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server, pinged(f"http://127.0.0.1:{server.getsockname()[1]}/", 0.1):
+        pass
+    assert set(capsys.readouterr().err.splitlines()) <= {
+        "safelist: --ping: no answer in 0.1 seconds", "safelist: --ping: the monitor cannot be reached: TimeoutError",
+    }  # fmt: skip

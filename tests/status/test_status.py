@@ -15,6 +15,7 @@ from safelist.store import lockfile
 from tests.filter import site as filter_site
 from tests.filter.dns_server import nameserver, unused_address
 from tests.publisher.site import needs_postmap
+from tests.status.ping_server import monitor
 from tests.status.site import BOSS, FRIEND, PEOPLE, Watched, watched
 from tests.waiting import until
 
@@ -104,6 +105,11 @@ def test_a_publication_that_changes_nothing_counts_and_one_that_fails_does_not(s
     checked = site.safelist("config", "check", "--json").json
     assert any(note.endswith(texts[1]) for note in checked["notes"])
     site.safelist.map.unlink()
+    site.safelist.map.mkdir()
+    assert [text for severity, _, text in site.findings() if severity == "UNKNOWN"] == [
+        f"{site.safelist.map} cannot be read: Is a directory; run this as the user who publishes"
+    ]
+    site.safelist.map.rmdir()
     states = [severity for severity, _, text in site.findings() if "is gone" in text]
     assert states == ["CRITICAL"]
     assert site.safelist("publish").code == 0
@@ -231,6 +237,7 @@ def test_a_filter_and_its_snapshot(site: Watched, tmp_path: Path) -> None:
             assert until(lambda: site.findings() == []), site.findings()
             told = {each["address"]: each for each in site.status("--json").json["filters"]}
             assert told[running.address]["mode"] == "enforce"
+            assert all(text in site.status().out for text in ("answers (enforce)", "has the snapshot in use that was"))
             assert told[f"metrics:{metrics}"]["snapshot_in_use"] == site.status("--json").json["snapshot"]["published"]
             os.utime(snapshot, (1, 1))
             texts = [text for severity, _, text in site.findings() if severity == "CRITICAL"]
@@ -239,6 +246,47 @@ def test_a_filter_and_its_snapshot(site: Watched, tmp_path: Path) -> None:
             assert next(each["text"] for each in own if each["fault"]) in texts
         found = [subject for severity, subject, text in site.findings() if "is safelist-filter.service running" in text]
         assert sorted(found) == sorted(asked)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"", "has no metrics of a safelist filter"),
+        (b"HTTP/1.1 404 Not Found\r\n\r\nno", "has no metrics of a safelist filter"),
+        (b"safelist_snapshot_published_timestamp_seconds 1e99\n", "tells of no time that can be"),
+        (b"safelist_snapshot_published_timestamp_seconds e.e+\n", "could not convert"),
+        (b"safelist_snapshot_published_timestamp_seconds 0.0\n", "the filter has no snapshot"),
+        (b"safelist_snapshot_published_timestamp_seconds 1.7e9\n", "still uses the snapshot of 2023-11-14"),
+        (b"x" * 2_000_000, "has no metrics of a safelist filter"),
+    ],
+)
+def test_what_answers_where_metrics_should(site: Watched, tmp_path: Path, said: bytes, why: str) -> None:
+    snapshot = tmp_path / "snapshots" / "snapshot"
+    snapshot.parent.mkdir(mode=0o750)
+    with monitor() as answering:
+        answering.raw = said
+        address = answering.url.removeprefix("http://").partition("/")[0]
+        site.configure(**{"publish.filter": {"path": str(snapshot)}}, status={"filters": [f"metrics:{address}"]})
+        site.run()
+        os.utime(snapshot, ns=(0, snapshot.stat().st_mtime_ns - 120 * 10**9))
+        ((_, subject, text),) = site.findings()
+    assert (subject, why in text) == (f"metrics:{address}", True), text
+
+
+def test_a_snapshot_that_is_damaged_or_gone(site: Watched, tmp_path: Path) -> None:
+    snapshot = tmp_path / "snapshots" / "snapshot"
+    snapshot.parent.mkdir(mode=0o750)
+    site.configure(**{"publish.filter": {"path": str(snapshot)}})
+    site.run()
+    with snapshot.open("r+b") as file:
+        file.seek(5000)
+        file.write(b"damage")
+    assert [(severity, subject) for severity, subject, _ in site.findings()] == [
+        ("CRITICAL", "snapshot"), ("WARNING", "filter"),
+    ]  # fmt: skip
+    snapshot.unlink()
+    assert {severity for severity, *_ in site.findings()} == {"CRITICAL"}
+    assert f"{snapshot}: published never" in site.status().out
 
 
 def test_the_filter_s_own_configuration_says_where_it_answers(site: Watched, tmp_path: Path) -> None:

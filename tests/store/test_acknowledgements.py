@@ -95,8 +95,9 @@ def test_states_of_targets_are_replaced(opened: Store) -> None:
     opened.confirm_target(state)
     assert opened.target_state("postfix", "/map") == state
     later = state._replace(confirmed=LATER, entries=4, files=())
+    run = opened.begin_run(NOW, "sync", "root")
     opened.confirm_target(later)
-    assert opened.target_state("postfix", "/map") == later
+    assert opened.target_state("postfix", "/map") == later._replace(after_run=run)
     assert opened.target_state("postfix", "/other") is None
     assert opened.last_published("postfix", "/map") is None
 
