@@ -9,7 +9,7 @@ import typer
 from safelist.cli.terminal import JsonOption, complain, print_json, say
 from safelist.errors import EX_CONFIG
 from safelist.runs import install_units
-from safelist.runs.install_units import FileState, UnitFile
+from safelist.runs.install_units import UnitState, UnitFile
 
 
 def units(
@@ -36,7 +36,7 @@ def units(
         print_json([{"path": str(file.path), "state": file.state.name.lower(), "text": file.text} for file in done])
     else:
         (_show if show else _report)(done)
-    if not show and any(file.state is FileState.FOREIGN for file in done):
+    if not show and any(file.state is UnitState.FOREIGN for file in done):
         raise typer.Exit(EX_CONFIG)
 
 
@@ -47,13 +47,13 @@ def _show(files: Sequence[UnitFile]) -> None:
 
 def _report(files: Sequence[UnitFile]) -> None:
     for file in files:
-        if file.state is FileState.FOREIGN:
+        if file.state is UnitState.FOREIGN:
             complain(
                 f"{file.path}: changed by hand, left as it is; compare it with what `safelist install units --show "
                 f"{file.name}` prints, keep your change as a drop-in (systemctl edit {file.name}), then --force"
             )
         else:
-            kept = f" ({file.backup})" if file.state is FileState.REPLACED else ""
+            kept = f" ({file.backup})" if file.state is UnitState.REPLACED else ""
             say(f"{file.path}: {file.state}{kept}", is_answer=True)
     commands = "\n  ".join(install_units.next_commands(files))
     say(f"Nothing was started. Next:\n  {commands}", is_answer=True)

@@ -30,7 +30,7 @@ _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 (not
 """What ProtectHome= and PrivateTmp= hide from a unit."""
 
 
-class FileState(StrEnum):
+class UnitState(StrEnum):
     """What is to become of a file, or what has become of it."""
 
     NEW = "written"
@@ -46,7 +46,7 @@ class UnitFile:
 
     path: Path
     text: str
-    state: FileState
+    state: UnitState
 
     @property
     def name(self) -> str:
@@ -85,18 +85,18 @@ def marked(rest: str) -> str:
     return f"{_MARK}{hashlib.sha256(rest.encode()).hexdigest()}\n{rest}"
 
 
-def _state(path: Path, text: str, replaces: bool) -> FileState:
+def _state(path: Path, text: str, replaces: bool) -> UnitState:
     try:
         there = path.read_text(encoding="utf-8", errors="surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
-        return FileState.NEW
+        return UnitState.NEW
     except OSError as error:
         raise PermissionDeniedError(f"{path}: cannot be read: {error.strerror}; run it as root") from None
     if there == text:
-        return FileState.SAME
+        return UnitState.SAME
     if there.startswith(_MARK) and marked(there.partition("\n")[2]) == there:
-        return FileState.UPDATED
-    return FileState.REPLACED if replaces else FileState.FOREIGN
+        return UnitState.UPDATED
+    return UnitState.REPLACED if replaces else UnitState.FOREIGN
 
 
 def _refuse_hidden(called: Path) -> None:
@@ -126,7 +126,7 @@ def write(files: Sequence[UnitFile]) -> Iterator[UnitFile]:
     Raises PermissionDeniedError, UnavailableError.
     """
     for file in files:
-        if file.state not in (FileState.SAME, FileState.FOREIGN):
+        if file.state not in (UnitState.SAME, UnitState.FOREIGN):
             _write(file)
         yield file
 
@@ -138,7 +138,7 @@ def _write(file: UnitFile) -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as opened:
             os.fchmod(handle, 0o644)
             opened.write(file.text)
-        if file.state is FileState.REPLACED:
+        if file.state is UnitState.REPLACED:
             file.path.replace(file.backup)
         Path(new).replace(file.path)
     except PermissionError as error:
