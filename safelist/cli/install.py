@@ -9,7 +9,7 @@ import typer
 from safelist.cli.terminal import JsonOption, complain, print_json, say
 from safelist.errors import EX_CONFIG
 from safelist.runs import install_units
-from safelist.runs.install_units import UnitState, UnitFile
+from safelist.runs.install_units import UnitFile, UnitState
 
 
 def units(
