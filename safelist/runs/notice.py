@@ -31,6 +31,7 @@ def notice(unit: str, recipient: str, journal: str) -> EmailMessage:
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody on holiday answers
     text = (
         f"{unit} on {host} has failed{_how()}. What is recorded and published stays as it was.\n\n"
+        f"How things are:      safelist status\n"
         f"All that it said:    journalctl -u {unit}\n"
         f"Once more, by hand:  systemctl start {unit}\n\n{journal}"
     )

@@ -68,9 +68,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 def follow(machine: Machine) -> None:
     """Run the page's lines in their order. The first block has made the environment that is there already."""
-    assert "ln -sf /opt/safelist/bin/safelist /usr/local/bin/safelist" in lines("1. The program")
-    machine.ok(lines("1. The program")[-1])
-    make, place, secret, check, look, collect, ask = lines("2. The configuration, and a first look")
+    assert "ln -sf /opt/safelist/bin/safelist /usr/local/bin/safelist" in lines("The program")
+    machine.ok(lines("The program")[-1])
+    make, place, secret, check, look, collect, ask = lines("Set it up")
     machine.ok(f"{make}; {place}; {secret}; cat >{SECRET}", ACCOUNT.password + "\n")
     written = filled_in(machine.ok(f"cat {CONFIG}"), machine.ok("cat /root/exchange"))
     machine.ok(f"cat >{CONFIG}", written)
@@ -78,15 +78,15 @@ def follow(machine: Machine) -> None:
     assert FRIEND in machine.ok(look)
     assert machine(collect) == (0, "", "")
     assert "quorum" in machine.ok(f"{ask} --json")
-    for line in lines("3. Publish")[:-1]:
+    for line in lines("Publish")[:-1]:
         machine.ok(line)
-    assert machine.ok(lines("3. Publish")[-1]) == "permit_auth_destination\n"
+    assert machine.ok(lines("Publish")[-1]) == "permit_auth_destination\n"
     (main,) = PAGES["docs/install.md"].blocks("cf")
     machine.ok("cat >>/etc/postfix/main.cf", main.text)
-    for line in lines("4. Postfix"):
+    for line in lines("Postfix"):
         machine.ok(line)
     assert until(lambda: "status=sent" in machine.ok("cat /var/log/mail.log")), machine.ok("cat /var/log/mail.log")
-    for line in lines("5. Let a timer run it"):
+    for line in lines("Let a timer run it"):
         machine.ok(line)
 
 
