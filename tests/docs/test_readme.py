@@ -1,6 +1,6 @@
 """The README's ten minutes, line by line in their order, on an Exchange and a Postfix that know nothing of safelist.
 
-What makes a virtual environment is run by the tests of the wheel, and what systemd is told by those of the units: here
+What makes a virtual environment, and what tells systemd of the units, is run by tests/systemd on a whole machine; here
 these lines are only read.
 """
 
@@ -26,7 +26,7 @@ README = PAGES["README.md"]
 BLOCKS = README.blocks(heading="In ten minutes")
 FRIEND, STRANGER, OURS = "friend@example.org", "spam@stranger.example", "reception@corp.example"
 PEOPLE = [f"{name}@example.com" for name in ("you", "reception")]
-DNSBL = "dnsbl.safelist.example"
+DNSBL, PROGRAM = "dnsbl.safelist.example", "/opt/safelist/bin/safelist"
 ELSEWHERE = ("/usr/bin/python3", "pip", "ln", "systemctl", "systemd-sysusers", "systemd-tmpfiles")
 """Programs whose lines other tests run."""
 
@@ -73,8 +73,16 @@ class Administrator:
                 self.type(line)
 
     def here(self, text: str) -> str:
-        """The files' names, in the test's own directory."""
-        return text.replace(self.map, str(self.safelist.map)).replace("/etc/safelist/secret", str(self.secret))
+        """The same with the test's own files and servers."""
+        for there, here in {
+            self.map: str(self.safelist.map),
+            str(Path(self.map).parent): str(self.safelist.directory),
+            "/etc/safelist/secret": str(self.secret),
+            "smtp://localhost": f"smtp://127.0.0.1:{self.site.ports['mx']}",
+            "--mail-rcpt you@example.com": f"--mail-rcpt {OURS}",
+        }.items():
+            text = text.replace(there, here)
+        return text
 
     @property
     def secret(self) -> Path:
@@ -92,7 +100,7 @@ class Administrator:
     def call(self, words: list[str]) -> Done:
         """Run safelist; the database and the units are the test's own."""
         places = {"init": ["--database", f"sqlite:///{self.safelist.database}"]}
-        places["install"] = ["--directory", str(self.safelist.directory / "units")]
+        places["install"] = ["--directory", str(self.safelist.directory / "units"), "--program", PROGRAM]
         return self.safelist(*words, *places.get(words[0], []), MAIL_CONFIG=str(self.site.configuration))
 
     def run(self, line: str) -> Done:
