@@ -17,7 +17,10 @@ from safelist.errors import PermissionDeniedError, UnavailableError
 def init(
     config_file: ConfigOption = None,
     database: Annotated[
-        str | None, typer.Option(help="SQLAlchemy URL of the database.", show_default="sqlite, in the state directory")
+        str | None,
+        typer.Option(
+            metavar="URL", help="SQLAlchemy's, of the database.", show_default="sqlite, in the state directory"
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -1,0 +1,9 @@
+"""Write every page below a directory: ``python -m manual build/man`` makes man1 and man5 there."""
+
+import sys
+from pathlib import Path
+
+import safelist
+from manual.written import write
+
+write(Path(sys.argv[1]), safelist.__version__)
