@@ -25,13 +25,19 @@ class Section(NamedTuple):
     keys: tuple[tuple[str, str], ...]
 
 
-def pages(imprint: Imprint) -> dict[str, str]:
-    """Both pages, by the names of their files."""
+def samples() -> dict[str, str]:
+    """Both configurations as the program writes them, by the names of their files in /etc/safelist."""
     url = "sqlite:////var/lib/safelist/safelist.db"
     sample = config.sample(url, target_sections(), sources.sections())
+    return {"safelist.toml": f"{sample.strip()}\n", settings.DEFAULT_PATH.name: settings.sample()}
+
+
+def pages(imprint: Imprint) -> dict[str, str]:
+    """Both pages, by the names of their files."""
+    sample = samples()
     return {
         "safelist.toml.5": _page(
-            "safelist.toml", "configuration of safelist", imprint, sample,
+            "safelist.toml", "configuration of safelist", imprint, sample["safelist.toml"],
             "`safelist init` writes it, with every key as a comment; `safelist config check` reports its faults. A "
             "path that is not absolute is below the file's own directory. Where it holds a secret, only its owner may "
             "be able to read it.",
@@ -39,7 +45,7 @@ def pages(imprint: Imprint) -> dict[str, str]:
             ["safelist-init", "safelist-config-check", "safelist-sync", "safelist-publish"], "SAFELIST_CONFIG",
         ),
         "safelist-filter.toml.5": _page(
-            "safelist-filter.toml", "configuration of safelist's DNSBL filter", imprint, settings.sample(),
+            "safelist-filter.toml", "configuration of safelist's DNSBL filter", imprint, sample["filter.toml"],
             "`safelist filter sample` prints it, with every key as a comment; `safelist filter check` reports its "
             "faults.",
             [(str(settings.DEFAULT_PATH), "Where `safelist filter` looks for it.")],
