@@ -151,16 +151,18 @@ def _examples(subject: Subject) -> list[tuple[str, str]]:
 
 
 def _environment(parameters: Sequence[Any]) -> list[tuple[str, str]]:
-    return [(name, _VARIABLES[name]) for name in _variables(parameters)] + list(_ALWAYS.items())
+    own = [(each.envvar, _VARIABLES.get(each.envvar, f"Stands for `{each.opts[0]}`.")) for each in _named(parameters)]
+    return own + list(_ALWAYS.items())
 
 
-def _variables(parameters: Sequence[Any]) -> list[str]:
-    return [each.envvar for each in parameters if getattr(each, "envvar", None)]
+def _named(parameters: Sequence[Any]) -> list[Any]:
+    """Those whose value a variable can hold."""
+    return [each for each in parameters if getattr(each, "envvar", None)]
 
 
 def _files(parameters: Sequence[Any], *, is_group: bool) -> list[str]:
-    named = list(_FILES) if is_group else _variables(parameters)
-    rows = [(italic(path), prose(told)) for name in named for path, told in _FILES[name]]
+    named = list(_FILES) if is_group else [each.envvar for each in _named(parameters)]
+    rows = [(italic(path), prose(told)) for name in named for path, told in _FILES.get(name, ())]
     return tagged(rows) if rows else [prose("This command reads no configuration.")]
 
 
