@@ -76,7 +76,9 @@ def test_completion_imports_no_command(tmp_path: Path, line: str, word: str, exp
     assert found.isdisjoint(HEAVY)
 
 
-@pytest.mark.parametrize("arguments", [("audit", "who", "x@aol.com"), ("override", "list"), ("audit", "history")])
+@pytest.mark.parametrize(
+    "arguments", [("audit", "who", "x@aol.com"), ("override", "list"), ("audit", "history"), ("failure", "list")]
+)
 def test_questions_to_the_database_import_neither_exchange_nor_another_database(
     safelist: Command, arguments: tuple[str, ...]
 ) -> None:
