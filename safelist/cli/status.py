@@ -143,7 +143,8 @@ def _said_of_target(target: TargetFacts, facts: StatusFacts) -> Iterator[str]:
 
 def _filter_rows(facts: StatusFacts) -> Iterator[tuple[str, str, str]]:
     if facts.snapshot is not None:
-        yield "snapshot", "", f"{facts.snapshot.path}: published {ago(facts.snapshot.published, facts.at)}"
+        published = "unknown" if facts.snapshot.is_denied else ago(facts.snapshot.published, facts.at)
+        yield "snapshot", "", f"{facts.snapshot.path}: published {published}"
     for found in facts.filters:
         yield "filter", found.address, _said_of_filter(found, facts)
 

@@ -199,7 +199,7 @@ def _lock(text: Path) -> Path:
 
 def is_being_published(named: Path) -> bool:
     """Whether a publication is at it just now, as far as this user may see that."""
-    with suppress(ConfigError):
+    with suppress(ConfigError, OSError):
         return bool(lockfile.held_by(_lock(real(named))))
     return False
 

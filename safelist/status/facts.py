@@ -82,11 +82,15 @@ class FilterFacts(NamedTuple):
 
 
 class SnapshotFacts(NamedTuple):
-    """The snapshot that a filter reads, when it was published, and what keeps a filter from using it."""
+    """The snapshot that a filter reads, when it was published, and what keeps a filter from using it.
+
+    ``is_denied``: this user may not read it; that says nothing about the filter's.
+    """
 
     path: str
     published: datetime | None
     faults: tuple[str, ...] = ()
+    is_denied: bool = False
 
 
 class StatusFacts(NamedTuple):

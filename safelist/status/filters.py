@@ -68,11 +68,24 @@ def look_at_snapshot(found: Installed, now: datetime) -> SnapshotFacts | None:
     """The snapshot that is there; None where none is published."""
     if found.snapshot is None:
         return None
+    if _is_denied(found.snapshot):
+        return SnapshotFacts(str(found.snapshot), None, is_denied=True)
     faults = tuple(snapshot_check.faults(found.snapshot, found.max_age, now))
     try:
         return SnapshotFacts(str(found.snapshot), snapshot_check.published(found.snapshot), faults)
     except SafelistError:
         return SnapshotFacts(str(found.snapshot), None, faults)
+
+
+def _is_denied(path: Path) -> bool:
+    """Whether it is for others to read it; what is wrong otherwise, they see."""
+    try:
+        path.open("rb").close()
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def ask(addresses: Iterable[str]) -> list[FilterFacts]:

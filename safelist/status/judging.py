@@ -194,6 +194,9 @@ _FILES = {FileState.MISSING: CRITICAL, FileState.DIFFERENT: WARNING, FileState.U
 
 
 def _snapshot(snapshot: SnapshotFacts) -> Iterator[Finding]:
+    if snapshot.is_denied:
+        text = f"{snapshot.path} may not be read by this user; run this as the user who publishes"
+        yield Finding(UNKNOWN, "snapshot", text)
     yield from (Finding(CRITICAL, "snapshot", fault) for fault in snapshot.faults)
 
 

@@ -80,6 +80,7 @@ ROWS: list[tuple[StatusFacts, Severity, str]] = [
     (target(file=FileFacts(FileState.BEING_PUBLISHED)), OK, ""),
     (target(file=FileFacts(FileState.NO_FILE)), OK, ""),
     (WELL._replace(snapshot=SNAPSHOT._replace(faults=("too old",))), CRITICAL, "too old"),
+    (WELL._replace(snapshot=SNAPSHOT._replace(is_denied=True)), UNKNOWN, "may not be read by this user"),
     (WELL._replace(filters=(FILTER._replace(fault="nobody answers"),)), CRITICAL, "nobody answers"),
     (WELL._replace(filters=(FILTER._replace(fault="no", is_denied=True),)), UNKNOWN, "no (this user may not ask"),
     (WELL._replace(filters=(METRICS._replace(in_use=EPOCH),)), CRITICAL, "no snapshot"),

@@ -11,9 +11,16 @@ from pathlib import Path
 import pytest
 
 from safelist import store
+from safelist.publisher.targets import configured
+from safelist.runs import published_files
+from safelist.runs.published_files import FileState
+from safelist.status.facts import Severity
+from safelist.status.judging import judge
+from safelist.status.looking import look
 from safelist.store import lockfile
 from tests.filter import site as filter_site
 from tests.filter.dns_server import nameserver, unused_address
+from tests.forked import exit_code
 from tests.publisher.site import needs_postmap
 from tests.status.ping_server import monitor
 from tests.status.site import BOSS, FRIEND, PEOPLE, Watched, watched
@@ -184,6 +191,34 @@ def test_a_database_that_somebody_holds_locked(site: Watched) -> None:
         holder.execute("ROLLBACK")
     assert (severity, subject) == ("UNKNOWN", "database")
     assert "another program has held it locked for too long" in text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user: run the tests as root")
+def test_what_another_user_may_not_read_is_unknown_and_no_alarm(site: Watched, tmp_path: Path) -> None:
+    snapshot = tmp_path / "snapshots" / "snapshot"
+    snapshot.parent.mkdir(mode=0o750)
+    site.configure(**{"publish.filter": {"path": str(snapshot)}})
+    site.run()
+    configuration = site.config
+    state, target = _state_of(site), configured("postfix", configuration.publish["postfix"])
+
+    def look_as_nobody() -> None:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        report = judge(look(configuration, datetime.now(UTC)), configuration.status)
+        assert {(each.severity, each.subject) for each in report.findings} == {
+            (Severity.UNKNOWN, "database"), (Severity.UNKNOWN, "snapshot"),
+        }  # fmt: skip
+        file = published_files.look_at(target, site.safelist.map, state)
+        assert (file.state, "may not be read by this user" in file.text) == (FileState.UNREADABLE, True)
+
+    assert exit_code(look_as_nobody) == 0
+
+
+def _state_of(site: Watched) -> store.TargetState | None:
+    with store.open_store(site.config.database.url) as opened:
+        return opened.target_state("postfix", str(site.safelist.map))
 
 
 def test_it_works_while_a_sync_does(site: Watched) -> None:
