@@ -196,7 +196,7 @@ def test_an_index_that_is_behind_its_text_is_a_fault(tmp_path: Path) -> None:
     [
         ("texthash", "main.cf names texthash:{path}, `safelist publish` writes hash:{path}: write that in main.cf"),
         ("btree", "main.cf names btree:{path}, `safelist publish` writes hash:{path}: write that in main.cf"),
-        ("mongodb", "and publish first; Postfix answers 451 to all mail that gets there until then"),
+        ("sdbm", "and publish first; Postfix answers 451 to all mail that gets there until then"),
     ],
 )
 def test_another_type_than_the_published_one_is_a_fault(tmp_path: Path, map_type: str, words: str) -> None:
