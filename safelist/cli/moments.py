@@ -1,5 +1,6 @@
 """Moments as people write them: one parser for every option that names one."""
 
+import os
 import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
@@ -105,7 +106,7 @@ def parse_zone(name: str | None, option: str) -> tzinfo:
 
 def _of_this_machine() -> tzinfo:
     """The machine's zone by name, which knows when clocks changed; where it has none, its offset of today."""
-    place = Path("/etc/localtime").resolve()
+    place = Path(os.path.realpath("/etc/localtime"))
     try:
         return ZoneInfo(str(place).partition("/zoneinfo/")[2] or "UTC")
     except (ZoneInfoNotFoundError, ValueError, OSError):

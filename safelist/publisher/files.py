@@ -32,10 +32,9 @@ Rename = tuple[Path, Path]
 
 def real(path: Path) -> Path:
     """Where the file really is, symbolic links followed. Raises ConfigError."""
-    try:
-        found = path.resolve()
-    except RuntimeError:
-        raise ConfigError(f"{path}: the symbolic links go in a circle; correct them or `path`") from None
+    found = Path(os.path.realpath(path))
+    if found.is_symlink():
+        raise ConfigError(f"{path}: the symbolic links go in a circle; correct them or `path`")
     if not found.parent.is_dir():
         raise ConfigError(f"{path}: there is no directory {found.parent}; create it or correct the path")
     return found

@@ -312,7 +312,7 @@ def _disk_of(url: URL, error: sqlite3.Error) -> SafelistError | None:
     """What a few bytes beside the database meet with; None when they can be written, or for another reason cannot."""
     path = Path(str(url.database))
     try:
-        with tempfile.TemporaryFile(dir=path.resolve().parent) as probe:
+        with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent) as probe:
             os.write(probe.fileno(), bytes(_PROBE_BYTES))
             os.fsync(probe.fileno())
     except OSError as found:

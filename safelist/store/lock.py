@@ -70,7 +70,7 @@ def _user() -> str:
 @contextmanager
 def _hold_files(path: Path, me: _LockHolder, source: str | None) -> Iterator[None]:
     """The whole database's lock file; for a source a share of it, and the source's own."""
-    real = path.resolve()
+    real = Path(os.path.realpath(path))
     whole = real.with_name(f"{real.name}.lock")
     of_sources = f"{real.name}.*.lock"
     if source is None:

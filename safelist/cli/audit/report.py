@@ -88,8 +88,8 @@ def _rejected(opened: Store, settings: Settings, logs: _Logs) -> RejectedMails:
 
 def _write(path: Path, page: str) -> None:
     """Write it for its owner only, and all or nothing: it says who writes to whom."""
-    path = path.resolve()
-    if path.exists() and not path.is_file():
+    path = Path(os.path.realpath(path))
+    if path.is_symlink() or (path.exists() and not path.is_file()):  # a link that is left leads in a circle
         raise UnavailableError(f"{path}: this is no regular file; name one, or - for standard output")
     try:
         handle, new = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
