@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(bool(installation({"git": "git"})), reason="apt-
 
 
 def test_the_version_tells_the_newest_migration() -> None:
-    """0.6.x has 0006: whoever adds a migration raises the version, and a database says which one it needs."""
+    """0.7.x has 0007: whoever adds a migration raises the version, and a database says which one it needs."""
     assert [int(each) for each in REVISIONS] == list(range(1, len(REVISIONS) + 1))
     assert f"{MAJOR}.{len(REVISIONS)}.{PATCH}" == VERSION
     assert safelist.__version__ == VERSION, "run: .venv/bin/uv sync --inexact"

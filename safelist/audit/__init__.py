@@ -1,7 +1,8 @@
 """Who trusts whom, who said so, and why a sender is safe: answers as values, read from the aggregate."""
 
-from safelist.audit.answers import Explanation, MailboxAnswer, SenderAnswer, mailbox, verify, who, why
+from safelist.audit.answers import Explanation, MailboxAnswer, SenderAnswer, judged, mailbox, verify, who, why
 from safelist.audit.changes import Changes, changes
+from safelist.audit.own_lists import OwnEntry, OwnLists, own_lists
 from safelist.audit.usage import NeverUsed, never_used
 
 __all__ = [
@@ -9,10 +10,14 @@ __all__ = [
     "Explanation",
     "MailboxAnswer",
     "NeverUsed",
+    "OwnEntry",
+    "OwnLists",
     "SenderAnswer",
     "changes",
+    "judged",
     "mailbox",
     "never_used",
+    "own_lists",
     "verify",
     "who",
     "why",

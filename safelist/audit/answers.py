@@ -90,7 +90,7 @@ def who(
 def _question(store: Store, asked: Pattern, settings: Settings, at: Moment | None, moment: Moment) -> Candidate:
     """What is so now, publishing takes from counts, however many mailboxes trust the sender."""
     if at is None and not settings.looks_at_each_vote:
-        return store.counted(asked, settings, moment)
+        return store.asked([asked], None, settings, moment.at)[0]
     return store.candidate(asked, None, settings, moment)[0]
 
 
@@ -105,6 +105,26 @@ def why(
     """
     asked = sender.asked_about(text)
     candidate, holdings = store.candidate(asked, recipient, settings, moment)
+    return _explained(store, candidate, holdings, settings, moment, publish)
+
+
+def judged(
+    store: Store, text: str, recipient: str | None, settings: Settings, now: datetime,
+    publish: Mapping[str, Any] = MappingProxyType({}),
+) -> Explanation:  # fmt: skip
+    """As :func:`why` as of now, by the maintained counts: its ``holdings`` are the recipient's alone.
+
+    So it takes no longer for a sender whom everybody trusts than for any other.
+    """
+    (candidate,) = store.asked([sender.asked_about(text)], recipient, settings, now)
+    return _explained(store, candidate, candidate.entries, settings, store.newest(now), publish)
+
+
+def _explained(
+    store: Store, candidate: Candidate, holdings: Sequence[Holding], settings: Settings, moment: Moment,
+    publish: Mapping[str, Any],
+) -> Explanation:  # fmt: skip
+    asked, recipient = candidate.sender, candidate.recipient
     decision, *others = policy.decisions(candidate, settings, moment.at)
     ended = (override for override in candidate.overrides if not override.in_force(moment.at))
     patterns = dict.fromkeys((asked, *(holding.pattern for holding in holdings)))
@@ -126,7 +146,7 @@ def _left_out(
     overrides = (o for o in store.overrides() if o.in_force(moment.at))
     # An override below a domain may take all of it out of a map.
     below = (o.terms.pattern for o in overrides if covers(entry, o.terms.pattern))
-    questions = [store.candidate(each, None, settings, moment)[0] for each in dict.fromkeys((asked, entry, *below))]
+    questions = store.asked(list(dict.fromkeys((asked, entry, *below))), None, settings, moment.at)
     for name, refused in left_out(questions, settings, publish, moment.at):
         if _is_about(refused.pattern, entry, asked):
             yield name, refused.why

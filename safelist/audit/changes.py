@@ -75,12 +75,9 @@ def _is_trust(entry: Entry) -> bool:
 def _turns(
     store: Store, touched: Iterable[Pattern], since: Moment, until: Moment, settings: Settings
 ) -> Iterable[DecisionChange]:  # fmt: skip
-    for sender in sorted(set(touched)):
-        if sender.form is Form.REFUSED:
-            continue
-        before, after = (
-            policy.decide(store.candidate(sender, None, settings, moment)[0], settings, moment.at)
-            for moment in (since, until)
-        )
-        if before.safe is not after.safe:
-            yield DecisionChange(sender, before, after)
+    senders = [sender for sender in sorted(set(touched)) if sender.form is not Form.REFUSED]
+    then, now = (store.candidates_at(senders, settings, moment) for moment in (since, until))
+    for sender, before, after in zip(senders, then, now, strict=True):
+        was, is_ = (policy.decide(each, settings, at.at) for each, at in ((before, since), (after, until)))
+        if was.safe is not is_.safe:
+            yield DecisionChange(sender, was, is_)

@@ -193,6 +193,8 @@ def event(happened: Event, now: datetime) -> Object:
         row |= {"list": happened.entry.list.code, "sender": happened.entry.pattern.text}
     if happened.override is not None:
         row |= {"override": happened.override.id, "sender": happened.override.terms.pattern.text}
+    if happened.look is not None:
+        row["sender"] = happened.look.sender
     row["detail"] = "; ".join(_details(happened, now)) or None
     row["position"] = position_text.write(happened.position)
     return row
@@ -232,6 +234,8 @@ def _details(happened: Event, now: datetime) -> Iterator[str]:
         )
     if happened.problem:
         yield happened.problem
+    if happened.look is not None:
+        yield f"as {happened.look.role}, on the page {happened.look.page}; mailboxes named: {happened.look.names}"
     if happened.at > now:
         yield AHEAD
 

@@ -9,7 +9,7 @@ from safelist.store.lock import hold
 from safelist.store.migration import upgrade
 from safelist.store.overrides import Contradiction, ContradictionError
 from safelist.store.position import ALL, AnswerPage, Position
-from safelist.store.store import Store, open_store
+from safelist.store.store import LOOK, Store, open_store
 from safelist.store.values import (
     NO_RULE,
     Acknowledgement,
@@ -18,8 +18,10 @@ from safelist.store.values import (
     EventKind,
     Found,
     FoundKind,
+    HolderCount,
     KeptDay,
     KnownFailure,
+    Look,
     Made,
     MailboxState,
     MailboxTrouble,
@@ -38,6 +40,7 @@ from safelist.store.values import (
 
 __all__ = [
     "ALL",
+    "LOOK",
     "NO_RULE",
     "Acknowledgement",
     "AnswerPage",
@@ -49,9 +52,11 @@ __all__ = [
     "EventKind",
     "Found",
     "FoundKind",
+    "HolderCount",
     "Holding",
     "KeptDay",
     "KnownFailure",
+    "Look",
     "Made",
     "MailboxState",
     "MailboxTrouble",

@@ -1,6 +1,6 @@
 """What the policy decides on: candidates, with everything that the rows say about them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby, islice
 from operator import itemgetter
@@ -13,11 +13,13 @@ from safelist.override import Override
 from safelist.policy import Candidate, Reason, Settings, Tally, tally
 from safelist.sender import Form, Pattern, covering, envelope, reached
 from safelist.store import overrides, reading
-from safelist.store.among import Among
+from safelist.store.among import Among, portions
 from safelist.store.schema import change_set, entry, mailbox, pattern
 from safelist.store.values import Moment
 
 _AT_ONCE = 500
+_ASKED_AT_ONCE = 100
+"""Senders whose holdings fit well into memory together."""
 _TRUSTED = (
     select(pattern.c.id, pattern.c.text, pattern.c.form, pattern.c.trusted_by, pattern.c.contact_of)
     .where(
@@ -173,20 +175,57 @@ def _maintained(settings: Settings, text: str, form: int, trusted_by: int, conta
     return Tally(found, trusted_by, {Reason.CONTACT_NOT_INCLUDED: contact_of})
 
 
-def counted(
-    connection: Connection, among: Among, sender: Pattern, settings: Settings, moment: Moment
-) -> Candidate:  # fmt: skip
-    """The question about everybody, as of the newest moment, from the maintained counts: no entry is read.
+def asked(
+    connection: Connection, among: Among, senders: Sequence[Pattern], recipient: str | None, settings: Settings,
+    now: datetime,
+) -> list[Candidate]:  # fmt: skip
+    """Each of ``senders`` as :func:`candidate` has it now, from the maintained counts: it reads few entries.
 
-    Only where the settings do not look at each vote.
+    Of the entries it reads the recipient's own; those of others only where the settings look at each vote.
     """
+    texts = tuple(dict.fromkeys(text for sender in senders for text in covering(sender)))
+    tallies = _tallies_of(connection, among, texts, settings, now)
+    by_text: dict[str, list[Override]] = {}
+    for override in overrides.about(connection, among, texts):
+        by_text.setdefault(override.terms.pattern.text, []).append(override)
+    own: dict[str, list[Holding]] = {}
+    for holding in reading.open_about(connection, among, recipient, texts) if recipient else ():
+        own.setdefault(holding.pattern.text, []).append(holding)
+    return [_asked(sender, tallies, by_text, recipient, own) for sender in senders]
+
+
+def _asked(
+    sender: Pattern, tallies: Mapping[str, list[Tally]], by_text: Mapping[str, list[Override]], recipient: str | None,
+    own: Mapping[str, list[Holding]],
+) -> Candidate:  # fmt: skip
     texts = covering(sender)
-    statement = _TRUSTED.where(among.test(pattern.c.text, "texts"))
-    values = {"at_least": 0, "contacts": 1, "texts": among.pack(texts)}
-    found = [_maintained(settings, *row) for _, *row in connection.execute(statement, values)]
-    found.sort(key=lambda each: (texts.index(each.pattern.text), each.pattern.form))
-    tallies = tuple(each for each in found if each.votes or each.uncounted)
-    return Candidate(sender, tallies, tuple(overrides.about(connection, among, texts, moment.change_set)))
+    counted = tuple(tally for text in texts for tally in tallies.get(text, ()))
+    entries = tuple(holding for text in texts for holding in own.get(text, ()))
+    return Candidate(sender, counted, _about(sender, by_text), recipient, entries)
+
+
+_COUNTED = (
+    select(pattern.c.id, pattern.c.text, pattern.c.form, pattern.c.trusted_by, pattern.c.contact_of)
+    .where(pattern.c.form != int(Form.REFUSED), pattern.c.trusted_by + pattern.c.contact_of > 0)
+    .order_by(pattern.c.form)
+)
+
+
+def _tallies_of(
+    connection: Connection, among: Among, texts: Sequence[str], settings: Settings, now: datetime
+) -> dict[str, list[Tally]]:
+    """The tallies of the patterns with one of those texts that somebody trusts, by text."""
+    statement = _COUNTED.where(among.test(pattern.c.text, "texts"))
+    found: dict[str, list[Tally]] = {}
+    for portion in portions(texts):
+        for id_, text, form, trusted_by, contact_of in connection.execute(statement, {"texts": among.pack(portion)}):
+            each = reading.pattern_of(text, form, None)
+            if settings.looks_at_each_vote:
+                votes = reading.open_trust(connection, among, [id_])
+                found.setdefault(text, []).append(tally(each, votes, settings, now))
+            else:
+                found.setdefault(text, []).append(_maintained(settings, text, form, trusted_by, contact_of))
+    return found
 
 
 def candidate(
@@ -204,6 +243,27 @@ def candidate(
             sorted((h for h in found if h.mailbox == recipient), key=lambda h: (texts.index(h.pattern.text), h.list))
         ),
     ), found
+
+
+def candidates_at(
+    connection: Connection, among: Among, senders: Iterable[Pattern], settings: Settings, moment: Moment
+) -> Iterator[Candidate]:  # fmt: skip
+    """Each of ``senders`` as :func:`candidate` has it at that moment, for the whole organisation; many at once."""
+    rest = iter(senders)
+    while portion := list(islice(rest, _ASKED_AT_ONCE)):
+        texts = tuple(dict.fromkeys(text for sender in portion for text in covering(sender)))
+        held: dict[str, list[Holding]] = {}
+        for holding in reading.who(connection, among, texts, moment):
+            if holding.list in SENDER_LISTS:
+                held.setdefault(holding.pattern.text, []).append(holding)
+        by_text: dict[str, list[Override]] = {}
+        for override in overrides.about(connection, among, texts, moment.change_set):
+            by_text.setdefault(override.terms.pattern.text, []).append(override)
+        for sender in portion:
+            covering_ = covering(sender)
+            found = [holding for text in covering_ for holding in held.get(text, ())]
+            tallies = tuple(_tallied(covering_, found, settings, moment.at))
+            yield Candidate(sender, tallies, _about(sender, by_text))
 
 
 def _tallied(

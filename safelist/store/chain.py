@@ -9,7 +9,8 @@ change set recorded and no other keys:
 - ``made``: overrides as in :data:`MADE`; ``revoked``: overrides as [number, why];
 - ``acknowledged``: known failures as in :data:`ACKNOWLEDGED`; ``unacknowledged``: those as [number, why];
 - ``published``: as in :data:`PUBLISHED`;
-- ``ended``: the end of the run as [second, figures, problem].
+- ``ended``: the end of the run as [second, figures, problem];
+- ``looked``: what was shown to whom the run names, as in :data:`LOOKED`.
 
 The first one follows 32 zero bytes. There is no key: whoever rewrites rows *and* computes every later digest anew, or
 cuts the newest ones off, is found out only by a digest that somebody noted elsewhere (``audit verify --contains``).
@@ -47,6 +48,7 @@ from safelist.store.schema import (
     chain,
     change_set,
     entry,
+    look,
     mailbox,
     override,
     pattern,
@@ -59,6 +61,7 @@ START = bytes(32)
 MADE = ("id", "effect", "level", "text", "form", "scope", "authentication", "reason", "ticket", "expires")
 ACKNOWLEDGED = ("id", "mailbox", "failure", "reason", "ticket", "expires")
 PUBLISHED = ("target", "path", "entries", "added", "removed", "file_digest", "settings")
+LOOKED = ("role", "page", "mailbox", "sender", "names")
 
 
 class ChangeKind(StrEnum):
@@ -70,6 +73,7 @@ class ChangeKind(StrEnum):
     ACKNOWLEDGEMENTS = "acknowledgements"
     PUBLICATION = "publication"
     RUN = "run"
+    LOOK = "look"
 
 
 _NEWEST = select(chain.c.digest).where(chain.c.id == 1)
@@ -124,6 +128,7 @@ _BEFORE_ACKNOWLEDGEMENTS = {
 _ATTACHED = _BEFORE_ACKNOWLEDGEMENTS | {
     "acknowledged": _recorded(acknowledgement.c.made, *(acknowledgement.c[name] for name in ACKNOWLEDGED)),
     "unacknowledged": _recorded(acknowledgement.c.revoked, acknowledgement.c.id, acknowledgement.c.revoked_why),
+    "looked": _recorded(look.c.change_set_id, *(look.c[name] for name in LOOKED)),
 }
 """What stands in other tables than the entries', by the key under which the content has it."""
 
@@ -294,6 +299,7 @@ _STRAYS: Mapping[str, Select[Any]] = {
         acknowledgement, acknowledgement.c.revoked.is_(None), acknowledgement.c.revoked_why.is_not(None)
     ),
     "publications that no change set recorded": _unrecorded(publication.c.change_set_id),
+    "looks that no change set recorded": _unrecorded(look.c.change_set_id),
     "mailboxes that no change set recorded": _count(mailbox, ~exists().where(change_set.c.mailbox_id == mailbox.c.id)),
     "mailboxes whose domain is not that of their address": _count(
         mailbox,

@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 
 from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
 from safelist.store import sqlite_file
+from safelist.store.look_rights import authorized
 
 SETTING = "database.url"
 """The key of the aggregate's URL, which messages name."""
@@ -36,6 +37,7 @@ _SQLITE_FAILURES: dict[int, tuple[type[SafelistError], str]] = {
         "the disk is full, there or where SQLite keeps temporary files (SQLITE_TMPDIR, /var/tmp); make room",
     ),
     sqlite3.SQLITE_CANTOPEN: (PermissionDeniedError, "it or its directory cannot be opened by this user"),
+    sqlite3.SQLITE_AUTH: (PermissionDeniedError, "whoever shows pages may record looks and nothing else"),
     sqlite3.SQLITE_NOTADB: (ConfigError, "the file is not an SQLite database; name another file in database.url"),
 }
 # Those behind which the disk may be: SQLite says which call failed, not why.
@@ -167,7 +169,9 @@ def file_of(url: URL) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
-def make_engine(url: URL, *, is_upgrade: bool = False, is_ours: bool = True, setting: str = SETTING) -> Engine:
+def make_engine(
+    url: URL, *, is_upgrade: bool = False, is_ours: bool = True, only_looks: bool = False, setting: str = SETTING
+) -> Engine:  # fmt: skip
     """An engine that has not connected yet. Raises ConfigError when the driver is unknown or not installed.
 
     One that is not ours keeps the journal that it has: SQLite notes in the file which it is. An upgrade replaces tables
@@ -176,7 +180,7 @@ def make_engine(url: URL, *, is_upgrade: bool = False, is_ours: bool = True, set
     options: dict[str, Any] = {}
     if url.get_backend_name() == "sqlite":
         pragmas = (*(_PRAGMAS if is_ours else ()), f"foreign_keys={'OFF' if is_upgrade else 'ON'}")
-        options = {"creator": _to_sqlite(url, pragmas)}
+        options = {"creator": _to_sqlite(url, pragmas, only_looks)}
         url = url.set(query={})  # what stands there is said to SQLite itself
     elif url.get_backend_name() == "postgresql":
         # Whatever PGCLIENTENCODING or the server's default says: texts are Unicode here.
@@ -193,12 +197,22 @@ def make_engine(url: URL, *, is_upgrade: bool = False, is_ours: bool = True, set
     return engine
 
 
-def _to_sqlite(url: URL, pragmas: Sequence[str]) -> Callable[[], sqlite3.Connection]:
+def _to_sqlite(url: URL, pragmas: Sequence[str], only_looks: bool) -> Callable[[], sqlite3.Connection]:
     """What connects: to read only, where the URL says so."""
     path, seconds = Path(str(url.database)), _busy_seconds(url)
     if is_read_only(url):
         return lambda: sqlite_file.connect_to_read(path, seconds, (_CACHE,))
+    if only_looks:
+        return lambda: _for_looks(sqlite_file.connect(path, seconds, pragmas))
     return lambda: sqlite_file.connect(path, seconds, pragmas)
+
+
+def _for_looks(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """The same, by which nothing can be written but looks."""
+    # Made once for a connection, and for that SQLite asks whether its own table may be written.
+    connection.execute("SELECT value FROM json_each('[]')").close()
+    connection.set_authorizer(authorized)
+    return connection
 
 
 def _begin_sqlite(connection: Connection) -> None:

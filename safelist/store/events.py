@@ -1,4 +1,4 @@
-"""What happened, in order: entries, overrides, publications, failed runs."""
+"""What happened, in order: entries, overrides, publications, failed runs, looks at others' lists."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -12,11 +12,11 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, or_, 
 
 from safelist.entry import FIRST_SOURCE, Entry, UserList
 from safelist.override import State
-from safelist.store import acknowledgements, overrides
+from safelist.store import acknowledgements, looks, overrides
 from safelist.store.position import Position, behind
 from safelist.store.reading import is_first, pattern_of, run_of, seconds, stream
-from safelist.store.schema import change_set, entry, mailbox, pattern, publication, run
-from safelist.store.values import Event, EventKind, Publication
+from safelist.store.schema import change_set, entry, look, mailbox, pattern, publication, run
+from safelist.store.values import Event, EventKind, Look, Publication
 
 
 class Window(NamedTuple):
@@ -47,6 +47,7 @@ class _Rank(IntEnum):
     PUBLICATION = 2
     FAILURE = 3
     ACKNOWLEDGEMENT = 4
+    LOOK = 5
 
 
 _OF_ENTRIES = frozenset({EventKind.ENTRY_ADDED, EventKind.ENTRY_REMOVED})
@@ -87,6 +88,8 @@ def events(connection: Connection, window: Window) -> Iterator[Event]:
     streams = [entries(connection, window)] if window.kinds & _OF_ENTRIES else []
     if not window.senders and window.kinds & _OF_ACKNOWLEDGEMENTS:
         streams.append(iter(sorted(_acknowledgements(connection, window), key=attrgetter("position"))))
+    if EventKind.LOOKED in window.kinds:
+        streams.append(looked(connection, window))
     if window.mailbox is None:
         if window.kinds & _OF_OVERRIDES:
             streams.append(iter(sorted(_overrides(connection, window), key=attrgetter("position"))))
@@ -204,6 +207,20 @@ def _publications(connection: Connection, window: Window) -> Iterator[Event]:
         found = Publication(*(getattr(row, name) for name in Publication._fields))
         at, position = datetime.fromtimestamp(row.at, UTC), (row.at, _Rank.PUBLICATION, row.id)
         yield Event(at, EventKind.PUBLISHED, row.actor, row.run_id, publication=found, position=position)
+
+
+def looked(connection: Connection, window: Window) -> Iterator[Event]:
+    """Who was shown lists that are not their own, oldest first."""
+    order = (change_set.c.at, change_set.c.id)
+    statement = _behind(_within(looks.ALL, order[0], window), _Rank.LOOK, order, window.behind)
+    if window.mailbox is not None:
+        statement = statement.where(look.c.mailbox == window.mailbox)
+    if window.senders:
+        statement = statement.where(look.c.sender.in_(window.senders))
+    for at, number, actor, run_id, *shown in connection.execute(statement.limit(window.limit)):
+        found, position = Look(*shown), (at, _Rank.LOOK, number)
+        moment = datetime.fromtimestamp(at, UTC)
+        yield Event(moment, EventKind.LOOKED, actor, run_id, mailbox=found.mailbox, look=found, position=position)
 
 
 def _failures(connection: Connection, window: Window) -> Iterator[Event]:

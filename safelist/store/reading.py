@@ -8,14 +8,14 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, bindparam, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bindparam, case, exists, func, or_, select
 
 from safelist.entry import SENDER_LISTS, TRUSTING_LISTS, Holding, UserList
 from safelist.sender import Form, Pattern, Refusal
 from safelist.store.among import Among, portions
 from safelist.store.position import AnswerPage, Position, behind
 from safelist.store.schema import change_set, entry, mailbox, override, pattern, run
-from safelist.store.values import MailboxState, Miscount, Moment, RuleVersion, Run, Totals
+from safelist.store.values import HolderCount, MailboxState, Miscount, Moment, RuleVersion, Run, Totals
 
 _ROWS_AT_ONCE = 2000
 _FORMS = {int(form): form for form in Form}
@@ -202,6 +202,59 @@ def open_trust(connection: Connection, among: Among, patterns: Sequence[int]) ->
     return list(map(_holding, connection.execute(statement, {"patterns": among.pack(patterns)})))
 
 
+_SAID_OF_SENDERS = (entry.c.removed.is_(None), entry.c.list.in_(sorted(map(int, SENDER_LISTS))))
+
+
+def open_about(connection: Connection, among: Among, address: str, texts: Sequence[str]) -> list[Holding]:
+    """The open entries about senders of one mailbox that have one of those texts, by text and list."""
+    statement = _HOLDINGS.where(
+        mailbox.c.address == bindparam("of"), among.test(pattern.c.text, "texts"), *_SAID_OF_SENDERS
+    )
+    found: list[Holding] = []
+    for portion in portions(dict.fromkeys(texts)):
+        found += map(_holding, connection.execute(statement, {"of": address, "texts": among.pack(portion)}))
+    return sorted(found, key=lambda holding: (holding.pattern.text, holding.list))
+
+
+_TRUSTING = sorted(map(int, TRUSTING_LISTS | {UserList.TRUSTED_CONTACTS}))
+_key = entry.alias("key")
+# The index alone says which list: the rows that it points at are looked at for the few that are meant.
+_COUNT_BY_LIST = (
+    select(pattern.c.text, pattern.c.form, pattern.c.refusal, _key.c.list, func.count())
+    .join_from(_key, pattern, _key.c.pattern_id == pattern.c.id)
+    .join(entry, and_(*(entry.c[column.name] == _key.c[column.name] for column in entry.primary_key)))
+    .where(entry.c.removed.is_(None), or_(_key.c.list.not_in(_TRUSTING), pattern.c.form == int(Form.REFUSED)))
+    .group_by(pattern.c.text, pattern.c.form, pattern.c.refusal, _key.c.list)
+)
+_COUNT_OF_TRUST = select(pattern.c.text, pattern.c.form, pattern.c.trusted_by, pattern.c.contact_of).where(
+    pattern.c.form != int(Form.REFUSED)
+)
+
+
+def count_holders(connection: Connection, among: Among, texts: Sequence[str]) -> list[HolderCount]:
+    """How many mailboxes have each pattern with one of those texts in which lists now, by text.
+
+    Whoever trusts it is counted already; entries are read only where a list says something else of it.
+    """
+    found: list[HolderCount] = []
+    for portion in portions(dict.fromkeys(texts)):
+        values = {"texts": among.pack(portion)}
+        for text, form, trusted_by, contact_of in connection.execute(_of_texts(_COUNT_OF_TRUST, among), values):
+            each = pattern_of(text, form, None)
+            found += [HolderCount(each, _SAFE, trusted_by), HolderCount(each, _CONTACTS, contact_of)]
+        for text, form, refusal, list_, count in connection.execute(_of_texts(_COUNT_BY_LIST, among), values):
+            found.append(HolderCount(pattern_of(text, form, refusal), UserList(list_).title, count))
+    return sorted((each for each in found if each.mailboxes), key=lambda each: (each.pattern.text, each.title))
+
+
+_SAFE = UserList.SAFE_SENDERS.title
+_CONTACTS = f"{UserList.TRUSTED_CONTACTS.title} only"
+
+
+def _of_texts(statement: Select[Any], among: Among) -> Select[Any]:
+    return statement.where(among.test(pattern.c.text, "texts"))
+
+
 _EVERYBODYS = _HOLDINGS.where(
     entry.c.removed.is_(None), entry.c.list.in_(sorted(map(int, SENDER_LISTS))), pattern.c.form != int(Form.REFUSED)
 ).order_by(mailbox.c.address)
@@ -212,9 +265,6 @@ def by_mailbox(connection: Connection) -> Iterator[tuple[str, list[Holding]]]:
     with stream(connection, _EVERYBODYS) as rows:
         for address, group in groupby(map(_holding, rows), key=lambda holding: holding.mailbox):
             yield address, list(group)
-
-
-_TRUSTING = sorted(map(int, TRUSTING_LISTS | {UserList.TRUSTED_CONTACTS}))
 
 
 def _holding(row: Sequence[Any]) -> Holding:

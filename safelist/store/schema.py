@@ -26,10 +26,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision of the schema, oldest first; the last one is what this version reads and writes.
 
-Its number is the second one of the package's version: 0.6.x has 0006, whatever x is.
+Its number is the second one of the package's version: 0.7.x has 0007, whatever x is.
 """
 
 VERSION_TABLE = "safelist_revision"
@@ -186,6 +186,18 @@ rejection_count = Table(
     Column("mails", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# Who looked at lists that are not their own: the run says who and when, this what was shown.
+look = Table(
+    "look",
+    metadata,
+    Column("change_set_id", ForeignKey("change_set.id"), primary_key=True, autoincrement=False),
+    Column("role", String(20), nullable=False),
+    Column("page", String(50), nullable=False),
+    Column("mailbox", String(320), index=True),
+    Column("sender", _SenderText),
+    Column("names", Integer, nullable=False),
 )
 
 entry = Table(

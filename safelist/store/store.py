@@ -20,6 +20,7 @@ from safelist.store import (
     chain,
     events,
     health,
+    looks,
     migration,
     overrides,
     reading,
@@ -42,8 +43,10 @@ from safelist.store.values import (
     Change,
     Event,
     Found,
+    HolderCount,
     KeptDay,
     KnownFailure,
+    Look,
     Made,
     MailboxState,
     MailboxTrouble,
@@ -59,6 +62,8 @@ from safelist.store.values import (
     Verified,
 )
 
+LOOK = "look"
+"""What a run is that records nothing but a look."""
 _NEW_RUN = insert(run)
 _END_RUN = (
     update(run)
@@ -70,16 +75,17 @@ _NEW_PUBLICATION = insert(publication)
 _UNSEEN: dict[str, Any] = NO_RULE._asdict() | {"lists": 0, "entries": 0, "refused": 0, "source": FIRST_SOURCE}
 
 
-def open_store(url: str, patience: float | None = None) -> "Store":
+def open_store(url: str, patience: float | None = None, *, only_looks: bool = False) -> "Store":
     """Open the aggregate in the database of ``url``, whose schema must be this version's; use it in a ``with``.
 
     ``patience`` are the seconds for which a locked SQLite file is waited for, instead of the URL's. A file that this
-    user may not write is only read.
+    user may not write is only read. With ``only_looks`` SQLite refuses whatever :meth:`Store.note_look` does not need;
+    in PostgreSQL, that is for the privileges of the role to do.
 
     Raises ConfigError (no database, an older or a newer schema, a bad URL), PermissionDeniedError, UnavailableError.
     """
     parsed = as_permitted(parse_url(url) if patience is None else with_patience(parse_url(url), patience))
-    engine = make_engine(parsed)
+    engine = make_engine(parsed, only_looks=only_looks)
     try:
         migration.check(engine, url)
     except BaseException:
@@ -270,14 +276,19 @@ class Store:
         with self._reading() as connection:
             return candidates.candidate(connection, self._among, sender, recipient, settings, at)
 
-    def counted(self, sender: Pattern, settings: Settings, moment: Moment) -> Candidate:
-        """The question about everybody as of the newest moment, as publishing asks it: no entry is read.
-
-        Only where the settings do not look at each vote.
-        """
-        sender = sender._replace(text=storable(sender.text))
+    def candidates_at(self, senders: Iterable[Pattern], settings: Settings, at: Moment) -> Iterator[Candidate]:
+        """Each of ``senders`` as :meth:`candidate` has it at that moment, for the whole organisation; many at once."""
         with self._reading() as connection:
-            return candidates.counted(connection, self._among, sender, settings, moment)
+            yield from candidates.candidates_at(connection, self._among, senders, settings, at)
+
+    def asked(
+        self, senders: Sequence[Pattern], recipient: str | None, settings: Settings, now: datetime
+    ) -> list[Candidate]:  # fmt: skip
+        """Questions as of now, each as :meth:`candidate` has it, from the maintained counts: few entries are read."""
+        senders = [sender._replace(text=storable(sender.text)) for sender in senders]
+        to = None if recipient is None else _address(recipient)
+        with self._reading() as connection:
+            return candidates.asked(connection, self._among, senders, to, settings, now)
 
     def own_domains(self) -> frozenset[str]:
         """The domains of the mailboxes that were ever asked."""
@@ -315,6 +326,11 @@ class Store:
         """Every entry, open or ended, of one mailbox; as of a moment only the open ones."""
         with self._reading() as connection:
             return reading.listing(connection, _address(address), at)
+
+    def count_holders(self, texts: Sequence[str]) -> list[HolderCount]:
+        """How many mailboxes have each pattern with one of those texts in which lists now, by text."""
+        with self._reading() as connection:
+            return reading.count_holders(connection, self._among, [storable(text) for text in texts])
 
     def moment_at(self, at: datetime) -> Moment:
         """The state of the aggregate at that time."""
@@ -450,6 +466,13 @@ class Store:
         with self._reading() as connection:
             return health.not_asked_since(connection, source, since)
 
+    def note_look(self, shown: Look, now: datetime, viewer: str) -> None:
+        """Record that ``viewer`` is shown lists that are not their own, as a run of its own: to be done before that."""
+        with self._writing() as connection:
+            number = _begin(connection, now, LOOK, viewer)
+            looks.note(connection, number, now, shown)
+            _end(connection, number, now, {"names": shown.names}, None)
+
     def keep_rejections(self, counts: Iterable[RejectionCount]) -> list[KeptDay]:
         """Keep the counts of each day, all of them or none, unless more mails of that day are kept already."""
         with self._writing() as connection:
@@ -464,6 +487,11 @@ class Store:
         """What happened, oldest first."""
         with self._reading() as connection:
             yield from events.events(connection, window)
+
+    def looks(self, window: Window) -> Iterator[Event]:
+        """Who was shown lists that are not their own, oldest first."""
+        with self._reading() as connection:
+            yield from events.looked(connection, window)
 
     def entry_events(self, window: Window) -> Iterator[Event]:
         """Which entries were added and removed, oldest first."""

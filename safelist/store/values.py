@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from safelist.entry import Entry, UserList
 from safelist.override import Override, State
+from safelist.sender import Pattern
 from safelist.store.position import Position
 
 
@@ -141,6 +142,14 @@ class Miscount(NamedTuple):
     counted: int
 
 
+class HolderCount(NamedTuple):
+    """So many mailboxes have the ``pattern`` now in a list of that ``title``, whichever of its two forms."""
+
+    pattern: Pattern
+    title: str
+    mailboxes: int
+
+
 class Publication(NamedTuple):
     """What a publication wrote: figures, the file's SHA-256 (hexadecimal), and the policy's settings as JSON."""
 
@@ -257,10 +266,24 @@ class EventKind(StrEnum):
     ACKNOWLEDGEMENT_REVOKED = "acknowledgement-revoked"
     PUBLISHED = "published"
     RUN_FAILED = "run-failed"
+    LOOKED = "looked"
+
+
+class Look(NamedTuple):
+    """What somebody was shown of lists that are not their own: by which ``role``, on which ``page``.
+
+    ``mailbox`` is whose list it was, ``sender`` whom it was about; ``names`` counts the mailboxes that were named.
+    """
+
+    role: str
+    page: str
+    mailbox: str | None
+    sender: str | None
+    names: int
 
 
 class Event(NamedTuple):
-    """One thing that happened, by whom; of ``entry``, ``override``, ``acknowledgement``, ``publication`` and
+    """One thing that happened, by whom; of ``entry``, ``override``, ``acknowledgement``, ``publication``, ``look`` and
     ``run`` one says what.
 
     ``at_first`` is the one of :class:`~safelist.entry.Holding`; ``position`` is where it stands among all events.
@@ -277,6 +300,7 @@ class Event(NamedTuple):
     problem: str | None = None
     at_first: bool = False
     acknowledgement: Acknowledgement | None = None
+    look: Look | None = None
     position: Position = ()
 
 

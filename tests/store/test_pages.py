@@ -118,9 +118,9 @@ def test_the_counts_say_of_a_sender_what_its_entries_say(opened: Store) -> None:
     with opened:
         moment, settings = opened.newest(LATER), Settings(own_domains=opened.own_domains())
         asked = [sender.typed(text) for text in ("x@aol.com", "aol.com", "o1@partner.example", "nobody@x.example")]
-        for each in asked:
-            assert opened.counted(each, settings, moment) == opened.candidate(each, None, settings, moment)[0]
-        assert opened.counted(asked[0], settings, moment).tallies[0].votes == 7
+        found = opened.asked(asked, None, settings, moment.at)
+        assert found == [opened.candidate(each, None, settings, moment)[0] for each in asked]
+        assert found[0].tallies[0].votes == 7
 
 
 @pytest.mark.parametrize(

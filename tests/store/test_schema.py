@@ -203,8 +203,8 @@ def test_the_first_versions_aggregate_is_brought_over_whole(empty_url: str) -> N
 
 
 def take_back(url: str, revision: str) -> None:
-    """Make this version's database one of an earlier: 0006 added two tables, 0005 one, 0004 two columns."""
-    for table in ("target_state", "acknowledgement", "rejection_count"):
+    """Make this version's database one of an earlier: 0007 and 0005 added a table, 0006 two, 0004 two columns."""
+    for table in ("look", "target_state", "acknowledgement", "rejection_count"):
         execute(url, f"DROP TABLE {table}")
     for table in ("mailbox", "run"):
         execute(url, f"ALTER TABLE {table} DROP COLUMN source")

@@ -18,8 +18,15 @@ def render(report: AuditReport) -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("safelist.audit.report", ""),
+    made = environment("safelist.audit.report", "")
+    made.filters["source"] = _source
+    return made
+
+
+def environment(package: str, folder: str) -> Environment:
+    """The templates in a folder of a package: nothing that they show can become markup, or change how a page reads."""
+    made = Environment(
+        loader=PackageLoader(package, folder),
         autoescape=True,
         finalize=_shown,
         undefined=StrictUndefined,
@@ -27,8 +34,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"counted": counted, "figure": "{:,}".format, "utc": _utc, "source": _source}
-    return environment
+    made.filters |= {"counted": counted, "figure": "{:,}".format, "utc": _utc}
+    return made
 
 
 def _shown(value: object) -> object:

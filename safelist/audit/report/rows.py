@@ -75,7 +75,7 @@ def build(
         safe=_safe(store, found.safe, settings, now),
         refused=tuple(_refused(found.refused)),
         not_senders=tuple(_not_senders(store)),
-        overrides=tuple(_overrides(overrides, settings, now)),
+        overrides=tuple(override_lines(overrides, settings, now)),
         mailboxes=_troubled(store.mailboxes(), now, stale_after),
         trust=_trust(store, most_trust),
         made_anew=_made_anew(found.made_anew, settings),
@@ -198,7 +198,8 @@ def _place(override: Override, now: datetime) -> tuple[bool, bool, float, int]:
     return not in_force, ended is None, at if in_force else -at, override.id
 
 
-def _overrides(overrides: Iterable[Override], settings: Settings, now: datetime) -> Iterator[OverrideLine]:
+def override_lines(overrides: Iterable[Override], settings: Settings, now: datetime) -> Iterator[OverrideLine]:
+    """Every override in words: those in force first, what ends soonest before the rest."""
     for override in sorted(overrides, key=lambda each: _place(each, now)):
         yield _override(override, settings, now)
 
