@@ -24,6 +24,9 @@ _ADD = """
 INSERT INTO used VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (kind, sender, mailbox) DO UPDATE SET last = max(last, excluded.last), times = times + excluded.times
 """
+_READ = """
+SELECT * FROM used WHERE :mailbox IS NULL OR mailbox IN (:mailbox, '') ORDER BY last DESC, kind, sender, mailbox
+"""
 
 _LOCK_TIMEOUT = 2.0
 """Seconds that a writer waits for a lock: the filter tries again later, and must end soon at SIGTERM."""
@@ -100,10 +103,13 @@ def add(path: Path, rows: list[tuple[str | int, ...]]) -> None:
         connection.executemany(_ADD, rows)
 
 
-def read(path: Path) -> list[Use]:
-    """Read every use, the last one first. Raises PermissionDeniedError, UnavailableError, ConfigError."""
+def read(path: Path, mailbox: str | None = None) -> list[Use]:
+    """Read every use, the last one first; with a ``mailbox``, those of its entries and of everybody's.
+
+    Raises PermissionDeniedError, UnavailableError, ConfigError.
+    """
     with _open(path, "ro", 10) as connection:
-        rows = connection.execute("SELECT * FROM used ORDER BY last DESC, kind, sender, mailbox").fetchall()
+        rows = connection.execute(_READ, {"mailbox": mailbox}).fetchall()
         return [_use(*row) for row in rows]
 
 

@@ -172,6 +172,9 @@ COMMANDS: dict[str, Place | Group] = {
             ),
         },
     ),
+    "web": Place(
+        "web:web", "Answer the site's web server until SIGTERM: my safe senders, helpdesk, audit; see docs/web.md."
+    ),
     "explain": Place(
         "explain:explain",
         "Say who rejected a mail, and what to do: of a text, a bounce, or a mail's headers; asks no server.",

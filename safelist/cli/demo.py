@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -110,6 +111,17 @@ def _write_files(place: "DemoPlace", server: "DemoServer", nameserver: str) -> C
     return config
 
 
+def _say_how_to_open_the_page(command: str, config: str) -> None:
+    from safelist.demo.configuration import WEB_USER
+
+    if find_spec("starlette") is None or find_spec("uvicorn") is None:
+        print("The page for a browser needs the extra: pip install 'safelist[web]'")
+        return
+    print(f"""
+In a browser, as {WEB_USER}, who may see everything: run this, and open http://127.0.0.1:8025/
+  {command} web --demo {WEB_USER} -c {config}""")
+
+
 def _run(opened: store.Store, config: Config) -> dict[str, Any]:
     """The main job; its figures, and what Postfix finds for each sender."""
     from safelist.runs.sync import SyncOptions
@@ -180,8 +192,9 @@ The files are in {place.directory}. Try, on them:
   {command} audit mailbox reception@corp.example -c {config}
   {command} audit used -c {config}
   {command} publish --dry-run -c {config}
-  {command} rejections {log} --saved -c {config}
-
+  {command} rejections {log} --saved -c {config}""")
+    _say_how_to_open_the_page(command, config)
+    print(f"""
 Go on with the log of your own mail server. It needs nothing else, stores nothing and sends nothing:
   {command} rejections /var/log/mail.log
 Then collect your own lists: {_guide()}""")

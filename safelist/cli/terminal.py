@@ -1,6 +1,5 @@
 """What every command shares at the terminal: the common options, JSON, CSV and one line per problem."""
 
-import csv
 import getpass
 import json
 import os
@@ -14,6 +13,8 @@ from typing import Annotated
 import typer
 
 import safelist
+from safelist.plain_text import shown as shown  # what every command prints by
+from safelist.plain_text import write_csv
 
 ConfigOption = Annotated[
     Path | None,
@@ -66,11 +67,6 @@ def actor() -> str:
         return f"uid {os.getuid()}"
 
 
-def shown(text: str) -> str:
-    """``text`` from outside, safe to print: control characters (escape sequences, line breaks) become visible."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def complain(message: str) -> None:
     """Print one line per problem on standard error; no work is left undone because nobody reads there any more."""
     with suppress(BrokenPipeError):
@@ -89,20 +85,9 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2))
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
 def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Print the rows under those columns. What a spreadsheet would take for a formula gets an apostrophe in front."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_cell(row[column]) for column in columns])
-
-
-def _cell(value: object) -> str:
-    text = "" if value is None else str(value).lower() if isinstance(value, bool) else shown(str(value))
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """Print the rows under those columns, as a spreadsheet may have them."""
+    write_csv(sys.stdout, columns, rows)
 
 
 def day(moment: datetime | None) -> str:

@@ -16,6 +16,7 @@ from safelist.config.model import (
     Section,
     StatusSettings,
     Texts,
+    Web,
 )
 from safelist.config.sample_file import sample, sample_of, toml
 from safelist.config.spans import span
@@ -36,6 +37,7 @@ __all__ = [
     "Section",
     "StatusSettings",
     "Texts",
+    "Web",
     "default_database",
     "default_path",
     "faults_of",

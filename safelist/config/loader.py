@@ -219,7 +219,7 @@ def _with_absolute_paths(table: dict[str, Any], base: Path) -> dict[str, Any]:
     base = base.absolute()
     apart = {"sources"} | ({"exchange"} if table.get("exchange") == {} else set())  # as `safelist init` writes it
     table = {name: section for name, section in table.items() if name not in apart}
-    for name in ("exchange", "mailboxes"):
+    for name in ("exchange", "mailboxes", "web"):
         if name in table:
             table = table | {name: _absolute(table[name], _model_at(Config, [name]), base)}
     database = table.get("database")
@@ -324,6 +324,8 @@ def _urls(table: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     for key, section in sections.items():
         if isinstance(section, dict):
             yield f"{key}.url", section.get("url")
+    if isinstance(web := table.get("web"), dict):
+        yield "web.database", web.get("database")
 
 
 def _secrets_in(value: object, key: str = "") -> Iterator[str]:

@@ -335,6 +335,74 @@ class StatusSettings(Section):
 _FILTER_ADDRESS = re.compile(r"(?:(?:lookup:)?inet:|metrics:)[^\s\0/]+:[0-9]{1,5}|(?:lookup:)?unix:/[^\0]+")
 
 
+class Web(Section):
+    """Who is shown what by ``safelist web``."""
+
+    TITLE = "The page for users, helpdesk and auditors, behind the site's own web server (safelist[web])."
+    IS_OPTIONAL = True
+
+    socket: LenientPath = Field(
+        Path("/run/safelist-web/socket"), description="Where it listens, unless systemd passes a socket."
+    )
+    proxy_users: Texts = Field(
+        ("www-data",),
+        description="The accounts that the web server runs as: only their connections are answered, and what the\n"
+        "headers say of a user is believed from nobody else.",
+    )
+    user_header: str = Field("X-Remote-User", description="The header in which the web server names the user.")
+    group_header: str | None = Field(
+        None, description="The header with the user's groups, by commas.", examples=["X-Remote-Groups"]
+    )
+    domain: str | None = Field(
+        None, description="What makes a name without @ a mailbox: anna is anna@DOMAIN.", examples=["example.com"]
+    )
+    realms: Texts = Field(
+        (), description="Kerberos realms that stand for `domain`: anna@REALM is anna@DOMAIN.", examples=[["AD.EXAMPLE"]]
+    )
+    helpdesk: Texts = Field(
+        (),
+        description="Mailboxes of those who may look up any sender and any mailbox; each look is recorded,",
+        examples=[["anna@example.com"]],
+    )
+    helpdesk_groups: Texts = Field((), description="and the groups whose members may.", examples=[["helpdesk"]])
+    auditors: Texts = Field(
+        (),
+        description="Mailboxes of those who may also see overrides, changes, the report, and verify the record,",
+        examples=[["otto@example.com"]],
+    )
+    auditor_groups: Texts = Field((), description="and the groups whose members may.", examples=[["audit"]])
+    database: str | None = Field(
+        None,
+        description="The aggregate under another role than [database] url: one that may read, and append looks.",
+        examples=["postgresql+psycopg://safelist-web@db.example.com/safelist"],
+    )
+
+    @field_validator("helpdesk", "auditors")
+    @classmethod
+    def _are_addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        return _all_of(addresses, Form.ADDRESS, "not an e-mail address")
+
+    @field_validator("domain")
+    @classmethod
+    def _is_a_domain(cls, text: str | None) -> str | None:
+        return None if text is None else _all_of((text,), Form.DOMAIN, "not a domain")[0]
+
+    @field_validator("user_header", "group_header")
+    @classmethod
+    def _is_a_header(cls, text: str | None) -> str | None:
+        if text is not None and re.fullmatch("[A-Za-z0-9-]{1,64}", text) is None:
+            raise ValueError("must be the name of a header, such as X-Remote-User: letters, digits and -")
+        return text
+
+    @model_validator(mode="after")
+    def _can_be_asked_for(self) -> Self:
+        if self.realms and self.domain is None:
+            raise ValueError("domain: missing, write what `realms` stand for")
+        if (self.helpdesk_groups or self.auditor_groups) and self.group_header is None:
+            raise ValueError("group_header: missing, write the header that names the groups")
+        return self
+
+
 class NamedSource(NamedTuple):
     """A source as the configuration has it: ``kind`` is one of the registry, ``settings`` are of that kind's model."""
 
@@ -357,6 +425,7 @@ class Config(Section):
     policy: Policy = Policy()
     overrides: Overrides = Overrides()
     status: StatusSettings = StatusSettings()
+    web: Web | None = None
     publish: Annotated[dict[str, Any], Field(strict=False)] = {}
     sources: tuple[NamedSource, ...] = ()
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from safelist.config.model import Collect, Database, Exchange, Mailboxes, Overrides, Policy, StatusSettings
+from safelist.config.model import Collect, Database, Exchange, Mailboxes, Overrides, Policy, StatusSettings, Web
 
 
 def sample(
@@ -16,7 +16,7 @@ def sample(
         "exchange": Exchange, "mailboxes": Mailboxes, "collect": Collect, "database": Database, "policy": Policy,
         "overrides": Overrides, "status": StatusSettings,
     }  # fmt: skip
-    sections |= {f"publish.{name}": model for name, model in targets.items()}
+    sections |= {f"publish.{name}": model for name, model in targets.items()} | {"web": Web}
     lines = ["# The configuration of safelist. `safelist config check` reports every fault in it.", ""]
     written = {"database.url": database_url}
     for name, model in sections.items():

@@ -7,6 +7,9 @@ from safelist.config import toml
 from safelist.demo.nameserver import DNSBL
 from safelist.demo.organisation import Organisation
 
+WEB_USER = "it1@corp.example"
+"""Who is an auditor on the page for a browser."""
+
 
 class DemoPlace(NamedTuple):
     """The directory, and its files by what they are."""
@@ -74,6 +77,12 @@ parent_domain_matches_subdomains = true
 [publish.filter]
 path = {toml(str(place.filter / "snapshot"))}
 used = {toml(str(place.filter / "used.db"))}
+
+# No web server is believed here, for there is none: `safelist web --demo` shows the page.
+[web]
+proxy_users = []
+helpdesk = ["support1@corp.example"]
+auditors = {toml([WEB_USER])}
 """
 
 

@@ -15,7 +15,7 @@ from safelist.policy import Settings
 from safelist.publisher.publish import publish
 from safelist.publisher.target import FileChange, Nothing, Place, Published
 from safelist.publisher.targets import configured
-from safelist.runs import Clock, published_files
+from safelist.runs import Clock, published_files, web_check
 from safelist.runs.published_files import FileState
 
 
@@ -38,6 +38,8 @@ def _faults_around(loaded: Config, now: Clock) -> Iterator[str]:
         faults = sources.KINDS[source.kind].faults(source.settings)
         yield from (f"sources.{source.name}: {fault}" if len(named) > 1 else fault for fault in faults)
     yield from _fault(lambda: store.open_store(loaded.database.url).close())
+    if (rules := loaded.web) is not None:
+        yield from _fault(lambda: web_check.check(rules))
     for name, settings in loaded.publish.items():
         yield from _fault(lambda n=name, s=settings: _try_target(n, s, loaded.policy.settings(), now))  # type: ignore[misc]
 

@@ -32,6 +32,7 @@ RUN_BY = {
     "docs/filters/exim.md": "tests/exim/test_set_up.py::test_the_steps_in_their_order",
     "docs/filters/other-filters.md": "tests/pairs/smtpd.py::configured",
     "docs/operations.md": "tests/docs/test_operations.py::test_an_auditor_may_ask_everything_and_change_nothing",
+    "docs/web.md": "tests/web/test_behind_web_servers.py::test_what_a_browser_says_of_itself_is_not_believed",
 }
 """The test, or what configures the filter of some, that runs a page's lines on the real filter."""
 
@@ -116,6 +117,14 @@ def rspamd_rules(block: Block) -> None:
 RSPAMD = "docs/filters/rspamd.md"
 
 
+def rights(block: Block) -> None:
+    """Statements for a database's server: a test makes them there, and tries what they allow."""
+    if block.page == "docs/web.md":
+        assert 'PAGES["docs/web.md"].blocks("sql")' in (ROOT / "tests/store/test_looks.py").read_text(encoding="utf-8")
+    else:
+        restrictions(block)
+
+
 def rspamd_files(block: Block) -> None:
     """Lines of rspamd's configuration, by the page that they stand on."""
     (rspamd_rules if block.page == RSPAMD else rspamd_lines)(block)
@@ -146,7 +155,7 @@ def monitoring(block: Block) -> None:
 READERS: Mapping[str, Callable[[Block], None]] = {
     "sh": shell, "toml": toml, "csv": csv, "ini": unit, "cf": restrictions, "smtpd": restrictions,
     "exim": restrictions, "powershell": exchange_shell, "text": picture, "ucl": rspamd_files,
-    "sql": restrictions, "perl": restrictions, "output": output,
+    "nginx": restrictions, "apache": restrictions, "sql": rights, "perl": restrictions, "output": output,
     "cfg": monitoring, "yaml": monitoring,
 }  # fmt: skip
 """Who reads the blocks of each language."""

@@ -9,18 +9,18 @@ from typing import Annotated, NamedTuple
 import typer
 
 from safelist import store
-from safelist.audit.report import AuditReport, RejectedMails, Setting, build, rejected_mails
+from safelist.audit.report import AuditReport, RejectedMails, rejected_mails
 from safelist.cli.configuration import load_config
 from safelist.cli.moments import parse_zone
 from safelist.cli.terminal import ConfigOption, DatabaseOption, complain, now, say
 from safelist.config import Config
 from safelist.errors import PermissionDeniedError, TamperedError, UnavailableError, UsageError
 from safelist.policy import Settings
-from safelist.publisher.targets import configured
 from safelist.rejections.collected import CollectedMails
 from safelist.rejections.formats import FORMATS
 from safelist.rejections.words import logs_with_nothing
 from safelist.runs.rejections import AskedPolicy, LogOptions, open_logs, rejections, why_command
+from safelist.runs.report import report as build
 from safelist.store import Store, Verified
 
 
@@ -72,8 +72,7 @@ def _logs(names: list[str], timezone: str | None, recipient_delimiter: str) -> _
 def _built(opened: Store, config: Config, verified: Verified, logs: _Logs | None) -> AuditReport:
     settings = config.policy.settings(opened.own_domains())
     rejected = _rejected(opened, settings, logs) if logs else None
-    demands = [Setting(f"Published to {name}", configured(name, it).demands(it)) for name, it in config.publish.items()]
-    return build(opened, settings, now(), verified=verified, demands=demands, rejected=rejected)
+    return build(opened, config, settings, now(), verified, rejected)
 
 
 def _rejected(opened: Store, settings: Settings, logs: _Logs) -> RejectedMails:

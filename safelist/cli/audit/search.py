@@ -4,15 +4,15 @@ from typing import Annotated
 
 import typer
 
-from safelist import sender, store
+from safelist import store
 from safelist.audit import json_form, position_text
+from safelist.audit.search_parts import search_parts
 from safelist.cli.audit.options import print_answer
 from safelist.cli.audit.pages import AfterOption, LimitOption, Rows, page
 from safelist.cli.configuration import database_url
 from safelist.cli.table import print_table
 from safelist.cli.terminal import ConfigOption, CsvOption, DatabaseOption, JsonOption, complain
 from safelist.errors import UsageError
-from safelist.sender import Form
 from safelist.store import FoundKind
 
 _SAID = {
@@ -40,11 +40,9 @@ def search(
 
 
 def _parts(text: str) -> list[str]:
-    """As it was written, and as the database would have it: a domain's other letters stand there as xn--..."""
     if not text.strip():
         raise UsageError("search: PART is empty, write some letters of an address")
-    typed = sender.typed(text)
-    return list(dict.fromkeys([text.strip(), *([] if typed.form is Form.REFUSED else [typed.text])]))
+    return search_parts(text)
 
 
 def _print(part: str, rows: Rows) -> None:

@@ -1,0 +1,1 @@
+"""The page for users, helpdesk and auditors: a real nginx and a real Apache before it, a real browser behind those."""
