@@ -58,8 +58,12 @@ def _log_of(path: Path) -> Path:
 
 
 def may_be_written(path: Path) -> bool:
-    """Whether this user may write the file and beside it; as far as is known where it is not there."""
-    return not path.exists() or (os.access(path, os.W_OK) and os.access(path.resolve().parent, os.W_OK))
+    """Whether this user may write the file and beside it; as far as is known where it cannot be seen."""
+    try:
+        is_there = path.exists()
+    except OSError:
+        return True  # whoever opens it says what is wrong
+    return not is_there or (os.access(path, os.W_OK) and os.access(path.resolve().parent, os.W_OK))
 
 
 def watch(path: Path | None) -> Callable[[], None]:
