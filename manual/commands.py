@@ -129,7 +129,9 @@ def _argument(argument: Any) -> tuple[str, str]:
 def _option(option: Any, subject: Subject) -> tuple[str, str]:
     """The names with the metavar; what it does, with its default, its range and its variable."""
     _, told = option.get_help_record(subject.context)
-    names = [", ".join(map(bold, group)) for group in (option.opts[::-1], option.secondary_opts) if group]
+    # The short one first, whatever the order of a set: two builds of one source are the same, octet by octet.
+    own = sorted(option.opts, key=len)
+    names = [", ".join(map(bold, group)) for group in (own, option.secondary_opts) if group]
     value = _metavar(option, subject)
     return " / ".join(names) + (f" {italic(value)}" if value else ""), prose(told)
 
