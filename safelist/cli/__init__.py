@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import traceback
+from typing import TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -71,14 +72,18 @@ def _flushed(code: int) -> int:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _drop_output()
+        _drop(sys.stdout)
     except OSError as error:
-        return _report_unforeseen(error)
+        code = _report_unforeseen(error)
+    try:
+        sys.stderr.flush()
+    except OSError:  # nobody is left to be told, and since Python 3.13 the code would be 120
+        _drop(sys.stderr)
     return code
 
 
-def _drop_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _drop(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _prepare_streams() -> None:
@@ -97,7 +102,7 @@ _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG)
 def _report_unforeseen(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
         if error.filename is None:
-            _drop_output()
+            _drop(sys.stdout)
         complain(
             f"{error.filename or 'the output'}: cannot be written: {error.strerror}; make room, or look at that disk"
         )
