@@ -25,6 +25,7 @@ from safelist.policy import Settings
 from safelist.publisher.targets import TARGETS
 from safelist.sender import Form, Pattern, Refusal
 from safelist.store import Store, Verified
+from tests.audit.console import complaints
 from tests.publisher.contract import CASES, Case
 from tests.store.samples import NOW, SEEN, address, domain, entries, refused
 
@@ -426,7 +427,7 @@ def page(opened: Store, tmp_path: Path, browser: webdriver.Chrome) -> Iterator[s
     path = tmp_path / "report.html"
     path.write_text(render(report_of(opened)), encoding="utf-8")
     yield path.as_uri()
-    assert browser.get_log("browser") == []
+    assert complaints(browser) == []
 
 
 def table(browser: webdriver.Chrome, name: str) -> WebElement:
@@ -535,4 +536,4 @@ def test_nothing_from_outside_runs(browser: webdriver.Chrome, opened: Store, tmp
     assert browser.execute_script("return window.hacked") is None
     assert browser.execute_script("return document.querySelectorAll('img, script, b').length") == 1
     assert browser.title.startswith("safelist audit report")
-    assert browser.get_log("browser") == []
+    assert complaints(browser) == []

@@ -16,6 +16,7 @@ from safelist.rejections.formats import FORMATS
 from safelist.rejections.summary import Refused
 from safelist.runs.rejections import AskedPolicy, LogOptions, open_logs, rejections, why_command
 from safelist.store import RejectionCount, Store
+from tests.audit.console import complaints
 from tests.audit.test_report import DAY, PAYLOAD, SETTINGS, fill, override, parsed, record, shown
 from tests.store.samples import NOW, domain
 
@@ -203,7 +204,7 @@ def test_nothing_of_a_log_runs(browser: webdriver.Chrome, opened: Store, tmp_pat
     assert browser.execute_script("return window.hacked") is None
     assert browser.execute_script("return document.querySelectorAll('img, script, b').length") == 1
     assert shown(browser, "rejected-saved", 3)[0] == PAYLOAD
-    assert browser.get_log("browser") == []
+    assert complaints(browser) == []
 
 
 def test_a_search_finds_mails_and_a_header_sorts_them(browser: webdriver.Chrome, opened: Store, tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ def test_a_search_finds_mails_and_a_header_sorts_them(browser: webdriver.Chrome,
     assert not browser.find_element(By.CSS_SELECTOR, "table[aria-labelledby='rejected-months']").is_displayed()
     words = browser.find_element(By.XPATH, "//section[h2/@id='rejected']/div[contains(@class, 'still')]")
     assert not words.is_displayed()
-    assert browser.get_log("browser") == []
+    assert complaints(browser) == []
 
 
 @pytest.mark.parametrize("media", ["print", "screen"])
