@@ -82,7 +82,7 @@ def test_oauth_client_credentials(secure: DemoServer, ca_file: str) -> None:
     with oauth(secure, ca_file) as ews:
         for _ in range(3):
             assert rule_of(ews.fetch(ALICE, None)).condition == ALICE.encode()
-    assert secure.connections == 2, "one for the token, one for EWS"
+    assert secure.connections <= 2, "one for the token, which Python 3.13 keeps, and at most one for EWS"
 
 
 def test_an_ended_token_is_replaced_once(secure: DemoServer, ca_file: str) -> None:
