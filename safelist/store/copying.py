@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import URL, Connection, Table, delete, func, insert, select
+from sqlalchemy import URL, Connection, Table, delete, exc, func, insert, select
 
 from safelist.errors import ConfigError, TamperedError, UnavailableError
 from safelist.store import chain, migration
@@ -134,12 +134,31 @@ def counts(connection: Connection) -> dict[str, int]:
 
 
 def _copy_table(reader: Connection, writer: Connection, table: Table, told: Told) -> _Sum:
-    found, statement = _Sum(), insert(table)
+    found, append = _Sum(), _append_postgres if writer.dialect.name == "postgresql" else _append
     for rows in _portions(reader, table):
-        writer.execute(statement, [dict(row._mapping) for row in rows])
+        append(writer, table, rows)
         found = found.plus(rows)
     told(table.name, found.rows)
     return found
+
+
+def _append(writer: Connection, table: Table, rows: Iterable[Any]) -> None:
+    writer.execute(insert(table), [dict(row._mapping) for row in rows])
+
+
+def _append_postgres(writer: Connection, table: Table, rows: Iterable[Any]) -> None:
+    """By COPY, which takes many rows in the time of a few INSERTs (PostgreSQL's manual, "Populating a Database")."""
+    from psycopg import Error  # an extra, which is there where this is called
+
+    name_of, driver = writer.dialect.identifier_preparer.quote, cast("Any", writer.connection)
+    columns = ", ".join(name_of(column.name) for column in table.columns)
+    statement = f"COPY {name_of(table.name)} ({columns}) FROM STDIN"
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as lines:
+            for row in rows:
+                lines.write_row(row)
+    except Error as error:
+        raise exc.DBAPIError("COPY", None, error) from None
 
 
 def _portions(connection: Connection, table: Table) -> Iterator[list[Any]]:
