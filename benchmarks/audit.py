@@ -24,11 +24,12 @@ from sqlalchemy import Engine, event
 
 from safelist import audit, store
 from safelist.policy import Settings
-from safelist.store import Window, chain
+from safelist.store import AnswerPage, Window, chain
 from safelist.store.database import make_engine, parse_url
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 SENDERS = 300_000
+MIDDLE = datetime.fromtimestamp(1_700_000_000 + 5000, UTC)
 CHANGED = 10
 """Every tenth mailbox has had a second change set, which ended an entry."""
 
@@ -95,6 +96,10 @@ def questions(opened: store.Store) -> dict[str, Callable[[int], object]]:
         "mailbox": lambda n: audit.mailbox(opened, of(n + 1), settings, NOW),
         "history --mailbox": lambda n: list(opened.events(Window(mailbox=of(n + 1)))),
         "history --sender, a rare one": lambda n: list(opened.events(Window(senders=(sender(200_000 + n),)))),
+        "history, the first page": lambda n: list(opened.events(Window(limit=100))),
+        "history, a page from a day on": lambda n: list(opened.events(Window(limit=100, since=MIDDLE))),
+        "who, a page of the most trusted": lambda n: opened.who_page([sender(0)], None, AnswerPage(100)),
+        "search, a part of few senders": lambda n: opened.search([f"{777 + n:05}@"], AnswerPage(50)),
         "own domains": lambda n: opened.own_domains(),
         "why, the most trusted sender": lambda n: audit.why(opened, sender(0), None, settings, moment),
     }

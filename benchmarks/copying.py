@@ -8,6 +8,7 @@ The copies go from SQLite to a PostgreSQL of its own, and back; `cp` of the same
 import argparse
 import resource
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from machine import machine
 from safelist import store
 from safelist.store import chain
 from safelist.store.database import make_engine, parse_url
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.store import postgres
 
 
