@@ -40,10 +40,19 @@ def backup(url: str, path: Path, *, replace: bool = False, group: int | None = N
         found = _write(parse_url(url), file)
         os.fsync(handle)
         if group is not None:
-            os.fchown(handle, -1, group)
-            os.fchmod(handle, 0o640)
+            _share(handle, path, group)
         _name(file, path, replace=replace)
     return found
+
+
+def _share(handle: int, path: Path, group: int) -> None:
+    try:
+        os.fchown(handle, -1, group)
+    except PermissionError:
+        raise PermissionDeniedError(
+            f"{path}: this user may not give a file to that group: only its members, and root, may; nothing was written"
+        ) from None
+    os.fchmod(handle, 0o640)
 
 
 def _is_there(path: Path) -> UsageError:

@@ -130,6 +130,21 @@ def asked_by_nobody(work: Callable[[], object]) -> int:
 
 
 @ON_SQLITE
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become a user who is in no group: run it as root")
+def test_a_file_for_a_group_that_is_not_ones_own_is_not_written(source: str, evidence: Path) -> None:
+    directory = evidence / "of-nobody"
+    directory.mkdir()
+    os.chown(directory, NOBODY, NOBODY)
+
+    def write() -> None:
+        with pytest.raises(PermissionDeniedError, match="may not give a file to that group"):
+            store.backup(f"sqlite:///{evidence / 'backup.db'}", directory / "mine.db", group=0)
+
+    assert asked_by_nobody(write) == 0
+    assert list(directory.iterdir()) == []
+
+
+@ON_SQLITE
 @pytest.mark.parametrize("name", ["backup.db", "copied.db"])
 @pytest.mark.parametrize("query", ["", "?mode=ro"])
 def test_a_file_that_nobody_may_write_is_read_and_nothing_is_left_beside_it(
