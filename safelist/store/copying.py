@@ -11,7 +11,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import URL, Connection, Table, delete, exc, func, insert, select
+from sqlalchemy import URL, Connection, ForeignKeyConstraint, Table, delete, exc, func, insert, select
+from sqlalchemy.schema import AddConstraint, DropConstraint
 
 from safelist.errors import ConfigError, TamperedError, UnavailableError
 from safelist.store import chain, migration
@@ -105,7 +106,7 @@ def _remove(path: Path) -> None:
 
 
 def _prepare(connection: Connection, url: URL) -> None:
-    """The schema without a row, and without the indexes, which are made faster of all rows at once."""
+    """The schema without a row, and without what is made faster of all rows at once: indexes and foreign keys."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL synchronous_commit = on")  # what is said to be copied stays copied
     else:
@@ -116,6 +117,13 @@ def _prepare(connection: Connection, url: URL) -> None:
     for table in _TABLES:
         for index in table.indexes:
             index.drop(connection)
+        for key in _keys(connection, table):
+            connection.execute(DropConstraint(key))
+
+
+def _keys(connection: Connection, table: Table) -> Iterable[ForeignKeyConstraint]:
+    """Its foreign keys, where a table can lose and get them: SQLite looks at none of them here."""
+    return table.foreign_key_constraints if connection.dialect.name == "postgresql" else ()
 
 
 def _refuse_full(connection: Connection, url: URL) -> None:
@@ -167,10 +175,12 @@ def _portions(connection: Connection, table: Table) -> Iterator[list[Any]]:
 
 
 def _finish(connection: Connection) -> None:
-    """The indexes; in PostgreSQL also the next number of each table, and what its planner knows of them."""
+    """The indexes; in PostgreSQL also the foreign keys, each table's next number, and what its planner knows."""
     for table in _TABLES:
         for index in table.indexes:
             index.create(connection)
+        for key in _keys(connection, table):
+            connection.execute(AddConstraint(key))
     if connection.dialect.name != "postgresql":
         return
     name_of = connection.dialect.identifier_preparer.format_table
