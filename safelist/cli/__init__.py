@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from safelist import errors
+from safelist.cli import completion
 from safelist.cli.commands import COMMANDS
 from safelist.cli.deferred import build
 from safelist.cli.terminal import complain, version_option
@@ -43,7 +44,7 @@ _UNSEEN_WIDTH = 200
 def main() -> None:
     """Run the command line and exit with a code of sysexits(3); no traceback for anything a user can cause."""
     _prepare_streams()
-    sys.exit(_flushed(_code()))
+    sys.exit(_flushed(completion.answer(_code) if completion.is_asked() else _code()))
 
 
 def _code() -> int:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from safelist.cli import completion
 from safelist.cli.configuration import load_config
 from safelist.cli.remarks import report
 from safelist.cli.terminal import ConfigOption, JsonOption, say
@@ -14,7 +15,14 @@ _CHECKS = {name: each.check for name, each in TARGETS.items() if each.check}
 
 
 def check(
-    target: Annotated[str, typer.Argument(metavar="TARGET", help=f"{', '.join(_CHECKS)}.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help=f"{', '.join(_CHECKS)}.",
+            autocompletion=completion.checked_targets,
+        ),
+    ],
     config_file: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:

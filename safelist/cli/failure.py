@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from safelist import store
+from safelist.cli import completion
 from safelist.cli.audit.options import print_answer
 from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.override.options import ReasonOption, TicketOption, minute, plain_text, recorded_actor
@@ -16,7 +17,12 @@ from safelist.runs import failures, json_form
 from safelist.runs.failures import EXPIRES, Failing
 
 AddressArguments = Annotated[
-    list[str], typer.Argument(metavar="ADDRESS...", help="Mailboxes, as `safelist failure list` shows them.")
+    list[str],
+    typer.Argument(
+        metavar="ADDRESS...",
+        help="Mailboxes, as `safelist failure list` shows them.",
+        autocompletion=completion.mailboxes,
+    ),
 ]
 UntilOption = Annotated[
     str, typer.Option("--expires", metavar="WHEN", help="30d, 2w or 2027-01-31 (the end of that day, UTC).")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from safelist import sender, store
+from safelist.cli import completion
 from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.terminal import ConfigOption, JsonOption, actor, now, print_json, say
 from safelist.errors import UsageError
@@ -15,7 +16,10 @@ from safelist.store import Outcome, Store
 
 def forget(
     addresses: Annotated[
-        list[str] | None, typer.Argument(metavar="[ADDRESS]...", help="Mailboxes that were collected.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[ADDRESS]...", help="Mailboxes that were collected.", autocompletion=completion.mailboxes
+        ),
     ] = None,
     domain: Annotated[
         str | None, typer.Option(metavar="DOMAIN", help="Every collected mailbox in a domain that was given up.")

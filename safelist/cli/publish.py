@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from safelist import store
+from safelist.cli import completion
 from safelist.cli.configuration import load_config
 from safelist.cli.terminal import ConfigOption, JsonOption, actor, complain, now, print_json, say
 from safelist.config import Config
@@ -19,7 +20,14 @@ from safelist.store import Store
 
 
 def publish(
-    targets: Annotated[list[str] | None, typer.Argument(metavar="[TARGET]...", help="Default: all configured.")] = None,
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TARGET]...",
+            help="Default: all configured.",
+            autocompletion=completion.targets,
+        ),
+    ] = None,
     config_file: ConfigOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; write nothing.")] = False,
     allow_shrink: Annotated[

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from safelist import store
-from safelist.cli import leavers
+from safelist.cli import completion, leavers
 from safelist.cli import publish as publishing
 from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.ping import PingOption, pinged
@@ -35,10 +35,20 @@ _CLOCK_SKEW = timedelta(seconds=60)
 
 def sync(
     mailbox: Annotated[
-        list[str] | None, typer.Option(metavar="ADDRESS", help="Only this mailbox (repeatable).")
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Only this mailbox (repeatable).",
+            autocompletion=completion.mailboxes,
+        ),
     ] = None,
     source: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only this source, where the configuration has several.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only this source, where the configuration has several.",
+            autocompletion=completion.sources,
+        ),
     ] = None,
     type: Annotated[
         ListType | None,
@@ -53,7 +63,12 @@ def sync(
     publish: Annotated[bool, typer.Option("--publish", help="Publish to every configured target afterwards.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; write nothing.")] = False,
     accept_vanished: Annotated[
-        list[str] | None, typer.Option(metavar="ADDRESS", help="Believe that this mailbox's rule is gone (repeatable).")
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Believe that this mailbox's rule is gone (repeatable).",
+            autocompletion=completion.mailboxes,
+        ),
     ] = None,
     accept_mass_change: Annotated[
         bool, typer.Option("--accept-mass-change", help="Believe that many mailboxes lost their lists at once.")

@@ -298,6 +298,14 @@ def moment_after(connection: Connection, run_id: int) -> Moment | None:
     return Moment(last, datetime.fromtimestamp(found.finished or found.started, UTC))
 
 
+def addresses(connection: Connection, prefix: str, most: int) -> Iterator[str]:
+    """The addresses of mailboxes that begin so, in their order."""
+    found = mailbox.c.address.startswith(prefix, autoescape=True)
+    yield from connection.execute(
+        select(mailbox.c.address).where(found).order_by(mailbox.c.address).limit(most)
+    ).scalars()
+
+
 def own_domains(connection: Connection) -> Iterator[str]:
     """The domains of the mailboxes: one look-up each, however many mailboxes there are."""
     last = ""

@@ -290,6 +290,11 @@ class Store:
         with self._reading() as connection:
             return candidates.asked(connection, self._among, senders, to, settings, now)
 
+    def addresses(self, prefix: str, most: int) -> list[str]:
+        """The mailboxes whose addresses begin so, ``most`` at most; as they are normalised."""
+        with self._reading() as connection:
+            return list(reading.addresses(connection, prefix, most))
+
     def own_domains(self) -> frozenset[str]:
         """The domains of the mailboxes that were ever asked."""
         with self._reading() as connection:

@@ -9,6 +9,7 @@ import typer
 from safelist import sender as senders
 from safelist import store
 from safelist.audit import json_form, position_text
+from safelist.cli import completion
 from safelist.cli.audit.options import print_answer, refuse_never_collected
 from safelist.cli.audit.pages import AfterOption, LimitOption, Rows, page
 from safelist.cli.configuration import addresses_in, database_url
@@ -25,7 +26,14 @@ _SHOWN = json_form.EVENT[:-1]
 
 def history(
     sender: Annotated[str | None, typer.Option(metavar="SENDER", help="Only about this address or domain.")] = None,
-    mailbox: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Only this mailbox's entries.")] = None,
+    mailbox: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Only this mailbox's entries.",
+            autocompletion=completion.mailboxes,
+        ),
+    ] = None,
     actor: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only what was recorded by this person or account.")
     ] = None,

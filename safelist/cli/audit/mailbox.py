@@ -7,6 +7,7 @@ import typer
 
 from safelist import audit, store
 from safelist.audit import json_form
+from safelist.cli import completion
 from safelist.cli.audit.options import AtOption, moment_of, never_collected, print_answer, remarks
 from safelist.cli.configuration import load_config
 from safelist.cli.table import print_table
@@ -17,7 +18,14 @@ from safelist.policy import Reason
 
 
 def mailbox(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="A mailbox that was collected.")],
+    address: Annotated[
+        str,
+        typer.Argument(
+            metavar="ADDRESS",
+            help="A mailbox that was collected.",
+            autocompletion=completion.mailboxes,
+        ),
+    ],
     at: AtOption = None,
     config_file: ConfigOption = None,
     database: DatabaseOption = None,

@@ -6,6 +6,7 @@ import typer
 
 from safelist import audit, store
 from safelist.audit import json_form
+from safelist.cli import completion
 from safelist.cli.audit.options import AtOption, moment_of, print_answer, refuse_never_collected, remarks, said
 from safelist.cli.configuration import addresses_in, load_config
 from safelist.cli.table import print_table
@@ -18,7 +19,12 @@ VOTERS_SHOWN = 20
 def why(
     sender: Annotated[str, typer.Argument(metavar="SENDER", help="An address, or a domain: anybody there.")],
     recipient: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="For this recipient. Default: for the whole organisation.")
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="For this recipient. Default: for the whole organisation.",
+            autocompletion=completion.mailboxes,
+        ),
     ] = None,
     at: AtOption = None,
     config_file: ConfigOption = None,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from safelist.cli import completion
 from safelist.cli.terminal import actor as login
 from safelist.errors import UsageError
 from safelist.override import MAX_TEXT, Level
@@ -29,10 +30,21 @@ WithSubdomainsOption = Annotated[
 ]
 DomainOption = Annotated[
     str | None,
-    typer.Option("--domain", metavar="OWN_DOMAIN", help="Only for recipients in this domain. Default: everybody."),
+    typer.Option(
+        "--domain",
+        metavar="OWN_DOMAIN",
+        help="Only for recipients in this domain. Default: everybody.",
+        autocompletion=completion.own_domains,
+    ),
 ]
 RecipientOption = Annotated[
-    str | None, typer.Option("--recipient", metavar="ADDRESS", help="Only for this recipient. Default: everybody.")
+    str | None,
+    typer.Option(
+        "--recipient",
+        metavar="ADDRESS",
+        help="Only for this recipient. Default: everybody.",
+        autocompletion=completion.mailboxes,
+    ),
 ]
 TicketOption = Annotated[
     str | None, typer.Option("--ticket", metavar="TEXT", help="Where it was asked for; kept for the audit.")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from safelist import store
+from safelist.cli import completion
 from safelist.cli.configuration import load_config
 from safelist.cli.override.options import FROM_WHEN, ReasonOption, plain_text, recorded_actor
 from safelist.cli.terminal import ActorOption, ConfigOption, JsonOption, now, print_json
@@ -17,6 +18,7 @@ def revoke(
         typer.Argument(
             metavar="NUMBER|SENDER...",
             help="Numbers as `safelist override list` shows them, or senders that one override in force names.",
+            autocompletion=completion.overridden,
         ),
     ],
     reason: ReasonOption,

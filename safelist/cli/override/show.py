@@ -8,6 +8,7 @@ import typer
 
 from safelist import store
 from safelist.audit import json_form
+from safelist.cli import completion
 from safelist.cli.audit.options import print_answer
 from safelist.cli.configuration import database_url
 from safelist.cli.override.options import minute
@@ -55,7 +56,12 @@ def _authentication(terms: Terms) -> str:
 
 
 def show(
-    number: Annotated[int, typer.Argument(metavar="NUMBER", help="As `safelist override list` shows it.")],
+    number: Annotated[
+        int,
+        typer.Argument(
+            metavar="NUMBER", help="As `safelist override list` shows it.", autocompletion=completion.override_numbers
+        ),
+    ],
     config_file: ConfigOption = None,
     database: DatabaseOption = None,
     json: JsonOption = False,

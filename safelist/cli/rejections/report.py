@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from safelist.cli import completion
 from safelist.cli.moments import LastOption, parse_time, parse_zone, since_option
 from safelist.cli.rejections import asked, kept
 from safelist.cli.rejections.output import Output
@@ -27,7 +28,13 @@ def rejections(
     ] = None,
     journal: Annotated[bool, typer.Option("--journal", help="Read systemd's journal, too.")] = False,
     format_: Annotated[
-        list[str] | None, typer.Option("--format", metavar="NAME", help=f"Only these forms: {', '.join(FORMATS)}.")
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help=f"Only these forms: {', '.join(FORMATS)}.",
+            autocompletion=completion.formats,
+        ),
     ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="DATE", help="Only what was refused from that day on; yesterday, 24h.")
