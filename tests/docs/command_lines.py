@@ -111,6 +111,7 @@ PROGRAMS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "systemd-tmpfiles": _known, "systemd-creds": _known, "podman": _podman, "apt-get": _known, ".ci/unpack": _known,
     "tests/on-debian": _known, "uv": _uv, "pytest": _pytest, "python": _module, "mv": _known,
     "rm": _known, "createdb": _known,
+    "packaging/debian/build": _known, "packaging/debian/chroot": _known,
 }  # fmt: skip
 """How the lines of each program are read."""
 
