@@ -12,6 +12,7 @@ import pytest
 from safelist.cli.commands import COMMANDS
 from tests.docs.documents import PAGES, ROOT
 from tests.systemd.machine import PYTHON, overlaid, unmountable
+from tests.test_packaging import build
 
 LINES = re.sub(r"\\\n(?:#.*\n)*", "", (ROOT / "Containerfile").read_text()).splitlines()
 PAGE = PAGES["docs/container.md"]
@@ -36,6 +37,13 @@ def simulated(line: str) -> str:
     return line
 
 
+def copied(source: str) -> list[str]:
+    """Lines that put into a directory what the build stage has."""
+    copies = [words.split() for words in instructions("COPY") if not words.startswith("--from")]
+    lines = (f"cp -r {' '.join(names)} {source}/{place.removeprefix('./')}" for *names, place in copies)
+    return [f"cd {ROOT}", *lines]
+
+
 def health_check() -> str:
     """The lines of Python that ask the filter."""
     (check,) = re.findall(r'CMD \["python", "-c", "(.+)"\]$', LINES[-1])
@@ -45,10 +53,8 @@ def health_check() -> str:
 @pytest.mark.skipif(bool(unmountable()), reason=unmountable())
 def test_every_line_runs_and_makes_three_users(tmp_path: Path) -> None:
     """In the order of both stages; the users cannot reach what is another's."""
-    copies = [words.split() for words in instructions("COPY") if not words.startswith("--from")]
-    script = ["mkdir -p /src", f"cd {ROOT}"]
-    script += [f"cp -r {' '.join(names)} /src/{place.removeprefix('./')}" for *names, place in copies]
-    script += ["cd /src", "rm -rf /var/lib/safelist* /etc/safelist /opt/uv", *map(simulated, instructions("RUN"))]
+    script = ["mkdir -p /src", *copied("/src"), "cd /src"]
+    script += ["rm -rf /var/lib/safelist* /etc/safelist /opt/uv", *map(simulated, instructions("RUN"))]
     script += [
         "id -nG safelist safelist-publish safelist-filter",
         "stat -c '%a %U %G %n' /etc/safelist /var/lib/safelist*",
@@ -63,6 +69,13 @@ def test_every_line_runs_and_makes_three_users(tmp_path: Path) -> None:
         "755 safelist-publish safelist /var/lib/safelist-map",
         "2750 safelist-publish safelist-filter /var/lib/safelist-snapshot",
     ]
+
+
+def test_what_is_copied_is_enough_for_the_wheel(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    subprocess.run(["sh", "-euc", "\n".join(copied(str(tmp_path / "src")))], check=True)
+    build(tmp_path / "src", tmp_path / "dist", "-t", "wheel")
+    assert list((tmp_path / "dist").glob("safelist-*.whl"))
 
 
 def test_the_health_check_asks_the_filter(tmp_path: Path) -> None:
