@@ -21,8 +21,8 @@ from safelist.collector import sources
 from safelist.filter import settings
 from tests import programs
 
-if missing := programs.installation({"man": "man-db", "mandoc": "mandoc"}):
-    pytest.skip(missing, allow_module_level=True)
+MISSING = programs.installation({"man": "man-db", "mandoc": "mandoc"})
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 SAMPLES = {
     "safelist.toml.5": config.sample("sqlite:///x.db", target_sections(), sources.sections()),

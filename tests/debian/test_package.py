@@ -14,10 +14,9 @@ from tests.debian.machine import Debian
 
 ROOT = Path(__file__).parents[2]
 
-if missing := programs.installation({"dh": "debhelper", "dpkg-buildpackage": "dpkg-dev", "ip": "iproute2"}):
-    pytest.skip(missing, allow_module_level=True)
-if obstacle := machine.obstacle():
-    pytest.skip(obstacle, allow_module_level=True)
+MISSING = programs.installation({"dh": "debhelper", "dpkg-buildpackage": "dpkg-dev", "ip": "iproute2"})
+WHY_NOT = MISSING or machine.obstacle()
+pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
 
 @pytest.fixture(scope="module")
