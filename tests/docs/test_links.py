@@ -5,7 +5,7 @@ import pytest
 from tests.docs.documents import PAGES, PROJECT, README, ROOT, Page
 
 ALL = PAGES | PROJECT
-MOST_LINES = 165
+MOST_LINES = 170
 MOST_COLUMNS = 120
 
 
