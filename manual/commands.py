@@ -139,7 +139,7 @@ def _option(option: Any, subject: Subject) -> tuple[str, str]:
 def _metavar(option: Any, subject: Subject) -> str:
     """What stands for the value, as the help has it; a flag has none."""
     written, _ = option.get_help_record(subject.context)
-    found = re.search(r" ([^\s/-]\S*)$", written)
+    found = re.search(r" (<[^<>]+>|[^\s/-]\S*)$", written)
     return found[1] if found else ""
 
 

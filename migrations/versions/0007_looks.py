@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("mailbox", sa.String(length=320), nullable=True),
         sa.Column("sender", sender, nullable=True),
         sa.Column("names", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(["change_set_id"], ["change_set.id"], name=op.f("fk_look_change_set_id_change_set")),
+        sa.ForeignKeyConstraint(["change_set_id"], ["change_set.id"], name=op.f("fk_look_change_set_id")),
         sa.PrimaryKeyConstraint("change_set_id", name=op.f("pk_look")),
     )
     op.create_index(op.f("ix_look_mailbox"), "look", ["mailbox"])

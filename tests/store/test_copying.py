@@ -5,6 +5,7 @@ import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from safelist import store
 from safelist.entry import Entry, UserList
 from safelist.errors import ConfigError, TamperedError, UnavailableError
 from safelist.sender import Form, Pattern, Refusal
-from safelist.store import Copied, RejectionCount, Store, Window
+from safelist.store import Copied, KnownFailure, Look, PublishedFile, RejectionCount, Store, TargetState, Window
 from safelist.store.database import make_engine, parse_url
 from safelist.store.schema import metadata
 from tests.forked import exit_code
@@ -36,6 +37,9 @@ def fill(opened: Store) -> None:
     odd = frozenset(Entry(UserList.SAFE_SENDERS, Pattern(t, Form.REFUSED, Refusal.NEITHER)) for t in ODD)
     opened.record(run, "odd@corp.example", SEEN._replace(owner="odd", include_contacts=False), odd, SAFE, LATER)
     opened.note(run, "odd@corp.example", LATER, "failed", "timeout", "it took \N{SNOWMAN} long", "doubt", 2)
+    opened.acknowledge([KnownFailure("odd@corp.example", "timeout", "known", None, LATER + timedelta(9))], LATER, "al")
+    opened.confirm_target(TargetState("postfix", "/map", LATER, 1, (PublishedFile("/map", "ab" * 32, ("/map",)),)))
+    opened.note_look(Look("auditor", "names", None, "bob@aol.com", 2), LATER, "otto@corp.example")
     opened.keep_rejections([RejectionCount("2026-11-20", "zen.spamhaus.org", "saved", "quorum", 3, 9)])
 
 
