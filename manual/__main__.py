@@ -6,4 +6,6 @@ from pathlib import Path
 import safelist
 from manual.written import write
 
+if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+    sys.exit("usage: python -m manual DIRECTORY")
 write(Path(sys.argv[1]), safelist.__version__)
