@@ -115,7 +115,7 @@ def _say_how_to_open_the_page(command: str, config: str) -> None:
     from safelist.demo.configuration import WEB_USER
 
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
-        print("The page for a browser needs the extra: pip install 'safelist[web]'")
+        print("The page for a browser needs an extra: in safelist's checkout, pip install '.[web]'")
         return
     print(f"""
 In a browser, as {WEB_USER}, who may see everything: run this, and open http://127.0.0.1:8025/

@@ -22,7 +22,7 @@ def web(
 ) -> None:
     """Answer the site's web server until SIGTERM: my safe senders, helpdesk, audit; see docs/web.md."""
     if missing := [name for name in ("starlette", "uvicorn") if find_spec(name) is None]:
-        raise ConfigError(f"safelist web needs {' and '.join(missing)}: pip install 'safelist[web]'")
+        raise ConfigError(f"safelist web needs {' and '.join(missing)}: in safelist's checkout, pip install '.[web]'")
     from safelist.web import server
 
     logging.basicConfig(stream=sys.stderr, format="safelist web: %(message)s", level=logging.INFO)

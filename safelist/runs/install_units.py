@@ -109,8 +109,8 @@ def _refuse_hidden(called: Path) -> None:
     for path in needed:
         if any(path.is_relative_to(place) for place in _HIDDEN):
             raise UsageError(
-                f"{path}: no unit can run this: its own user may not enter that directory; install safelist with "
-                f"`/usr/bin/python3 -m venv {_ENVIRONMENT}`, or name another program with --program"
+                f"{path}: no unit can run this: it does not see that directory, or its own user may not enter it; "
+                f"install safelist with `/usr/bin/python3 -m venv {_ENVIRONMENT}`, or name another one with --program"
             )
 
 
