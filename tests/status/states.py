@@ -41,7 +41,7 @@ STATES: Mapping[str, tuple[int, Callable[[Watched], None]]] = {
 def as_on_the_page(text: str, site: Watched) -> str:
     """What was printed, with the places that the page has."""
     for here, there in (
-        (str(site.safelist.map), "/etc/postfix/safelist"),
+        (str(site.safelist.map), "/var/lib/safelist-map/postfix"),
         (str(site.safelist.database), "/var/lib/safelist/safelist.db"),
         (next(iter(site.config.status.filters), FILTER), FILTER),
     ):
