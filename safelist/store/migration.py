@@ -60,7 +60,7 @@ def check(engine: Engine, url: str) -> None:
     parsed = parse_url(url)
     path = file_of(parsed)
     if path is not None and not _is_there(path):
-        raise ConfigError(f"{path}: there is no database yet: {_UPGRADE}")
+        raise ConfigError(f"{path}: there is no database yet: {_UPGRADE}, or `safelist db restore` with a backup")
     with failures(parsed), engine.connect() as connection:
         check_encoding(connection, parsed)
         found = revision(connection)
