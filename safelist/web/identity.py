@@ -95,7 +95,8 @@ def _mailbox(name: str, rules: Web) -> str:
         found = parse(f"{local}@{rules.domain}")
     else:
         found = parse(name)
-    if found.form is not Form.ADDRESS or local.count("@"):
+    # What parse() takes away, such as smtp: or quotes, would make one person of two names.
+    if found.form is not Form.ADDRESS or found.text.rpartition("@")[0] != local.lower():
         needs = "" if at or rules.domain else " ([web] domain says what follows behind the @)"
         raise UnknownVisitorError(403, f"Your user name is not the address of a mailbox{needs}.")
     return found.text

@@ -49,6 +49,7 @@ def test_groups_that_no_header_is_named_for_are_not_believed() -> None:
         ((b"anna\x00",), 400, "printable ASCII"), ((b"a" * 321,), 400, "longer than 320"),
         ((b"anna, otto",), 403, "not the address of a mailbox"), ((b"CORP\\anna",), 403, "not the address"),
         ((b"anna@otto@corp.example",), 403, "not the address"), ((b"a@AD.EXAMPLE@AD.EXAMPLE",), 403, "not the address"),
+        ((b"smtp:otto",), 403, "not the address"), ((b'"otto"@corp.example',), 403, "not the address"),
         ((b"<anna@corp.example>",), 403, "not the address"), ((b"@corp.example",), 403, "not the address"),
     ],
 )  # fmt: skip
