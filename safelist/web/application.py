@@ -50,6 +50,7 @@ def application(service: PageService, hosts: frozenset[str] | None = None) -> AS
             Exception: partial(_faulty, service),
         },
     )  # fmt: skip
+    app.router.redirect_slashes = False  # it would lead to whatever host the request names
     return _Guard(app, service, hosts)
 
 

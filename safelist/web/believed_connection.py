@@ -13,28 +13,51 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+MOST_STRANGERS = 8
+"""Connections of others that are kept at a time to be told why they get nothing: all that there may be are ours."""
+_STRANGERS_SECONDS = 5
 _CREDENTIALS = struct.Struct("3i")
 logger = logging.getLogger("safelist.web")
 
 
 def protocol(believed: Collection[int] | None) -> type[asyncio.Protocol]:
     """The protocol of a server that answers processes of those accounts; None: of every one, on loopback."""
-    return functools.partial(BelievedConnection, believed=believed)  # type: ignore[return-value] # it is only called
+    strangers: set[BelievedConnection] = set()
+    return functools.partial(BelievedConnection, believed=believed, strangers=strangers)  # type: ignore[return-value] # it is only called
 
 
 class BelievedConnection(H11Protocol):
     """A connection whose requests never reach a page unless its process is one of the web server's."""
 
-    def __init__(self, *args: Any, believed: Collection[int] | None, **more: Any) -> None:
+    def __init__(
+        self, *args: Any, believed: Collection[int] | None, strangers: "set[BelievedConnection]", **more: Any
+    ) -> None:  # fmt: skip
         super().__init__(*args, **more)
-        self._believed = believed
+        self._believed, self._strangers = believed, strangers
+        self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look at who has connected, once for all of the connection's requests."""
         super().connection_made(transport)  # type: ignore[arg-type]
         if self._believed is not None and (stranger := _stranger(transport, self._believed)) is not None:
-            logger.warning("%s connected, who is none of [web] proxy_users: refused", stranger)
-            self.app = _refusal(stranger)
+            self._refuse(stranger)
+
+    def _refuse(self, stranger: str) -> None:
+        """Tell it so, whatever it asks; one that asks nothing, or comes many times at once, keeps no place."""
+        self.app = _refusal(stranger)
+        if len(self._strangers) >= MOST_STRANGERS:
+            self.transport.abort()
+            return
+        self._strangers.add(self)
+        self._end = self.loop.call_later(_STRANGERS_SECONDS, self.transport.abort)
+        logger.warning("%s connected, who is none of [web] proxy_users: refused", stranger)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Its place is free again."""
+        self._strangers.discard(self)
+        if self._end is not None:
+            self._end.cancel()
+        super().connection_lost(exc)
 
 
 def _stranger(transport: asyncio.BaseTransport, believed: Collection[int]) -> str | None:

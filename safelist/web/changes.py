@@ -12,6 +12,8 @@ from safelist.web.rendering import file, render
 from safelist.web.visit import BadRequestError, Visit, WebPage
 
 MOST = 500
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+"""No list was collected before: who asks from an earlier day, which may be the first that there is, asks from here."""
 
 
 def answer(visit: Visit) -> Response:
@@ -37,6 +39,7 @@ def _since(visit: Visit) -> datetime:
         raise BadRequestError("since: write a day such as 2026-11-20.") from None
     if day > visit.now:
         raise BadRequestError("since: that day is in the future.")
+    day = max(day, _FIRST)
     return day.replace(hour=0, minute=0, second=0, microsecond=0)
 
 

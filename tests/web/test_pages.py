@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import os
 import re
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from lxml import html
 
 from safelist import audit, store
 from safelist.cli.configuration import load_config
+from safelist.web.believed_connection import MOST_STRANGERS
 from tests.cli import in_process
 from tests.waiting import until
 from tests.web.site import AOL, AUDITOR, HELPDESK, HOSTILE, NOW, PAYLOAD, USER, Served, made, me, running
@@ -274,8 +277,12 @@ def test_hostile_addresses(site: Served) -> None:
     assert site.ask("/search?q=one&q=two", HELPDESK).status == 400
     assert site.ask("/search?q=" + "a" * 2100, HELPDESK).status == 414
     assert site.ask("/../../etc/passwd", AUDITOR).status == 404
+    for path in ("/mailbox/", "/mailbox%2f", "/style.css/", "//mailbox"):
+        answer = site.ask(path, HELPDESK)
+        assert (answer.status, answer.headers["Location"]) == (404, None)
     assert site.ask("/changes?since=2026-02-30", AUDITOR).status == 400
     assert site.ask("/changes?since=9999-01-01", AUDITOR).status == 400
+    assert site.ask("/changes?since=0001-01-01", AUDITOR).status == 200
     assert site.ask("/sender?sender=%00%ff%f0%9f", HELPDESK).status == 200
     assert site.ask("/names?entry=%00&after=%ff", HELPDESK).status == 400
 
@@ -317,6 +324,24 @@ def refused(site: Served, *options: str) -> str:
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 78
     return done.stderr
+
+
+def test_strangers_take_no_place_of_the_web_server(tmp_path: Path) -> None:
+    stranger = next(number for number in (1, 2) if number != os.getuid())
+    site = made(tmp_path, (str(stranger),))
+    with running(site), ExitStack() as opened:
+        made_ = [opened.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(MOST_STRANGERS + 1)]
+        for each in made_:
+            each.settimeout(30)
+            each.connect(str(site.socket))
+        with suppress(ConnectionResetError):  # one too many is gone at once
+            assert made_[-1].recv(1) == b""
+        made_[0].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert made_[0].recv(12) == b"HTTP/1.1 403"
+        for each in made_[1:-1]:
+            with suppress(ConnectionResetError):  # who says nothing is not waited for
+                assert each.recv(1) == b""
+        assert site.ask("/").status == 403
 
 
 def test_an_account_that_is_none_and_a_section_that_is_missing(tmp_path: Path) -> None:
