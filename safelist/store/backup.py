@@ -27,6 +27,9 @@ from safelist.store.database import (
     shown,
 )
 
+_BESIDE = ("", "-wal", "-shm", "-journal", ".lock")
+"""How the names of a database's files end (sqlite.org/tempfiles.html), and that of its lock."""
+
 
 def backup(url: str, path: Path, *, replace: bool = False, group: int | None = None) -> Copied:
     """Write the aggregate at ``url`` into the new file ``path``, for its owner only, or for a ``group`` to read, too.
@@ -36,6 +39,7 @@ def backup(url: str, path: Path, *, replace: bool = False, group: int | None = N
     """
     if not replace and path.exists():
         raise _is_there(path)
+    _refuse_itself(parse_url(url), path)
     with _unfinished(path) as (file, handle):
         found = _write(parse_url(url), file)
         os.fsync(handle)
@@ -57,6 +61,16 @@ def _share(handle: int, path: Path, group: int) -> None:
 
 def _is_there(path: Path) -> UsageError:
     return UsageError(f"{path}: is there already, and was left as it is; name another file, or say --replace")
+
+
+def _refuse_itself(source: URL, path: Path) -> None:
+    """What a run records while the backup is made would be gone with the database that it replaces."""
+    if (own := file_of(source)) is None:
+        return
+    own = own.resolve()  # SQLite's other files, and ours, are beside the one that a link leads to
+    taken = {own.with_name(f"{own.name}{end}") for end in _BESIDE}
+    if path.resolve() in taken or (path.exists() and own.exists() and path.samefile(own)):
+        raise UsageError(f"{path}: is the database itself, or a file that belongs to it; name another file")
 
 
 @contextmanager

@@ -62,6 +62,23 @@ def test_a_file_that_is_there_is_replaced_only_where_that_is_wanted(source: str,
     assert list(file.parent.iterdir()) == [file]
 
 
+@ON_SQLITE
+@pytest.mark.parametrize("end", ["", "-wal", "-shm", "-journal", ".lock"])
+def test_the_database_is_not_replaced_by_its_own_backup(source: str, end: str, tmp_path: Path) -> None:
+    before = rows(source)
+    own = Path(source.removeprefix("sqlite:///"))
+    link, hard = tmp_path / "link", tmp_path / "hard"
+    link.symlink_to(own)
+    hard.hardlink_to(own)
+    named = own.with_name(own.name + end)
+    for path in (named, *((link, hard) if not end else ())):
+        was = path.lstat().st_ino if path.exists() else None
+        with pytest.raises(UsageError, match="is the database itself, or a file that belongs to it"):
+            store.backup(source, path, replace=True)
+        assert (path.lstat().st_ino if path.exists() else None) == was
+    assert rows(source) == before
+
+
 def test_a_group_may_read_it_too(source: str, file: Path) -> None:
     store.backup(source, file, group=os.getgid())
     assert (file.stat().st_mode & 0o777, file.stat().st_gid) == (0o640, os.getgid())
