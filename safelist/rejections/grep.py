@@ -38,11 +38,14 @@ def lines_with_one_of(needles: Iterable[bytes], descriptor: int, begin: int, end
     All of them are in memory at a time. Raises BrokenLogError where it could not be searched.
     """
     pattern = b"|".join(_SPECIAL.sub(rb"\\\g<0>", needle) for needle in sorted(needles)).decode()
+    faults: list[OSError] = []
     with _running(pattern) as process:
-        feeder = Thread(target=_feed, args=(cast("IO[bytes]", process.stdin), descriptor, begin, end))
+        feeder = Thread(target=_feed, args=(cast("IO[bytes]", process.stdin), descriptor, begin, end, faults))
         feeder.start()
         output = cast("IO[bytes]", process.stdout).read()
         feeder.join()
+    if faults:
+        raise BrokenLogError(f"cannot be read to its end ({faults[0]})")
     if process.returncode not in _WHOLE:
         raise BrokenLogError("grep could not read it to its end")
     for line in io.BytesIO(output):
@@ -60,8 +63,14 @@ def _running(pattern: str) -> subprocess.Popen[bytes]:
         raise BrokenLogError(f"grep cannot be started ({error.strerror})") from error
 
 
-def _feed(pipe: IO[bytes], descriptor: int, begin: int, end: int) -> None:
-    """Give the bytes to grep, without having them; where grep ends early, its exit code says so."""
-    with suppress(BrokenPipeError), pipe:
-        while begin < end and (count := os.sendfile(pipe.fileno(), descriptor, begin, end - begin)):
-            begin += count
+def _feed(pipe: IO[bytes], descriptor: int, begin: int, end: int, faults: list[OSError]) -> None:
+    """Give the bytes to grep, without having them; where grep ends early, its exit code says so.
+
+    What else goes wrong is put into ``faults``: nobody would hear of an error in this thread.
+    """
+    try:
+        with suppress(BrokenPipeError), pipe:
+            while begin < end and (count := os.sendfile(pipe.fileno(), descriptor, begin, end - begin)):
+                begin += count
+    except OSError as error:
+        faults.append(error)

@@ -92,6 +92,8 @@ class LargeFile:
             yield from self._read(in_processes, size)
         except BrokenLogError as error:
             self._so_far.problem = f"{self._log.name}: {error}"
+        except OSError as error:
+            self._so_far.problem = f"{self._log.name}: cannot be read to its end ({error})"
         except BrokenExecutor:
             self._so_far.problem = f"{self._log.name}: a process that read it was ended; is there too little memory?"
 
@@ -156,7 +158,8 @@ def _answer(part: _FilePart, read: "Future[_PartRead]") -> tuple[_FilePart, _Par
 
 def _line_end(descriptor: int, at: int) -> int:
     """Where the line ends that has the byte in front of ``at``, or after more than any line may have."""
-    block = os.pread(descriptor, LONGEST_ALONE, at - 1)
+    if not (block := os.pread(descriptor, LONGEST_ALONE, at - 1)):
+        return at  # it was shortened meanwhile
     return at + block.find(b"\n") if b"\n" in block else at - 1 + len(block)
 
 

@@ -1,5 +1,6 @@
 """A large file is read in parts, in several processes: the same is found as where it is read in one piece."""
 
+import errno
 import os
 import signal
 from collections.abc import Iterator
@@ -122,6 +123,35 @@ def test_a_file_that_cannot_be_searched_is_told_by_its_name(tmp_path: Path, monk
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     found, so_far = in_parts(path, FORMATS, 1, 1 << 24)
     assert (found, so_far.problem) == ([], f"{path}: grep could not read it to its end")
+
+
+@pytest.mark.parametrize("kept", [0, 700, 1500])
+def test_a_log_that_is_shortened_meanwhile_ends_where_it_ends(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "log"
+    path.write_text(f"{REFUSED}\n" * 200)
+    so_far = ReadSoFar(str(path))
+    with log_files.opened(str(path), NOW) as log:
+        reading = LargeFile(log, FORMATS, UTC, so_far, ROW_OF).read(1, 1000)
+        found = [next(reading)]
+        os.truncate(path, kept)
+        found += reading
+    assert 1 <= len(found) < 20
+    assert so_far.problem is None
+
+
+def test_a_log_that_the_disk_does_not_give_back_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log"
+    path.write_text(f"{REFUSED}\n" * 5)
+
+    def broken(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    for call in ("sendfile", "pread"):
+        so_far = ReadSoFar(str(path))
+        with log_files.opened(str(path), NOW) as log, monkeypatch.context() as patched:
+            patched.setattr(os, call, broken)
+            assert list(LargeFile(log, FORMATS, UTC, so_far, ROW_OF).read(1, 1 << 24)) == []
+        assert so_far.problem == f"{path}: cannot be read to its end ([Errno 5] Input/output error)"
 
 
 @pytest.mark.parametrize(
