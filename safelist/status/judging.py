@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from safelist.collector.figures import LEFT_OUT
 from safelist.config import StatusSettings, span
+from safelist.filter.current_snapshot import CLOCKS_DIFFER
 from safelist.override import Override, sentence
 from safelist.runs.published_files import FileState
 from safelist.status.facts import (
@@ -58,7 +59,11 @@ def judge(facts: StatusFacts, settings: StatusSettings) -> StatusReport:
     limits, now = Thresholds.of(settings), facts.at
     known = {(each.known.mailbox, each.known.failure) for each in facts.known}
     found = [Finding(UNKNOWN, subject, text) for subject, text in facts.unknown]
-    if facts.is_whole and not any(source.is_configured for source in facts.sources):
+    is_collected = any(source.is_configured for source in facts.sources)
+    if facts.is_whole and not (is_collected or facts.targets or facts.filters):
+        text = "there is nothing to look at: it has neither [exchange] nor a target; is it the right one?"
+        found.append(Finding(UNKNOWN, "configuration", text))
+    elif facts.is_whole and not is_collected:
         found.append(Finding(OK, "sync", "no source is configured: there is no [exchange]"))
     for source in facts.sources:
         found += _source(source, limits, known, now)
@@ -101,6 +106,7 @@ def _runs(source: SourceFacts, limits: Thresholds, now: datetime) -> Iterator[Fi
         text = f"has never been collected{_since(running)}; run `safelist sync --publish`, and switch the timer on"
         yield Finding(WARNING if is_first else CRITICAL, name, text)
         return
+    yield from _ahead(name, "its last run ended", ended.finished, now)
     if now - ended.finished > limits.sync:
         yield Finding(
             CRITICAL, name,
@@ -115,6 +121,13 @@ def _runs(source: SourceFacts, limits: Thresholds, now: datetime) -> Iterator[Fi
     if left_out := ended.counts.get(LEFT_OUT):
         text = f"its last run could not read {left_out} of its groups; see what `safelist sync` says of them"
         yield Finding(WARNING, name, text)
+
+
+def _ahead(subject: str, what: str, at: datetime, now: datetime) -> Iterator[Finding]:
+    """What is dated ahead of the clock: until that moment nobody would see that nothing happens any more."""
+    if at - now > CLOCKS_DIFFER:
+        text = f"{what} {ago(at, now)}, {minute(at)}: the clock is wrong, or was; correct it, and run it anew"
+        yield Finding(WARNING, subject, text)
 
 
 def _running(run: Run | None) -> Run | None:
@@ -181,6 +194,7 @@ def _target(target: TargetFacts, limits: Thresholds, now: datetime) -> Iterator[
         why = f": {_one_line(target.failure)}" if target.failure else "; run `safelist publish`"
         yield Finding(CRITICAL, name, f"{target.path} was never published{why}")
         return
+    yield from _ahead(name, f"{target.path} was published", at, now)
     if now - at > limits.publish:
         text = f"{target.path} was not published for {age(now - at)}, since {minute(at)}"
         yield Finding(CRITICAL, name, f"{text}; run `safelist publish {name}`, and see whether the timer does")
@@ -206,6 +220,9 @@ def _filter(found: FilterFacts, snapshot: SnapshotFacts | None, now: datetime) -
         yield Finding(UNKNOWN if found.is_denied else CRITICAL, found.address, text)
     elif found.in_use is not None and not found.in_use.timestamp():
         yield Finding(CRITICAL, found.address, "the filter has no snapshot: nobody is safe until it can read one")
+    elif found.in_use is not None and found.in_use - now > CLOCKS_DIFFER:
+        text = f"the filter uses a snapshot of the future ({minute(found.in_use)}), so it makes nobody safe"
+        yield Finding(CRITICAL, found.address, f"{text}: correct the clock, and run `safelist publish`")
     elif _is_old(found.in_use, snapshot, now) and found.in_use is not None:
         text = f"the filter still uses the snapshot of {minute(found.in_use)}; its log says why"
         yield Finding(WARNING, found.address, f"{text}: journalctl -u safelist-filter")

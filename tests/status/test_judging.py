@@ -90,6 +90,13 @@ ROWS: list[tuple[StatusFacts, Severity, str]] = [
     (WELL._replace(verified=Verified(3, "ab", None)), OK, ""),
     (WELL._replace(unknown=(("database", "locked"),)), UNKNOWN, "locked"),
     (WELL._replace(sources=()), OK, "no source is configured"),
+    (StatusFacts(NOW, is_whole=True), UNKNOWN, "there is nothing to look at"),
+    (StatusFacts(NOW, (REMOVED._replace(not_named=()),), is_whole=True), UNKNOWN, "there is nothing to look at"),
+    (last(run(-DAY), run(-DAY)), WARNING, "its last run ended 24 h ahead of the clock, 2026-11-28 12:00 UTC"),
+    (last(run(-MINUTE), run(-MINUTE)), OK, ""),
+    (target(confirmed=NOW + DAY), WARNING, "/etc/postfix/safelist was published 24 h ahead of the clock"),
+    (target(confirmed=NOW + MINUTE), OK, ""),
+    (WELL._replace(filters=(METRICS._replace(in_use=NOW + DAY),)), CRITICAL, "uses a snapshot of the future"),
 ]  # fmt: skip
 
 
