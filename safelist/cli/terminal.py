@@ -68,8 +68,8 @@ def actor() -> str:
 
 
 def complain(message: str) -> None:
-    """Print one line per problem on standard error; no work is left undone because nobody reads there any more."""
-    with suppress(BrokenPipeError):
+    """Print one line per problem on standard error; no work is left undone because nobody can read there any more."""
+    with suppress(OSError):  # a pipe without a reader, a full disk
         for line in message.split("\n"):
             print(f"safelist: {shown(line)}", file=sys.stderr, flush=True)
 

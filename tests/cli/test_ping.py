@@ -1,6 +1,8 @@
 """`sync --ping`: a monitor of timers is told of start and end, and nobody of its address, whatever it answers."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +81,12 @@ def test_an_address_that_leads_nowhere_changes_nothing(safelist: Command) -> Non
     for url in NOWHERE:
         changes_nothing_and_prints_no_address(safelist("sync", "--ping", url))
     assert safelist("audit", "verify").code == 0
+
+
+def test_a_log_on_a_full_disk_changes_nothing(safelist: Command) -> None:
+    line = [sys.executable, "-m", "safelist", "sync", "--ping", NOWHERE[0]]
+    with Path("/dev/full").open("w") as full:
+        assert subprocess.run(line, env=safelist.environment, stderr=full).returncode == 0
 
 
 def test_a_run_that_is_broken_off_is_told_as_such(safelist: Command, told: Monitor) -> None:
