@@ -6,11 +6,12 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from safelist.errors import ConfigError, PermissionDeniedError, SafelistError, TemporaryError, UnavailableError
 from safelist.store import sqlite_file
@@ -191,6 +192,8 @@ def make_engine(
         raise ConfigError(f"{setting}: {url.drivername} is an asynchronous driver; leave the part after + out")
     if engine.dialect.name == "sqlite":
         event.listen(engine, "begin", _begin_sqlite)
+        if (path := file_of(url)) is not None and only_looks:
+            _follow(engine, path)
     elif engine.dialect.name == "postgresql":
         event.listen(engine, "connect", _prepare_postgres)
         event.listen(engine, "begin", _begin_postgres)
@@ -213,6 +216,30 @@ def _for_looks(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.execute("SELECT value FROM json_each('[]')").close()
     connection.set_authorizer(authorized)
     return connection
+
+
+def _follow(engine: Engine, path: Path) -> None:
+    """Let connections to a file that was replaced, by a restored one for instance, be used no more.
+
+    Whoever keeps one open for months would go on writing into what nobody reads again.
+    """
+
+    def note(_: object, record: ConnectionPoolEntry) -> None:
+        record.info["file"] = _identity(path)
+
+    def check(_: object, record: ConnectionPoolEntry, __: object) -> None:
+        if record.info.get("file") != _identity(path):
+            raise exc.DisconnectionError(f"{path} is another file now")
+
+    event.listen(engine, "connect", note)
+    event.listen(engine, "checkout", check)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _begin_sqlite(connection: Connection) -> None:

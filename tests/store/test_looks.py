@@ -47,6 +47,24 @@ def test_a_look_is_in_the_history_and_in_the_chain(opened: Store) -> None:
     assert [event for event in opened.events(Window()) if event.kind is EventKind.RUN_FAILED] == []
 
 
+def test_looks_go_where_a_restored_database_is(tmp_path: Path) -> None:
+    """Whoever has the page open for months does not write into the file that was put away."""
+    url = f"sqlite:///{tmp_path / 'safelist.db'}"
+    store.upgrade(url)
+    store.upgrade(f"sqlite:///{tmp_path / 'restored.db'}")
+    with store.open_store(url, only_looks=True) as opened:
+        opened.note_look(MAILBOX, NOW, "anna")
+        for each in tmp_path.glob("safelist.db*"):
+            each.rename(tmp_path / each.name.replace("safelist", "broken"))
+        with pytest.raises(SafelistError):
+            opened.note_look(NAMES, LATER, "otto")
+        (tmp_path / "restored.db").rename(tmp_path / "safelist.db")
+        opened.note_look(NAMES, LATER, "otto")
+        assert looked(opened, Window()) == [("otto", NAMES)]
+    with store.open_store(url) as restored:
+        assert looked(restored, Window()) == [("otto", NAMES)]
+
+
 def test_a_look_as_json(opened: Store) -> None:
     opened.note_look(NAMES, NOW, "otto")
     (event,) = opened.events(Window())
