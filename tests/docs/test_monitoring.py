@@ -94,7 +94,7 @@ def test_the_rules_name_metrics_and_labels_that_there_are(site: Watched, tmp_pat
     (rules,) = PAGE.blocks("yaml")
     written = path.read_text()
     expressions = re.findall("expr: (.+)", rules.text)
-    assert len(expressions) == rules.text.count("- alert: ") == 5
+    assert len(expressions) == rules.text.count("- alert: ") == 6
     for name in re.findall(r"\bsafelist_\w+", " ".join(expressions)):
         assert f"# TYPE {name} gauge\n" in written
     for label in set(re.findall(r"\$labels\.(\w+)", rules.text)) - {"instance"}:
