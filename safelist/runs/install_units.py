@@ -89,7 +89,9 @@ def _state(path: Path, text: str, replaces: bool) -> UnitState:
     try:
         there = path.read_text(encoding="utf-8", errors="surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
-        return UnitState.NEW
+        if not path.is_symlink():  # one that leads nowhere is somebody's, too
+            return UnitState.NEW
+        return UnitState.REPLACED if replaces else UnitState.FOREIGN
     except OSError as error:
         raise PermissionDeniedError(f"{path}: cannot be read: {error.strerror}; run it as root") from None
     if there == text:
@@ -101,8 +103,9 @@ def _state(path: Path, text: str, replaces: bool) -> UnitState:
 
 def _refuse_hidden(called: Path) -> None:
     """A unit cannot run what its sandbox hides, nor its user what lies in root's home."""
-    if not called.is_absolute() or any(character.isspace() or character in "%\"'\\" for character in str(called)):
-        raise UsageError(f"--program: {called}: must be an absolute path without blanks, quotes and any of % and \\")
+    text = str(called)
+    if not called.is_absolute() or not text.isprintable() or any(c.isspace() or c in "$%\"'\\" for c in text):
+        raise UsageError(f"--program: {called}: must be an absolute path without blanks, quotes and any of $, % and \\")
     needed = [called, called.resolve()]
     if called == this_program():  # a virtual environment may lie in /opt, and its Python in root's home
         needed.append(Path(sys.executable).resolve())

@@ -94,6 +94,16 @@ def test_a_file_of_somebody_else_is_one_changed_by_hand(tmp_path: Path) -> None:
     assert there.read_bytes().startswith(b"[Service]")
 
 
+def test_a_link_that_leads_nowhere_is_somebody_s(tmp_path: Path) -> None:
+    unit = tmp_path / "etc/systemd/system/safelist.service"
+    unit.parent.mkdir(parents=True)
+    unit.symlink_to(tmp_path / "gone")
+    assert units(tmp_path).code == 78
+    assert unit.is_symlink()
+    assert units(tmp_path, "--force").code == 0
+    assert unit.with_name("safelist.service.before-safelist").is_symlink()
+
+
 def test_nothing_is_written_where_it_is_only_shown(tmp_path: Path) -> None:
     shown = units(tmp_path, "--show", "safelist.timer")
     path = tmp_path / "etc/systemd/system/safelist.timer"
@@ -106,7 +116,8 @@ def test_nothing_is_written_where_it_is_only_shown(tmp_path: Path) -> None:
 
 def test_mistakes_are_told(tmp_path: Path) -> None:
     assert "there is no safelist.tiemr; there are: safelist-filter" in units(tmp_path, "safelist.tiemr").err
-    for program in ("/root/venv/bin/safelist", "/home/jo/bin/safelist", "bin/safelist", "/opt/a b/safelist", "/opt/%n"):
+    odd = ("/opt/a b/safelist", "/opt/%n", "/opt/$x/safelist", "/opt/\x01/safelist")
+    for program in ("/root/venv/bin/safelist", "/home/jo/bin/safelist", "bin/safelist", *odd):
         refused = units(tmp_path, "--program", program)
         assert (refused.code, refused.out) == (64, ""), program
     (tmp_path / "file").write_text("")
