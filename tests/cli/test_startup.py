@@ -68,8 +68,9 @@ def test_what_is_about_no_command_imports_no_library_but_typer(tmp_path: Path, a
     ("safelist ", "", "publish"), ("safelist audit w", "w", "who"), ("safelist override ", "", "import"),
 ])  # fmt: skip
 def test_completion_imports_no_command(tmp_path: Path, line: str, word: str, expected: str) -> None:
+    words = "\n".join(line.split(" "))  # as Typer's script for bash has them, one a line
     done, found = modules_of(
-        Command(tmp_path), _SAFELIST_COMPLETE="complete_bash", COMP_WORDS=line,
+        Command(tmp_path), _SAFELIST_COMPLETE="complete_bash", COMP_WORDS=words,
         COMP_CWORD=str(len(line[: -len(word) or None].split())),
     )  # fmt: skip
     assert expected in done.out.split()

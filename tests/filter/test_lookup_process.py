@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import safelist
 from safelist import snapshot
 from safelist.config import toml
 from safelist.entry import UserList
@@ -252,7 +253,8 @@ def test_rspamd_is_answered_as_its_lines_on_the_page_ask(tmp_path: Path) -> None
 
 
 def test_the_socket_unit_is_for_lookups() -> None:
-    unit = (Path(__file__).parents[2] / "systemd" / "safelist-filter-lookup.socket").read_text()
+    units = Path(safelist.__file__).parent / "systemd" / "system"
+    unit = (units / "safelist-filter-lookup.socket").read_text()
     assert {"FileDescriptorName=lookup", "Service=safelist-filter.service", "ListenStream=127.0.0.1:10046"} <= set(
         unit.splitlines()
     )

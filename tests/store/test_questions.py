@@ -173,6 +173,6 @@ def test_no_question_and_no_recording_reads_a_whole_table(
     scans = {step for step in steps if step.startswith("SCAN") and "VIRTUAL TABLE" not in step}  # json_each
     # Publishing reads every pattern, in the order of an index; overrides and runs are few; the newest publication is
     # the first one that is looked at.
-    few = {"SCAN run", "SCAN override", "SCAN publication"}
+    few = {"SCAN run", "SCAN override", "SCAN acknowledgement", "SCAN publication"}
     assert scans == {"SCAN pattern USING INDEX sqlite_autoindex_pattern_1", *few}, plans
     assert "SEARCH entry USING INDEX ix_entry_pattern_id (pattern_id=?)" in steps, plans
