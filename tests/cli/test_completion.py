@@ -38,7 +38,8 @@ class Bash:
         os.close(follower)
         self._leader = leader
         self.type("bind 'set bell-style none'; bind 'set page-completions off'; bind 'set completion-query-items 0'\n")
-        self.type(f"source {command.directory}/completion; echo load''ed\n", until="loaded")
+        # Until the prompt behind it: what is typed before that, the terminal shows and bash does not complete.
+        self.type(f"source {command.directory}/completion; echo load''ed\n", until=f"loaded\r\n{PROMPT}")
 
     def type(self, text: str, until: str = PROMPT) -> str:
         """Type, and read until that is on the screen behind what was typed."""
