@@ -4,6 +4,7 @@ import ast
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,24 @@ def test_imports_point_one_way(path: Path) -> None:
     for name in imports(path):
         if name.startswith("safelist."):
             assert name.split(".")[1] in allowed, f"{path} imports {name}"
+
+
+def run_when_imported_or_called(path: Path) -> Iterator[str]:
+    """Also what a function imports when it is called; not what is there for types alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_no_module_needs_one_that_needs_it() -> None:
+    names = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in modules()}
+    needs = {name: set(run_when_imported_or_called(path)) & names.keys() for name, path in names.items()}
+    assert len(needs["safelist.web.pages"]) > 10
+    TopologicalSorter(needs).prepare()  # raises CycleError, which names them
 
 
 def test_publishing_and_filtering_do_without_each_other() -> None:

@@ -26,10 +26,8 @@ def _environment() -> Environment:
 
 def render(visit: Visit, template: str, title: str, **values: object) -> HTMLResponse:
     """The page of that template for the person who asks."""
-    from safelist.web.pages import menu  # the pages render themselves
-
     shared = {
-        "title": title, "person": visit.person, "menu": menu(visit.person), "here": visit.path,
+        "title": title, "person": visit.person, "menu": visit.service.menu(visit.person), "here": visit.path,
         "demo": visit.service.demo, "version": safelist.__version__, "now": visit.now,
     }  # fmt: skip
     return HTMLResponse(_environment().get_template(template).render(**shared, **values))

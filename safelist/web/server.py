@@ -17,6 +17,7 @@ from safelist.runs.web_check import uids_of
 from safelist.store import open_store
 from safelist.web.application import application
 from safelist.web.believed_connection import protocol
+from safelist.web.pages import PAGES
 from safelist.web.visit import Clock, PageService
 
 _HEADER_BYTES = 65_536
@@ -33,7 +34,7 @@ def serve(config: Config, clock: Clock) -> None:
     believed = uids_of(rules.proxy_users)
     url = rules.database or config.database.url
     with _in_order_at_sigterm(), open_store(url, only_looks=True) as opened, _unix_sockets(rules) as sockets:
-        service = PageService(config, rules, opened, clock)
+        service = PageService(config, rules, opened, clock, PAGES)
         where = ", ".join(str(each.getsockname()) for each in sockets)
         logger.info("listening on %s for %s", where, ", ".join(rules.proxy_users))
         _run(application(service), sockets, believed)
@@ -49,7 +50,7 @@ def demonstrate(config: Config, clock: Clock, user: str, port: int) -> None:
         url = f"http://127.0.0.1:{port}/"
         logger.warning("DEMONSTRATION, no log-in: whoever opens %s on this machine is %s (Ctrl-C ends it)", url, user)
         hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
-        _run(application(PageService(config, rules, opened, clock, user), hosts), [listening], None)
+        _run(application(PageService(config, rules, opened, clock, PAGES, user), hosts), [listening], None)
 
 
 def rules_of(config: Config) -> Web:

@@ -29,13 +29,20 @@ class BadRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PageService:
-    """What all pages share. ``demo`` is whom everybody is in a demonstration, without any log-in."""
+    """What all pages share: also which ones there are. ``demo`` is whom everybody is in a demonstration, without any
+    log-in.
+    """
 
     config: Config
     rules: Web
     store: Store
     clock: Clock
+    pages: "tuple[WebPage, ...]"
     demo: str | None = None
+
+    def menu(self, person: Person) -> "tuple[WebPage, ...]":
+        """What the menu shows that person."""
+        return tuple(page for page in self.pages if page.title and page.role <= person.role)
 
 
 @dataclass(frozen=True, slots=True)
