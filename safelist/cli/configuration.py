@@ -47,7 +47,9 @@ def url_to_read(text: str, option: str) -> str:
 
 def url_of(text: str) -> str:
     """The URL of a database that is named by one, or by its file."""
-    return text if "://" in text else f"sqlite:///{Path(text).absolute()}"
+    from safelist.store import url_of_file
+
+    return text if "://" in text else url_of_file(Path(text))
 
 
 def addresses_in(texts: Iterable[str], option: str) -> list[str]:

@@ -26,7 +26,7 @@ def init(
 ) -> None:
     """Write a commented safelist.toml and create the database; what is there already stays as it is."""
     path = (config_file or config.default_path()).absolute()
-    url = database or f"sqlite:///{config.default_database()}"
+    url = database or store.url_of_file(config.default_database())
     if is_there := path.exists():
         url = load_config(path).database.url
         if database:

@@ -45,8 +45,8 @@ def in_words(found: RejectionSummary) -> Iterator[str]:
         yield f"By the senders' domains, saved of refused: {_saved(found.domains)}."
     elif found.liftable:
         yield (
-            "What the safelist would have saved of them needs the lists: safelist sync, then ask again, and without "
-            "--logs-only."
+            "What the safelist would have saved of them needs the lists: safelist sync, then ask again (without "
+            "--logs-only, if that was said)."
         )
     if found.bounced:
         yield f"Other servers refused {_mails(found.bounced)} of this site: safelist rejections --explain LOG says who."

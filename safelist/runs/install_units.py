@@ -47,16 +47,13 @@ class UnitFile:
     path: Path
     text: str
     state: UnitState
+    backup: Path
+    """Where the old one is kept that is replaced, beside those that were kept before."""
 
     @property
     def name(self) -> str:
         """Without its directory."""
         return self.path.name
-
-    @property
-    def backup(self) -> Path:
-        """Where the old one is kept that is replaced; systemd reads no file of that name."""
-        return self.path.with_name(f"{self.name}.before-safelist")
 
 
 def planned(names: Collection[str], directory: Path, called: Path, *, replaces: bool = False) -> list[UnitFile]:
@@ -77,7 +74,13 @@ def _planned(shipped: Path, directory: Path, called: Path, replaces: bool) -> Un
     path = directory / _FOLDERS.get(shipped.parent.name, shipped.parent.name) / shipped.name
     rest = shipped.read_text(encoding="utf-8").replace(f"{_ENVIRONMENT}/bin/safelist", str(called))
     text = marked(rest.replace(f"{_ENVIRONMENT}/share", f"{sys.prefix}/share"))
-    return UnitFile(path, text, _state(path, text, replaces))
+    return UnitFile(path, text, _state(path, text, replaces), _free(path))
+
+
+def _free(path: Path) -> Path:
+    """A name beside it that no file has, and that systemd reads no file of."""
+    names = (f"{path.name}.before-safelist{end}" for end in ("", *(f".{number}" for number in range(2, 100))))
+    return next(each for each in map(path.with_name, names) if not os.path.lexists(each))
 
 
 def marked(rest: str) -> str:

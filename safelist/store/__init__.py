@@ -3,7 +3,7 @@
 from safelist.entry import Holding
 from safelist.store.backup import backup
 from safelist.store.copying import Copied, copy
-from safelist.store.database import read_only_url, shown_url
+from safelist.store.database import read_only_url, shown_url, url_of_file
 from safelist.store.events import Window
 from safelist.store.lock import hold
 from safelist.store.migration import upgrade
@@ -81,4 +81,5 @@ __all__ = [
     "read_only_url",
     "shown_url",
     "upgrade",
+    "url_of_file",
 ]

@@ -25,6 +25,7 @@ from safelist.store.database import (
     parse_url,
     read_only,
     shown,
+    url_of_file,
 )
 
 _BESIDE = ("", "-wal", "-shm", "-journal", ".lock")
@@ -95,9 +96,9 @@ def _unfinished(path: Path) -> Iterator[tuple[Path, int]]:
 
 def _write(source: URL, file: Path) -> Copied:
     if file_of(source) is None:
-        return copy(source.render_as_string(hide_password=False), f"sqlite:///{file}")
+        return copy(source.render_as_string(hide_password=False), url_of_file(file))
     _vacuum_into(source, file)
-    return _verified(parse_url(f"sqlite:///{file}"), shown(source))
+    return _verified(parse_url(url_of_file(file)), shown(source))
 
 
 def _vacuum_into(source: URL, file: Path) -> None:

@@ -165,6 +165,11 @@ def shown(url: URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
+def url_of_file(file: Path) -> str:
+    """SQLite's URL of a file, whatever its name holds."""
+    return URL.create("sqlite", database=str(file.absolute())).render_as_string(hide_password=False)
+
+
 def file_of(url: URL) -> Path | None:
     """The database's file, when it is in one."""
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None

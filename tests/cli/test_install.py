@@ -84,6 +84,10 @@ def test_what_was_changed_by_hand_stays_and_is_named(tmp_path: Path) -> None:
     assert f"{timer}: replaced, with what was there beside it ({backup})\n" in forced.out
     assert backup.read_text() == edited
     assert "OnCalendar=hourly" in timer.read_text()
+    timer.write_text("[Timer]\n")
+    again = units(tmp_path, "--force")
+    assert f"({backup}.2)" in again.out
+    assert (backup.read_text(), Path(f"{backup}.2").read_text()) == (edited, "[Timer]\n")
 
 
 def test_a_file_of_somebody_else_is_one_changed_by_hand(tmp_path: Path) -> None:

@@ -52,6 +52,15 @@ def test_a_backup_holds_everything_and_is_its_owners_alone(source: str, file: Pa
     assert list(file.parent.iterdir()) == [file]
 
 
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%41", "a b", "ä&x=1"])
+def test_any_name_of_a_file_will_do(source: str, file: Path, tmp_path: Path, name: str) -> None:
+    odd = file.with_name(name)
+    made = store.backup(source, odd)
+    assert list(file.parent.iterdir()) == [odd]
+    restored = store.copy(store.read_only_url(store.url_of_file(odd)), f"sqlite:///{tmp_path / 'restored.db'}")
+    assert restored.head == made.head
+
+
 def test_a_file_that_is_there_is_replaced_only_where_that_is_wanted(source: str, file: Path) -> None:
     file.write_text("dear")
     with pytest.raises(UsageError, match=r"is there already.*--replace"):

@@ -54,7 +54,7 @@ def backup(
     """Write the whole aggregate into one SQLite file, also while a run goes on; verified before it gets its name."""
     source = load_config(config_file).database.url
     copied = store.backup(source, file, replace=replace, group=None if group is None else _number_of(group))
-    _report(source, f"sqlite:///{file.absolute()}", copied, json=json)
+    _report(source, store.url_of_file(file), copied, json=json)
 
 
 def _number_of(group: str) -> int:
