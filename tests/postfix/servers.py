@@ -145,9 +145,19 @@ def postfix(
         _resolve_by(nameserver, root)
         daemons = _parameter(root, "daemon_directory")
         log = root / "log"
-        with _running([f"{daemons}/master", "-c", str(root / "etc"), "-s"], log):
-            assert until(lambda: all(map(_greets, ports.values()))), log.read_text()
+        with _running([f"{daemons}/master", "-c", str(root / "etc"), "-s"], log), _told(log):
+            assert until(lambda: all(map(_greets, ports.values())))
             yield Postfix(root / "etc", log, ports)
+
+
+@contextmanager
+def _told(log: Path) -> Iterator[None]:
+    """What fails beside a server has the server's log with it."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(log.read_text(errors="replace"))
+        raise
 
 
 def _configure(root: Path, main: str, services: Mapping[str, Mapping[str, str]], ports: Mapping[str, int]) -> None:
