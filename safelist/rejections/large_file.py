@@ -4,8 +4,10 @@ Most of those lines stand alone and are read where they were found. The others, 
 their order by the process that asked for it all.
 """
 
+import marshal
 import multiprocessing
 import os
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
@@ -14,19 +16,18 @@ from signal import SIG_IGN, SIGINT, signal
 from typing import NamedTuple
 
 from safelist.rejections import grep
-from safelist.rejections.format import LogFormat, LogLine, LogOrigin
+from safelist.rejections.format import LogFormat, LogOrigin
 from safelist.rejections.log_files import BrokenLogError, LogFile
 from safelist.rejections.mail_row import MailRow, further_down
+from safelist.rejections.quick import QuickReader
 from safelist.rejections.reading import (
     LONGEST,
     LONGEST_ALONE,
     MixedReader,
-    Quick,
     ReadSoFar,
     UnreadLine,
     alone_in,
     shortest,
-    text_of,
 )
 from safelist.rejections.rejection import LogPlace, Rejection
 
@@ -53,7 +54,7 @@ class _PartRead(NamedTuple):
 
     lines: int
     found: list[tuple[int, MailRow | bytes]]
-    formats: Counter[str]
+    formats: dict[str, int]
     wants_company: bool
 
 
@@ -115,7 +116,7 @@ class LargeFile:
             if (row := each if isinstance(each, UnreadLine) else self._row_of(each)) is not None:
                 yield row
 
-    def _count(self, lines: int, size: int, formats: Counter[str]) -> None:
+    def _count(self, lines: int, size: int, formats: Mapping[str, int]) -> None:
         self._so_far.lines, self._so_far.size = lines, size
         for name, count in formats.items():
             self._so_far.formats[name] = self._so_far.formats.get(name, 0) + count
@@ -134,7 +135,7 @@ class LargeFile:
             yield from ((part, self._parts.read(part)) for part in self._cut(size))
             return
         context = multiprocessing.get_context("fork")  # it hands on the open file, and what cannot be pickled
-        waiting: deque[tuple[_FilePart, Future[_PartRead]]] = deque()
+        waiting: deque[tuple[_FilePart, Future[bytes]]] = deque()
         with ProcessPoolExecutor(in_processes, context, _begin, (self._parts,)) as pool:
             for part in self._cut(size):
                 waiting.append((part, pool.submit(_read_in_process, part)))
@@ -152,8 +153,8 @@ class LargeFile:
             begin = end
 
 
-def _answer(part: _FilePart, read: "Future[_PartRead]") -> tuple[_FilePart, _PartRead]:
-    return part, read.result()
+def _answer(part: _FilePart, read: "Future[bytes]") -> tuple[_FilePart, _PartRead]:
+    return part, _PartRead(*marshal.loads(read.result()))  # noqa: S302 (a process of this one wrote it)
 
 
 def _line_end(descriptor: int, at: int) -> int:
@@ -171,7 +172,8 @@ class _PartReader:
     ) -> None:  # fmt: skip
         mixed = [each for each in formats.values() if each.needles]
         self._log, self._row_of = log, row_of
-        self._quick = Quick(mixed, origin)
+        self._quick = QuickReader(mixed, origin)
+        self._line = re.compile(rf"^{grep.HEAD}((?:{self._quick.pattern})\r*|.*)$", re.ASCII | re.MULTILINE)
         needles = {needle for each in mixed for needle in each.needles}
         company = {other for each in mixed for others in each.beside.values() for other in others}
         self._searched = {False: shortest(needles), True: shortest(needles | company)}
@@ -179,28 +181,25 @@ class _PartReader:
 
     def read(self, part: _FilePart) -> _PartRead:
         """What stands in it. Raises BrokenLogError."""
+        needles, file = self._searched[part.with_company], self._log.plain or 0
+        output = grep.lines_with_one_of(needles, file, part.begin, part.end)
         formats: Counter[str] = Counter()
         found: list[tuple[int, MailRow | bytes]] = []
-        needles, file = self._searched[part.with_company], self._log.plain or 0
-        last, at = 1, 0
-        for number, offset, line in grep.lines_with_one_of(needles, file, part.begin, part.end):
-            last, at = number, offset
-            if (what := self._read_line(number, line.rstrip(b"\r"), formats)) is not None:
-                found.append((number, what))
-        lines = last - 1 + _count_lines(file, part.begin + at, part.end)
-        return _PartRead(lines, found, formats, any(self._is_in_company(what) for _, what in found))
-
-    def _read_line(self, number: int, line: bytes, formats: Counter[str]) -> MailRow | bytes | None:
-        """The row, if it is wanted, or the line itself, if it must be read in the order of all."""
-        place = LogPlace(self._log.name, number)
-        if (found := self._quick.read(LogLine(text_of(line[:LONGEST]), place))) is None:
-            return line
-        name, rejection = found
-        formats[name] += 1
-        return self._row_of(rejection)
-
-    def _is_in_company(self, what: MailRow | bytes) -> bool:
-        return isinstance(what, bytes) and any(needle in what for needle in self._beside)
+        wants_company, last, at = False, "1", "0"
+        for line in self._line.finditer(output.decode("latin-1")):  # which gives each byte back
+            last, at, text, *said = line.groups("")
+            number = int(last)
+            if (quick := self._quick.read(said, LogPlace(self._log.name, number))) is not None:
+                formats[quick[0]] += 1
+                if (row := self._row_of(quick[1])) is not None:
+                    found.append((number, row))
+                continue
+            other = text.encode("latin-1")
+            if any(needle in other for needle in needles):
+                found.append((number, other.rstrip(b"\r")))
+                wants_company |= any(needle in other for needle in self._beside)
+        lines = int(last) - 1 + _count_lines(file, part.begin + int(at), part.end)
+        return _PartRead(lines, found, dict(formats), wants_company)
 
 
 _reader: _PartReader | None = None
@@ -213,10 +212,11 @@ def _begin(reader: _PartReader) -> None:
     signal(SIGINT, SIG_IGN)  # it ends with the process that asked for it
 
 
-def _read_in_process(part: _FilePart) -> _PartRead:
+def _read_in_process(part: _FilePart) -> bytes:
+    """In a form that is made and read in half of pickle's time, and that no thread of the pool reads in between."""
     if _reader is None:
         raise RuntimeError("a process that reads parts was given no reader")
-    return _reader.read(part)
+    return marshal.dumps(tuple(_reader.read(part)))
 
 
 def _count_lines(descriptor: int, begin: int, end: int) -> int:

@@ -7,11 +7,13 @@ from typing import Any, cast
 from safelist.rejections.rejection import Listed, LogPlace, Rejection, RejectionKind, Stage
 
 MailRow = tuple[str | int | None, ...]
-"""The mark (what is the same of all retries), the day, the sender's domain in lower case, and :data:`COLUMNS`."""
+"""The mark (what is the same of all retries), the day, the sender's domain in lower case, and :data:`COLUMNS`.
+
+No host and no note are empty texts: sqlite3 looks for an adapter of each None, which takes twice as long as a text.
+"""
 COLUMNS = tuple(
-    "at kind file line reply client host sender recipient stage provider listed note".split()  # noqa: SIM905 (one line)
+    "at kind file reply client host sender recipient stage provider listed note line".split()  # noqa: SIM905 (one line)
 )
-_LINE = 3 + COLUMNS.index("line")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 """A time is kept as a whole number of them: one in seconds would round the last of all times to one that is none."""
@@ -31,15 +33,17 @@ class MailRows:
 
     def row_of(self, rejection: Rejection) -> MailRow:
         """The row of one rejection. A mark ends with the recipient."""
-        time, kind, place, reply, client, host, sender, recipient, stage, provider, listed, note = rejection
+        time, kind, (file, line), reply, client, host, sender, recipient, stage, provider, listed, note = rejection
         at = (time - _EPOCH) // _MICROSECOND
         day = self._days.get(quarter := at // _QUARTER_HOUR) or self._remember_day(quarter, time)
-        who = "\n".join([_UNKNOWN if each is None else each for each in (client, sender, recipient)])
+        by = _UNKNOWN if client is None else client
+        of = _UNKNOWN if sender is None else sender
+        to = _UNKNOWN if recipient is None else recipient
         return (
-            f"{day}\n{'' if kind is RejectionKind.BOUNCED else 'ours'}\n{who.lower()}", day,
-            None if sender is None else sender.rpartition("@")[2].lower(), at, str(kind), *place, reply, client, host,
-            sender, recipient, None if stage is None else str(stage), provider,
-            None if listed is None else str(listed), note,
+            f"{day}\n{'' if kind is RejectionKind.BOUNCED else 'ours'}\n" + f"{by}\n{of}\n{to}".lower(), day,
+            None if sender is None else sender.rpartition("@")[2].lower(), at, str(kind), file, reply, client,
+            host or "", sender, recipient, None if stage is None else str(stage), provider,
+            None if listed is None else str(listed), note or "", line,
         )  # fmt: skip
 
     def day_of(self, at: datetime) -> str:
@@ -59,13 +63,13 @@ class MailRows:
 
 def further_down(row: MailRow, lines: int) -> MailRow:
     """The row of a rejection that stands so many lines further down in the file."""
-    return (*row[:_LINE], cast("int", row[_LINE]) + lines, *row[_LINE + 1 :])
+    return (*row[:-1], cast("int", row[-1]) + lines)
 
 
 def rejection_of(values: Sequence[Any]) -> Rejection:
     """What a row was made of, by the values of :data:`COLUMNS`."""
-    at, kind, file, line, reply, client, host, sender, recipient, stage, provider, listed, note = values
+    at, kind, file, reply, client, host, sender, recipient, stage, provider, listed, note, line = values
     return Rejection(
-        _EPOCH + at * _MICROSECOND, RejectionKind(kind), LogPlace(file, line), reply or "", client, host, sender,
-        recipient, Stage(stage) if stage else None, provider, Listed(listed) if listed else None, note,
+        _EPOCH + at * _MICROSECOND, RejectionKind(kind), LogPlace(file, line), reply or "", client, host or None,
+        sender, recipient, Stage(stage) if stage else None, provider, Listed(listed) if listed else None, note or None,
     )  # fmt: skip

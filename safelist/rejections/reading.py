@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from safelist.rejections.format import LogFormat, LogLine, LogOrigin, LogReader, UnreadLineError
 from safelist.rejections.log_files import BrokenLogError, LogFile, blocks
+from safelist.rejections.quick import QuickReader
 from safelist.rejections.rejection import LogPlace, Rejection
 from safelist.rejections.syslog import JOURNAL_NEEDLES
 
@@ -129,7 +130,7 @@ class MixedReader:
     def __init__(self, formats: Iterable[LogFormat], origin: LogOrigin, so_far: ReadSoFar) -> None:
         self._formats = [each for each in formats if each.needles]
         self._readers = {each.name: each.reader(origin) for each in self._formats}
-        self._quick = Quick(self._formats, origin)
+        self._quick = QuickReader(self._formats, origin)
         self._needles = {needle for each in self._formats for needle in each.needles}
         self._beside = [pair for each in self._formats for pair in each.beside.items()]
         self._near: set[bytes] = set()
@@ -171,7 +172,7 @@ class MixedReader:
     def read_one(self, line: bytes) -> Iterable[Rejection | UnreadLine]:
         """What a line with a needle completes; ``so_far.lines`` is its number."""
         text = text_of(line[:LONGEST])
-        if (found := self._quick.read(LogLine(text, LogPlace(self._so_far.name, self._so_far.lines)))) is not None:
+        if (found := self._quick.read_line(text, LogPlace(self._so_far.name, self._so_far.lines))) is not None:
             name, rejection = found
             self._so_far.formats[name] = self._so_far.formats.get(name, 0) + 1
             return (rejection,)
@@ -182,21 +183,6 @@ class MixedReader:
                     return (_too_long(line, self._so_far, LONGEST),)
                 return _read_text(reader, each.name, text, self._so_far)
         return ()
-
-
-class Quick:
-    """Reads the commonest lines of several formats, which stand alone."""
-
-    def __init__(self, formats: Iterable[LogFormat], origin: LogOrigin) -> None:
-        self._formats = [(each.name, each.quick) for each in formats if each.quick is not None]
-        self._origin = origin
-
-    def read(self, line: LogLine) -> tuple[str, Rejection] | None:
-        """What the line says, and by which format; None: it is none of those."""
-        for name, quick in self._formats:
-            if (found := quick(line, self._origin)) is not None:
-                return name, found
-        return None
 
 
 def shortest(needles: set[bytes]) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from safelist.rejections import grep, log_files
 from safelist.rejections.format import LogFormat
 from safelist.rejections.formats import FORMATS
 from safelist.rejections.large_file import LargeFile, is_large
-from safelist.rejections.mail_row import COLUMNS, MailRow, MailRows
+from safelist.rejections.mail_row import MailRow, MailRows
 from safelist.rejections.reading import ReadSoFar, UnreadLine, read
 from safelist.rejections.rejection import Rejection
 
@@ -29,6 +30,9 @@ REFUSED = (
 LINES = (
     REFUSED.encode(),
     REFUSED.replace("Client host", "Sender address").encode() + b"\r",
+    REFUSED.replace("11-26", "11-31").encode(),
+    REFUSED.replace("bob@", "b\xf6b@").encode() + b"\r\r",
+    REFUSED.replace("zen.spamhaus.org", "127.0.0.9").encode() + b"\r",
     f"{HEAD}/smtpd[7]: connect from unknown[192.0.2.9]".encode(),
     f"{HEAD}/smtpd[7]: NOQUEUE: reject: something".encode(),
     f"{HEAD}/dnsblog[7]: addr 192.0.2.7 listed by domain bl.example as 127.0.0.2".encode(),
@@ -93,7 +97,7 @@ def test_only_what_is_wanted_is_found_in_any_process(tmp_path: Path) -> None:
 
     with log_files.opened(str(path), NOW) as log:
         rows = list(LargeFile(log, FORMATS, UTC, so_far, of_eve).read(2, 600))
-    assert [row[3 + COLUMNS.index("line")] for row in rows] == [2, 4, 6]
+    assert [row[-1] for row in rows] == [2, 4, 6]
     assert so_far.formats == {"postfix": 6}
 
 
@@ -187,6 +191,26 @@ def needles_log(tmp_path: Path) -> Iterator[tuple[int, list[bytes], list[bytes],
 def test_needles_mean_to_grep_what_they_say(needles_log: tuple[int, list[bytes], list[bytes], int]) -> None:
     """What an extended regular expression would take for something else; nothing outside the part is found."""
     descriptor, needles, lines, length = needles_log
-    found = list(grep.lines_with_one_of(needles, descriptor, 3, 3 + length))
-    assert [(each.number, each.text) for each in found] == list(enumerate(lines, 1))
-    assert [os.pread(descriptor, len(each.text), 3 + each.begin) for each in found] == lines
+    output = grep.lines_with_one_of(needles, descriptor, 3, 3 + length)
+    found = [re.fullmatch(rf"{grep.HEAD}(.*)".encode(), each) for each in output.splitlines()]
+    assert [each and (int(each[1]), each[3]) for each in found] == list(enumerate(lines, 1))
+    assert [each and os.pread(descriptor, len(each[3]), 3 + int(each[2])) for each in found] == lines
+
+
+@pytest.mark.parametrize(
+    ("needle", "searched"),
+    [(b"reject", b"ject"), (b"bounced", b"bounced"), (b" listed by domain ", b"y domain "), (b"    <", b"    <"),
+     (b"abc", b"abc"), (b"", b"")],
+)  # fmt: skip
+def test_the_end_of_a_needle_is_searched_that_begins_with_a_rare_byte(needle: bytes, searched: bytes) -> None:
+    assert grep.rare_end(needle) == searched
+
+
+def test_what_holds_the_end_of_a_needle_alone_is_not_read(tmp_path: Path) -> None:
+    """``ject`` stands in ``Subject``, too: a site may log each."""
+    path = tmp_path / "log"
+    subject = f"{HEAD}/smtpd[7]: NOQUEUE: Subject: from x"
+    path.write_text(f"{subject}\n{REFUSED}\n{subject}\n")
+    found, so_far = in_parts(path, {"postfix": FORMATS["postfix"]}, 1, 1 << 24)
+    assert [row[-1] for row in found] == [2]
+    assert (found, so_far) == in_one_piece(path, {"postfix": FORMATS["postfix"]})
