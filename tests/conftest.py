@@ -1,8 +1,11 @@
 """Where the tests find the sample data that is read in place and never committed."""
 
 import os
+import sys
+import threading
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any, cast
 
 import pluggy
 import pytest
@@ -36,3 +39,20 @@ def pytest_runtest_makereport(
     if report.skipped and is_refused and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} skipped, which is not allowed here: {report.longrepr}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, pluggy.Result[None], None]:
+    """Let no property, nor what is marked ``no_cover``, cover a line.
+
+    They go through the same ones a thousand times, and to note each takes as long again. So the coverage that is
+    reported is that of the other tests alone.
+    """
+    noting, in_threads = sys.gettrace(), threading.gettrace()
+    is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    if is_property or item.get_closest_marker("no_cover") is not None:
+        sys.settrace(None)
+        threading.settrace(cast("Any", None))
+    yield
+    sys.settrace(noting)
+    threading.settrace(cast("Any", in_threads))

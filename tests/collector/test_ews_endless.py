@@ -124,6 +124,7 @@ def test_a_server_that_trickles_is_given_up(answer: Answer) -> None:
     assert (error.reason, "within 1 seconds" in error.message) == (FailureReason.TIMEOUT, True)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("where", ["100 Continue", "trailer", "body", "401", "packed 401", "302", "500"])
 def test_a_server_that_floods_is_given_up(where: str) -> None:
     start, more = ENDLESS[where]

@@ -491,6 +491,7 @@ def test_answers_of_the_whole_address_space_are_compared() -> None:
     assert len(found) == 1
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "restrictions",
     [

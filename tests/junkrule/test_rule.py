@@ -237,6 +237,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_input_is_a_named_error_in_bounded_memory(name: str) -> None:
     data = HOSTILE[name]

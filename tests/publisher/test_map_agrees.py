@@ -173,6 +173,7 @@ RULED = [
 DIFFERENT = [way for way in WAYS if way.is_wide or not way.widen]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("voted", [(), (".d.test",), ("s.d.test", "a@s.d.test")])
 def test_every_pair_of_overrides_beside_a_quorum_renders_into_what_the_policy_says(voted: tuple[str, ...]) -> None:
     wrong: list[object] = []

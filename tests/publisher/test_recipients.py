@@ -259,6 +259,7 @@ def peak(path: Path, size: int) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.no_cover
 def test_a_list_takes_no_more_memory_however_long_it_is(tmp_path: Path) -> None:
     """In no order, and in runs of two thousand lines."""
     peak(tmp_path / "0", 3000)  # what is imported and kept once
@@ -275,6 +276,7 @@ def test_of_a_long_list_the_first_that_came_and_went_are_named_and_all_are_count
     assert list(last.removed) == sorted(last.removed)
 
 
+@pytest.mark.no_cover
 def test_of_what_is_left_out_for_recipients_the_first_are_named_and_the_rest_is_counted(tmp_path: Path) -> None:
     """Each sender once, however many recipients have it."""
     allow = Override(1, Terms(Effect.ALLOW, sender.parse(".aol.com"), "x"), NOW, "root")

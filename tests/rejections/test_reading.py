@@ -140,6 +140,7 @@ def test_a_log_is_unpacked_by_what_it_begins_with(tmp_path: Path, name: str, pac
     assert so_far.problem is None
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("name", "pack"), PACKED[1:])
 def test_what_stands_before_a_cut_counts(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
     path = tmp_path / name

@@ -224,6 +224,7 @@ def test_hostile_text_comes_back_intact(opened: Store, text: str) -> None:
     assert trust(opened) == {text: 1}
 
 
+@pytest.mark.no_cover
 def test_largest_lists(opened: Store) -> None:
     """A rule's 510 KB hold fewer entries than this."""
     run = opened.begin_run(NOW, "sync", "root")
