@@ -110,7 +110,7 @@ PROGRAMS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "sed": _known, "journalctl": _known, "ln": _known, "postfix": _known, "systemd-sysusers": _known,
     "systemd-tmpfiles": _known, "systemd-creds": _known, "podman": _podman, "apt-get": _known, ".ci/unpack": _known,
     "tests/on-debian": _known, "uv": _uv, "pytest": _pytest, "python": _module, "mv": _known,
-    "rm": _known, "createdb": _known,
+    "rm": _known, "createdb": _known, "find": _known,
     "packaging/debian/build": _known, "packaging/debian/chroot": _known,
 }  # fmt: skip
 """How the lines of each program are read."""

@@ -117,9 +117,11 @@ def test_a_backup_comes_back(site: Site) -> None:
     assert "fax@gateway.example" in (site.backups / "overrides.csv").read_text()
     site.command.database.write_bytes(b"broken" * 1000)
     assert site.command("sync").code == 78
+    site.command.database.with_name("safelist.db-wal").write_bytes(b"its last records")
     site.run_all(site.chapter("Backup and restore", 1))
     assert site.command("audit", "verify", "--contains", before).code == 0
-    assert (site.command.database.parent / "broken.db").exists()
+    assert site.command.database.with_name("safelist.db.broken").read_bytes().startswith(b"broken")
+    assert site.command.database.with_name("safelist.db-wal.broken").read_bytes() == b"its last records"
 
 
 def test_a_backup_of_an_older_safelist_comes_back(site: Site) -> None:
