@@ -119,7 +119,7 @@ def _argument_in_synopsis(argument: Any) -> str:
 
 
 def _argument_name(argument: Any) -> str:
-    return re.sub(r"[\[\]]|\.\.\.", "", argument.metavar or argument.name.upper())
+    return str(argument.metavar or argument.name.upper())
 
 
 def _argument(argument: Any) -> tuple[str, str]:

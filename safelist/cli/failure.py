@@ -19,7 +19,7 @@ from safelist.runs.failures import EXPIRES, Failing
 AddressArguments = Annotated[
     list[str],
     typer.Argument(
-        metavar="ADDRESS...",
+        metavar="ADDRESS",
         help="Mailboxes, as `safelist failure list` shows them.",
         autocompletion=completion.mailboxes,
     ),

@@ -17,9 +17,7 @@ from safelist.store import Outcome, Store
 def forget(
     addresses: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[ADDRESS]...", help="Mailboxes that were collected.", autocompletion=completion.mailboxes
-        ),
+        typer.Argument(metavar="ADDRESS", help="Mailboxes that were collected.", autocompletion=completion.mailboxes),
     ] = None,
     domain: Annotated[
         str | None, typer.Option(metavar="DOMAIN", help="Every collected mailbox in a domain that was given up.")

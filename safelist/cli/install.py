@@ -13,7 +13,7 @@ from safelist.runs.install_units import UnitFile, UnitState
 
 
 def units(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[FILE]...", help="Default: all of them.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="Default: all of them.")] = None,
     directory: Annotated[
         Path, typer.Option(help="What has systemd/system, sysusers.d and tmpfiles.d below it: /usr/lib in a package.")
     ] = install_units.DIRECTORY,

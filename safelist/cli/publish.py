@@ -23,7 +23,7 @@ def publish(
     targets: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TARGET]...",
+            metavar="TARGET",
             help="Default: all configured.",
             autocompletion=completion.targets,
         ),

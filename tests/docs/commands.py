@@ -39,7 +39,8 @@ def _section(name: str, deferred: Deferred) -> str:
     real = deferred.real()
     context = real.make_context(f"safelist {name}", [], resilient_parsing=True)
     records = [found for each in real.get_params(context) if (found := each.get_help_record(context))]
-    rows = "".join(f"| `{_cell(opts)}` | {_cell(text)} |\n" for opts, text in records if opts not in _COMMON)
+    named = ((opts.replace(" <list[str]>", "..."), text) for opts, text in records if opts not in _COMMON)
+    rows = "".join(f"| `{_cell(opts)}` | {_cell(text)} |\n" for opts, text in named)
     text = re.sub(r"\s*\n\s*", " ", (real.help or "").strip())
     table = f"\n| argument or option | what it does |\n|---|---|\n{rows}" if rows else ""
     words = "\n".join(_wrapped(text))

@@ -16,7 +16,7 @@ def revoke(
     which: Annotated[
         list[str],
         typer.Argument(
-            metavar="NUMBER|SENDER...",
+            metavar="NUMBER|SENDER",
             help="Numbers as `safelist override list` shows them, or senders that one override in force names.",
             autocompletion=completion.overridden,
         ),

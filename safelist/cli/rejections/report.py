@@ -24,7 +24,7 @@ from safelist.runs.rejections import AskedPolicy, LogOptions
 
 def rejections(
     logs: Annotated[
-        list[str] | None, typer.Argument(metavar="[LOG]...", help="Files, directories of them, - for standard input.")
+        list[str] | None, typer.Argument(metavar="LOG", help="Files, directories of them, - for standard input.")
     ] = None,
     journal: Annotated[bool, typer.Option("--journal", help="Read systemd's journal, too.")] = False,
     format_: Annotated[
