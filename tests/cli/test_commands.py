@@ -470,7 +470,8 @@ def test_demo_runs_the_main_job(tmp_path: Path) -> None:
     said = {" ".join(words[:2]): command(*words) for words in suggested}
     assert [(name, each.code, each.err) for name, each in said.items() if (each.code, each.err) != (0, "")] == []
     assert "safelist would have let 7 mails through" in said[f"rejections {place}/mail.log"].out
-    assert json.loads(command("audit", "used", "-c", f"{place}/safelist.toml", "--json").out)[0]["sender"] == AOL
+    used = json.loads(command("audit", "used", "-c", f"{place}/safelist.toml", "--json").out)
+    assert AOL in [each["sender"] for each in used]
     again = command("demo", "--directory", str(place))
     assert again.code == 64
     assert "nothing was changed" in again.err

@@ -15,23 +15,27 @@ from tests.filter.dns_server import nameserver
 from tests.rejections import exchange_logs
 from tests.rejections.cases.exchange import EXCHANGE_AGENT, EXCHANGE_TRACKING
 
-NOW = datetime.now(UTC).replace(microsecond=0)
 OWN = "own1@partner.example"
 ME, OTHER = "desk1@corp.example", "desk0@corp.example"
 BLOCKED = "554 5.7.1 Service unavailable; Client host [192.0.2.9] blocked using zen.spamhaus.org; listed"
 HOSTILE = "=cmd|' /C calc'!A0\x1b[31m@aol.com"
 
 
-def line(sender: str, recipient: str, at: datetime = NOW, reply: str = BLOCKED) -> str:
+def now() -> datetime:
+    """Asked by each test: midnight may come between the first and the last of them."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def line(sender: str, recipient: str, at: datetime | None = None, reply: str = BLOCKED) -> str:
     said = f"reject: RCPT from unknown[192.0.2.9]: {reply}; from=<{sender}> to=<{recipient}> proto=ESMTP helo=<x>"
-    return f"{at.isoformat()} mx postfix/smtpd[123]: NOQUEUE: {said}\n"
+    return f"{(at or now()).isoformat()} mx postfix/smtpd[123]: NOQUEUE: {said}\n"
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     path = tmp_path / "mail.log"
     path.write_text(
-        line(AOL, ME) + line(AOL, ME, NOW + timedelta(seconds=1))  # its own list; a retry
+        line(AOL, ME) + line(AOL, ME, now() + timedelta(seconds=1))  # its own list; a retry
         + line(AOL, "nobody@corp.example")  # quorum
         + line(OWN, ME) + line(OWN, OTHER)  # one trusts it, for whom it counts; not for the other
         + line("spam@evil.example", ME) + line("", ME) + line(HOSTILE, ME)
@@ -64,9 +68,9 @@ def test_ten_lines_say_it_also_where_there_is_most_to_say(synced: Command, log: 
     refused = "status=bounced (host mx.partner.example[192.0.2.51] said: 554 no (in reply to RCPT TO command))"
     bounced = f"to=<{OWN}>, relay=mx.partner.example[192.0.2.51]:25, delay=1, delays=0/0/0/1, dsn=5.0.0, {refused}"
     with log.open("a") as file:
-        file.write(f"{NOW.isoformat()} mx postfix/smtp[1]: 4F1D20C3A: {bounced}\n")
-        file.write(f"{(NOW - timedelta(days=9)).isoformat()} mx postfix/smtpd[1]: NOQUEUE: reject: cut\n")
-        file.write(line(AOL, ME, NOW - timedelta(days=9)))
+        file.write(f"{now().isoformat()} mx postfix/smtp[1]: 4F1D20C3A: {bounced}\n")
+        file.write(f"{(now() - timedelta(days=9)).isoformat()} mx postfix/smtpd[1]: NOQUEUE: reject: cut\n")
+        file.write(line(AOL, ME, now() - timedelta(days=9)))
     said = synced("rejections", str(log)).out.splitlines()
     begins = (
         "Read", "Not all was read", "9 mails", "safelist would", "Why", "A list or", "In nobody", "1 mail came",
@@ -116,10 +120,10 @@ def test_without_an_aggregate_it_still_says_what_was_rejected(safelist: Command,
 
 def test_a_mail_is_judged_by_the_lists_of_its_day(synced: Command, tmp_path: Path) -> None:
     """What came before the first collection is judged by that; what an override said later does not count for it."""
-    old = NOW - timedelta(days=3)
+    old = now() - timedelta(days=3)
     (tmp_path / "old.log").write_text(line(AOL, ME, old) + line("late@evil.example", ME, old))
-    (tmp_path / "new.log").write_text(line("late@evil.example", ME))
     assert synced("override", "allow", "late@evil.example", "--reason", "a test").code == 0
+    (tmp_path / "new.log").write_text(line("late@evil.example", ME))
     found = synced("rejections", str(tmp_path / "old.log"), "--json", "--saved").json
     assert [each["sender"] for each in found["saved"]] == [AOL]
     assert found["rescue"]["older_than_first_collection"] == 2
@@ -144,7 +148,7 @@ def test_spf_is_asked_as_it_is_today(synced: Command, log: Path) -> None:
 def bounced(recipient: str, host: str, reply: str) -> str:
     said = f"to=<{recipient}>, relay={host}[192.0.2.20]:25, delay=0.5, delays=0/0/0/0, dsn=5.0.0, status=bounced"
     why = f"host {host}[192.0.2.20] said: {reply} (in reply to end of DATA command)"
-    return f"{NOW.isoformat()} mx postfix/smtp[9]: 4XyZ0123: {said} ({why})\n"
+    return f"{now().isoformat()} mx postfix/smtp[9]: 4XyZ0123: {said} ({why})\n"
 
 
 def test_what_other_servers_say_tells_whose_box_it_is(safelist: Command, tmp_path: Path) -> None:
@@ -166,7 +170,8 @@ def test_what_other_servers_say_tells_whose_box_it_is(safelist: Command, tmp_pat
 
 
 def test_only_some_days(synced: Command, tmp_path: Path) -> None:
-    days = [NOW - timedelta(days=n) for n in range(5)]
+    today = now()
+    days = [today - timedelta(days=n) for n in range(5)]
     (tmp_path / "log").write_text("".join(line(f"a{n}@x.example", ME, day) for n, day in enumerate(days)))
     since, until = (days[n].date().isoformat() for n in (3, 1))
     found = synced("rejections", str(tmp_path / "log"), "--since", since, "--until", until, "--json").json
@@ -174,7 +179,7 @@ def test_only_some_days(synced: Command, tmp_path: Path) -> None:
 
 
 def test_the_last_second_of_a_day_is_all_of_it(safelist: Command, tmp_path: Path) -> None:
-    last = NOW.replace(hour=23, minute=59, second=59, microsecond=900_000) - timedelta(days=1)
+    last = now().replace(hour=23, minute=59, second=59, microsecond=900_000) - timedelta(days=1)
     (tmp_path / "log").write_text(line(AOL, ME, last))
     day, before = (each.date().isoformat() for each in (last, last - timedelta(days=1)))
     for arguments, mails in ((("--until", day), 1), (("--since", day), 1), (("--until", before), 0)):
