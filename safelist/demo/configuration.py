@@ -6,6 +6,7 @@ from typing import NamedTuple
 from safelist.config import toml
 from safelist.demo.nameserver import DNSBL
 from safelist.demo.organisation import Organisation
+from safelist.store import url_of_file
 
 WEB_USER = "it1@corp.example"
 """Who is an auditor on the page for a browser."""
@@ -63,7 +64,7 @@ secret = {toml(account.password)}
 groups = {toml(groups)}
 
 [database]
-url = {toml(f"sqlite:///{place.database}")}
+url = {toml(url_of_file(place.database))}
 
 [policy]
 quorum = 2

@@ -477,6 +477,14 @@ def test_demo_runs_the_main_job(tmp_path: Path) -> None:
     assert "nothing was changed" in again.err
 
 
+def test_the_demo_stays_in_its_directory_whatever_that_is_called(tmp_path: Path) -> None:
+    """A URL takes what stands behind ``?`` or ``#`` for something else."""
+    place = tmp_path / "demo?of#all"
+    assert Command(tmp_path)("demo", "--directory", str(place)).code == 0
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith("demo")] == [place.name]
+    assert (place / "safelist.db").stat().st_size > 0
+
+
 def test_demo_lifts_a_listed_sender_and_no_forged_one(tmp_path: Path) -> None:
     """Over Postfix's policy protocol, by the filter itself; which then goes on until Ctrl-C."""
     command, place, errors = Command(tmp_path), tmp_path / "demo", tmp_path / "errors"
